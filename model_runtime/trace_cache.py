@@ -1,0 +1,156 @@
+"""A cache bounded in bytes, in which equal requests in flight run once.
+
+Traces are large (260 MB for the default points of the default model at 1,024 tokens) and slow to make, and
+a class that opens one link asks for the same trace at the same time. So values are counted by their
+`nbytes`, the least recently used go first, and whoever asks for a key that is being computed waits for
+that computation instead of starting another. The cache does not know what it holds: traces, logits and
+measures alike, keyed by a hashable recipe and never by arrays.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, cast
+
+
+class HasBytes(Protocol):
+    """Anything that knows its own size, as numpy arrays and traces do."""
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        ...
+
+
+Value = TypeVar("Value", bound=HasBytes)
+
+
+@dataclass(frozen=True)
+class CacheStats:
+    """What a cache did so far (counts of requests) and what it holds now (bytes, entries)."""
+
+    hits: int  # answered from the cache
+    misses: int  # computed
+    joined: int  # waited for an equal request that was already being computed
+    evictions: int  # entries dropped to make room
+    too_large: int  # values returned but not kept: larger than the whole budget
+    entries: int
+    bytes: int
+    max_bytes: int
+
+
+class _Flight:
+    """One computation under way: its future result and the thread that works on it."""
+
+    def __init__(self) -> None:
+        self.result: Future[HasBytes] = Future()
+        self.thread = threading.get_ident()
+
+
+class TraceCache:
+    """Least-recently-used cache of values with `nbytes`, safe under threads.
+
+    Args:
+        max_bytes: the most bytes kept at a time; 0 keeps nothing but still lets equal requests share a run.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        if max_bytes < 0:
+            raise ValueError(f"max_bytes must not be negative, got {max_bytes}")
+        self.max_bytes = max_bytes
+        self._lock = threading.Lock()  # held for bookkeeping only, never while something is computed
+        self._kept: OrderedDict[Hashable, tuple[HasBytes, int]] = OrderedDict()  # oldest use first
+        self._in_flight: dict[Hashable, _Flight] = {}
+        self._bytes = 0
+        self._hits = self._misses = self._joined = self._evictions = self._too_large = 0
+
+    def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
+        """Return the value of `key`: kept, being computed by another thread, or computed here.
+
+        Args:
+            key: the recipe of the value; equal keys must mean equal values.
+            compute: makes the value; called in this thread and only if nobody else is at it.
+
+        Raises:
+            Whatever `compute` raises, in every thread that waited for it. Errors are not kept: the next
+            request tries again.
+            RuntimeError: `compute` asked for its own key.
+        """
+        while True:
+            with self._lock:
+                if key in self._kept:
+                    self._hits += 1
+                    self._kept.move_to_end(key)
+                    return cast(Value, self._kept[key][0])
+                flight = self._in_flight.get(key)
+                if flight is None:
+                    flight = self._in_flight[key] = _Flight()
+                    self._misses += 1
+                    break
+                if flight.thread == threading.get_ident():
+                    raise RuntimeError(f"computing {key!r} asked for itself")
+                self._joined += 1
+            try:
+                return cast(Value, flight.result.result())
+            except CancelledError:
+                continue  # the thread at work was interrupted, not the computation wrong: take over
+        return self._compute(key, compute, flight)
+
+    def _compute(self, key: Hashable, compute: Callable[[], Value], flight: _Flight) -> Value:
+        try:
+            value = compute()
+            size = int(value.nbytes)
+        except Exception as error:
+            self._land(key)
+            flight.result.set_exception(error)
+            raise
+        except BaseException:
+            # A session that was stopped (Streamlit's rerun and stop, Ctrl-C): that is its own affair, and
+            # those who wait must not be stopped with it.
+            self._land(key)
+            flight.result.cancel()
+            raise
+        self._land(key, value, size)
+        flight.result.set_result(value)
+        return value
+
+    def _land(self, key: Hashable, value: HasBytes | None = None, size: int = 0) -> None:
+        """End a flight and keep its value, in one step: nobody sees the key neither kept nor in flight."""
+        with self._lock:
+            del self._in_flight[key]
+            if value is None:
+                return
+            if size > self.max_bytes:
+                self._too_large += 1
+                return
+            self._kept[key] = (value, size)
+            self._bytes += size
+            while self._bytes > self.max_bytes:
+                _, (_, dropped) = self._kept.popitem(last=False)
+                self._bytes -= dropped
+                self._evictions += 1
+
+    def clear(self) -> None:
+        """Forget every kept value. What is being computed goes on and is kept when it is done."""
+        with self._lock:
+            self._kept.clear()
+            self._bytes = 0
+
+    @property
+    def stats(self) -> CacheStats:
+        """Counts so far and the present contents, taken at one moment."""
+        with self._lock:
+            return CacheStats(
+                hits=self._hits,
+                misses=self._misses,
+                joined=self._joined,
+                evictions=self._evictions,
+                too_large=self._too_large,
+                entries=len(self._kept),
+                bytes=self._bytes,
+                max_bytes=self.max_bytes,
+            )
