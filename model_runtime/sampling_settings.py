@@ -20,6 +20,18 @@ DEFAULT_ORDER: tuple[str, ...] = (
     "typical_p",
 )
 
+# step -> (its field of SamplingSettings, the value at which it changes nothing)
+FIELD_AND_OFF: dict[str, tuple[str, float]] = {
+    "repetition": ("repetition_penalty", 1.0),
+    "presence": ("presence_penalty", 0.0),
+    "frequency": ("frequency_penalty", 0.0),
+    "temperature": ("temperature", 1.0),
+    "top_k": ("top_k", 0),
+    "top_p": ("top_p", 1.0),
+    "min_p": ("min_p", 0.0),
+    "typical_p": ("typical_p", 1.0),
+}
+
 
 @dataclass(frozen=True)
 class SamplingSettings:
@@ -62,3 +74,11 @@ class SamplingSettings:
                 f"The order of the sampling steps is {self.order!r}.",
                 f"Name each of these once: {', '.join(DEFAULT_ORDER)}.",
             )
+
+    def value(self, step: str) -> float:
+        """The setting of one step of `order`."""
+        return getattr(self, FIELD_AND_OFF[step][0])
+
+    def is_active(self, step: str) -> bool:
+        """Whether the step can change anything at these settings."""
+        return self.value(step) != FIELD_AND_OFF[step][1]

@@ -1,0 +1,111 @@
+"""Our sampling steps against transformers' processors: same kept sets, same scores to the bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers.generation.logits_process import (
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+    TypicalLogitsWarper,
+)
+
+from model_runtime.sampling import final_distribution, sampling_steps
+from model_runtime.sampling_settings import SamplingSettings
+
+MAKERS = {
+    "repetition": lambda s: RepetitionPenaltyLogitsProcessor(float(s.repetition_penalty)),
+    "temperature": lambda s: TemperatureLogitsWarper(float(s.temperature)),
+    "top_k": lambda s: TopKLogitsWarper(s.top_k),
+    "top_p": lambda s: TopPLogitsWarper(s.top_p),
+    "min_p": lambda s: MinPLogitsWarper(s.min_p),
+    "typical_p": lambda s: TypicalLogitsWarper(s.typical_p),
+}
+
+
+def theirs(logits: np.ndarray, context: list[int], sampling: SamplingSettings) -> torch.Tensor:
+    """transformers' scores after its processors, run in `sampling.order`. [d_vocab]"""
+    names = [name for name in sampling.order if name in MAKERS and sampling.is_active(name)]
+    processors = LogitsProcessorList([MAKERS[name](sampling) for name in names])
+    return processors(torch.tensor([context]), torch.tensor(logits)[None])[0]
+
+
+def assert_equal(logits: np.ndarray, context: list[int], sampling: SamplingSettings) -> None:
+    expected = theirs(logits, context, sampling)
+    report = sampling_steps(logits, context, [], sampling)
+    np.testing.assert_array_equal(report.final.scores, expected.numpy())
+    np.testing.assert_array_equal(report.final.kept, torch.isfinite(expected).numpy())
+    # Theirs are float32 probabilities: 1e-6 is a few of its steps at 1.
+    np.testing.assert_allclose(
+        report.final.probabilities, expected.softmax(-1).numpy(), rtol=5e-6, atol=1e-12
+    )
+    fast = final_distribution(logits, context, [], sampling)
+    np.testing.assert_array_equal(fast.probabilities, report.final.probabilities)
+    np.testing.assert_array_equal(fast.model_probabilities, report.base.probabilities)
+    assert (fast.entropy, fast.n_kept) == (report.final.entropy, report.final.n_kept)
+    assert fast.model_entropy == report.base.entropy
+
+
+SETTINGS = st.builds(
+    SamplingSettings,
+    temperature=st.sampled_from([1.0, 0.01, 0.2, 0.7, 1.3, 10.0, 100.0]),
+    top_k=st.sampled_from([0, 1, 2, 3, 7, 40, 10_000]),
+    top_p=st.sampled_from([1.0, 0.999, 0.9, 0.75, 0.5, 0.25, 0.1, 0.0]),
+    min_p=st.sampled_from([0.0, 0.001, 0.05, 0.25, 0.5, 1.0]),
+    typical_p=st.sampled_from([1.0, 0.95, 0.5, 0.2, 0.01]),
+    repetition_penalty=st.sampled_from([1.0, 1.1, 2.0, 0.5]),
+    order=st.permutations(list(SamplingSettings().order)).map(tuple),
+)
+
+# Few different values: many ties, and running sums that fall exactly on thresholds.
+TIED = st.lists(
+    st.sampled_from([0.0, -1.0, 1.0, 2.0, float(np.log(2)), float(np.log(4)), 30.0]), min_size=1, max_size=40
+)
+ANY = st.lists(st.floats(-60, 60, width=32), min_size=1, max_size=80)
+
+
+@settings(max_examples=400, deadline=None)
+@given(values=TIED | ANY, sampling=SETTINGS, context=st.lists(st.integers(0, 90), min_size=1, max_size=20))
+def test_equal_on_small_vocabularies_with_ties_and_thresholds(
+    values: list[float], sampling: SamplingSettings, context: list[int]
+) -> None:
+    assert_equal(np.array(values, dtype=np.float32), context, sampling)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        SamplingSettings(),
+        SamplingSettings(temperature=0.8, top_p=0.9),
+        SamplingSettings(temperature=10.0, top_p=0.999),
+        SamplingSettings(
+            temperature=0.7, top_k=50, top_p=0.95, min_p=0.02, typical_p=0.9, repetition_penalty=1.2
+        ),
+        SamplingSettings(typical_p=0.95),
+        SamplingSettings(temperature=1.5, min_p=0.1),
+    ],
+    ids=["off", "warm", "flat", "all", "typical", "min-p"],
+)
+def test_equal_over_a_whole_vocabulary(sampling: SamplingSettings, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    logits = (rng.standard_normal(49_152) * 3 + rng.gumbel(size=49_152)).astype(np.float32)
+    if seed % 2:  # bfloat16 logits: thousands of exact ties
+        logits = torch.tensor(logits).bfloat16().float().numpy()
+    assert_equal(logits, rng.integers(0, 49_152, 200).tolist(), sampling)
+
+
+def test_greedy_is_transformers_argmax_also_with_ties() -> None:
+    logits = np.array([1, 5, 5, 2, 5], dtype=np.float32)
+    report = sampling_steps(logits, [], [], SamplingSettings(temperature=0.0))
+    assert int(torch.argmax(torch.tensor(logits))) == 1
+    assert np.flatnonzero(report.final.kept).tolist() == [1]
+    penalised = sampling_steps(logits, [1], [], SamplingSettings(temperature=0.0, repetition_penalty=1.5))
+    assert np.flatnonzero(penalised.final.kept).tolist() == [2]
