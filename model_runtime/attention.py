@@ -1,0 +1,159 @@
+"""The one attention function, its mask function, and the arithmetic that recomputes scores and patterns.
+
+Registered once with transformers under two keys: one for families whose default kernel is sdpa, one for those
+that have only their own eager attention. Idle and collecting use the same kernel, so a trace and an ordinary
+forward agree to the bit. A custom attention must be registered together with its mask function: with the
+first alone, transformers passes no mask and the model silently stops being causal.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, eager_mask, sdpa_mask
+
+from model_runtime import context
+
+if TYPE_CHECKING:
+    from model_runtime.families import Family
+
+KEYS = {"sdpa": "glassformer", "eager": "glassformer_eager"}
+
+
+@dataclass
+class AttentionCall:
+    """What the attention function of one layer received: all that scores and pattern follow from.
+
+    query [1, head, query_pos, d_head]; key and value [1, kv head, key_pos, d_head], q and k rotated.
+    rows: which rows of the forward `query` holds (all, unless positions were restricted).
+    mask: None (plain causal), bool (True is visible) or float (added; the dtype's minimum hides a cell).
+    """
+
+    query: torch.Tensor
+    key: torch.Tensor
+    value: torch.Tensor
+    rows: torch.Tensor
+    mask: torch.Tensor | None
+    scaling: float
+    softcap: float | None
+    sinks: torch.Tensor | None  # [head]
+    softmax_in_float32: bool
+
+
+def eager_attention(module: nn.Module, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """The family's own eager attention: sinks, soft caps and options live in its module."""
+    if getattr(module, "reorder_and_upcast_attn", False):
+        # GPT-2's option takes its own path only under the literal key "eager".
+        return module._upcast_and_reordered_attn(*args)
+    return sys.modules[type(module).__module__].eager_attention_forward(module, *args, **kwargs)
+
+
+def _attend(kernel: str) -> Any:
+    default = sdpa_attention_forward if kernel == "sdpa" else eager_attention
+
+    def attend(
+        module: nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        run = context.current()
+        if run is None:
+            return default(module, query, key, value, attention_mask, **kwargs)
+        return run.attend(
+            eager_attention if run.exact else default, module, query, key, value, attention_mask, kwargs
+        )
+
+    return attend
+
+
+def _mask(kernel: str) -> Any:
+    def mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:
+        run = context.current()
+        eager = kernel == "eager" or (run is not None and run.exact)
+        return (eager_mask if eager else sdpa_mask)(*args, **kwargs)
+
+    return mask
+
+
+for _kernel, _key in KEYS.items():
+    AttentionInterface.register(_key, _attend(_kernel))
+    AttentionMaskInterface.register(_key, _mask(_kernel))
+
+
+def describe_call(
+    family: Family,
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    options: dict[str, Any],
+) -> AttentionCall:
+    """Keep what the function received, by reference."""
+    scaling = options.get("scaling")
+    return AttentionCall(
+        query=query,
+        key=key,
+        value=value,
+        rows=torch.arange(query.shape[2], device=query.device),
+        mask=mask,
+        scaling=float(query.shape[-1] ** -0.5 if scaling is None else scaling),
+        softcap=options.get("softcap"),
+        sinks=options.get("s_aux"),
+        softmax_in_float32=family.softmax_in_float32
+        or bool(getattr(module, "reorder_and_upcast_attn", False)),
+    )
+
+
+def visible_cells(mask: torch.Tensor | None, rows: torch.Tensor, n_keys: int) -> torch.Tensor:
+    """Which cells attention may use, bool [1 or head, row, key_pos]; `mask` None is plain causal."""
+    if mask is None:
+        return (rows[:, None] >= torch.arange(n_keys, device=rows.device))[None]
+    cells = mask[0, :, rows, :n_keys]
+    return cells if cells.dtype == torch.bool else cells > torch.finfo(cells.dtype).min / 2
+
+
+def scores(call: AttentionCall, head: int | None) -> torch.Tensor:
+    """[head, query_pos, key_pos] in the model's dtype and order: scale, soft cap, then mask with -inf.
+
+    For one head, or all heads of the layer.
+    """
+    query, key = call.query[0], call.key[0]
+    group = query.shape[0] // key.shape[0]  # query heads that share one kv head
+    if head is None:
+        key = key.repeat_interleave(group, dim=0)
+    else:
+        query, key = query[head : head + 1], key[head // group : head // group + 1]
+    result = torch.matmul(query, key.transpose(1, 2)) * call.scaling
+    if call.softcap is not None:
+        result = torch.tanh(result / call.softcap) * call.softcap
+    visible = visible_cells(call.mask, call.rows, key.shape[1])
+    if head is not None and visible.shape[0] > 1:
+        visible = visible[head : head + 1]
+    return result.masked_fill(~visible, float("-inf"))
+
+
+def pattern_and_sink(call: AttentionCall, head: int | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Softmax of the scores: pattern [head, query_pos, key_pos] and the sink's share [head, query_pos].
+
+    A learned sink (GPT-OSS) takes part in the softmax as one more column, which is not in the pattern.
+    """
+    logits = scores(call, head)
+    if call.sinks is None:
+        dtype = torch.float32 if call.softmax_in_float32 else logits.dtype
+        return logits.softmax(dim=-1, dtype=dtype).to(call.value.dtype), None
+    sinks = call.sinks if head is None else call.sinks[head : head + 1]
+    column = sinks.to(logits.dtype).reshape(-1, 1, 1).expand(-1, logits.shape[1], 1)
+    combined = torch.cat((logits, column), dim=-1)
+    combined = combined - combined.max(dim=-1, keepdim=True).values  # the family's own guard against overflow
+    shares = combined.softmax(dim=-1, dtype=combined.dtype)
+    return shares[..., :-1].to(call.value.dtype), shares[..., -1]

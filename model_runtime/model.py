@@ -1,0 +1,354 @@
+"""A loaded model that can be traced: the hooks are on it, the weights are untouched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import DynamicCache
+
+from model_runtime import context
+from model_runtime.adapter import Adapter, Missing, model_spec
+from model_runtime.apply_interventions import Plan, Planner
+from model_runtime.attention import KEYS
+from model_runtime.capture import Run, install
+from model_runtime.errors import NotCaptured, PointUnavailable, PromptError
+from model_runtime.interventions import Intervention
+from model_runtime.points import DEFAULT_POINTS, POINTS, Point
+from model_runtime.records import Token
+from model_runtime.tokens import Tokens
+from model_runtime.trace import Reasons, Trace
+
+if TYPE_CHECKING:
+    from model_runtime.sampling_settings import SamplingSettings
+
+Prompt = str | Sequence[int]
+LogitsAt = str | tuple[int, ...]  # "last", "all", or positions
+
+
+@dataclass
+class DecodeState:
+    """A text being generated: what was read so far and the model's memory of it. One owner, one thread."""
+
+    ids: tuple[int, ...]
+    cache: Any
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A checked request for a trace: with the model, everything that decides its values."""
+
+    ids: tuple[int, ...]
+    points: tuple[str, ...]
+    layers: tuple[int, ...]
+    positions: tuple[int, ...] | None
+    logits_positions: tuple[int, ...]
+    interventions: tuple[Intervention, ...]
+    exact: bool
+
+
+class Model:
+    """A Hugging Face causal language model with our hooks, safe to share between threads.
+
+    Raises:
+        UnsupportedModel: the family is not in the table of `families`, or this variant of it is not.
+
+    Attributes:
+        hf_model: the module underneath, in eval mode, weights untouched.
+        spec: its shape.
+        family: its row in the families table.
+        default_points: what `trace` keeps if not told otherwise.
+    """
+
+    def __init__(self, hf_model: Any, tokenizer: Any, *, model_id: str, name: str, revision: str) -> None:
+        self.adapter = Adapter(hf_model)
+        self.hf_model = hf_model.eval()
+        self.tokenizer = tokenizer
+        self.family = self.adapter.family
+        self.spec = model_spec(self.adapter, model_id=model_id, name=name, revision=revision)
+        self.tokens = Tokens(tokenizer)
+        self.reasons = _reasons(self.adapter)
+        self.default_points = self._default_points()
+        self._planner = Planner(self.adapter, self.spec)
+        hf_model.set_attn_implementation(KEYS[self.family.attention_kernel])
+        install(self.adapter)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.hf_model.parameters()).device
+
+    # Text
+
+    def tokenize(self, text: str) -> tuple[Token, ...]:
+        """The tokens of a text as the model would read them, a beginning token included where there is one.
+
+        Raises:
+            PromptError: the text is empty or blank.
+        """
+        return tuple(self.tokens.token(token_id) for token_id in self.tokens.encode(text))
+
+    def token(self, token_id: int) -> Token:
+        """One entry of the vocabulary."""
+        return self.tokens.token(token_id)
+
+    def prompt_ids(self, prompt: Prompt) -> tuple[int, ...]:
+        """Token ids of a text or of given ids, checked against the vocabulary and the context length.
+
+        Raises:
+            PromptError: empty, blank, an id the model does not have, or too long (both numbers are named).
+        """
+        ids = self.tokens.encode(prompt) if isinstance(prompt, str) else tuple(int(i) for i in prompt)
+        if not ids:
+            raise PromptError("The prompt has no tokens.", "Type at least one word.")
+        if wrong := [i for i in ids if not 0 <= i < self.spec.d_vocab]:
+            raise PromptError(
+                f"Token id {wrong[0]} does not exist.",
+                f"{self.spec.name} has ids 0 to {self.spec.d_vocab - 1}.",
+            )
+        self._check_length(len(ids))
+        return ids
+
+    def _check_length(self, n_tokens: int) -> None:
+        if n_tokens > self.spec.n_ctx:
+            raise PromptError(
+                f"The prompt has {n_tokens:,} tokens; {self.spec.name} reads at most {self.spec.n_ctx:,}.",
+                "Shorten the prompt.",
+            )
+
+    # Tracing
+
+    def trace(
+        self,
+        prompt: Prompt,
+        points: Iterable[str] | None = None,
+        layers: Iterable[int] | None = None,
+        positions: Iterable[int] | None = None,
+        interventions: Iterable[Intervention] = (),
+        exact: bool = False,
+        logits_at: LogitsAt = "last",
+    ) -> Trace:
+        """Run one forward pass and keep what was asked for.
+
+        Args:
+            prompt: text, or token ids taken as they are.
+            points: names of the table in `points`; None keeps `default_points`. Any of "pattern",
+                "attn_scores", "sink_weight", "rot_q", "rot_k" and "v" gives them all.
+            layers, positions: keep only these; None keeps all.
+            interventions: edits of this pass alone; values are those after the edit.
+            exact: use the family's eager attention instead of its default kernel.
+            logits_at: "last", "all", or token positions.
+
+        Raises:
+            PromptError: see `prompt_ids`.
+            PointUnavailable: a point, layer or position that does not exist here.
+            InterventionError: an edit of something that does not exist here.
+        """
+        request = self._request(prompt, points, layers, positions, interventions, exact, logits_at)
+        run = Run(
+            self.adapter,
+            self._planner.plan(request.interventions, len(request.ids)),
+            points=request.points,
+            layers=request.layers,
+            positions=None
+            if request.positions is None
+            else torch.tensor(request.positions, device=self.device),
+            exact=exact,
+        )
+        start = time.perf_counter()
+        run.kept["logits", None], _ = self._forward(request.ids, run, request.logits_positions)
+        seconds = time.perf_counter() - start
+        self._check_complete(run, request)
+        return Trace(
+            spec=self.spec,
+            tokens=tuple(self.tokens.token(token_id) for token_id in request.ids),
+            added=self.tokens.added if isinstance(prompt, str) else (),
+            points=request.points,
+            layers=request.layers,
+            positions=request.positions,
+            logits_positions=request.logits_positions,
+            interventions=request.interventions,
+            exact=exact,
+            seconds=seconds,
+            recipe=self._recipe(request),
+            kept=run.kept,
+            calls=run.calls,
+            reasons=self.reasons,
+        )
+
+    def trace_recipe(
+        self,
+        prompt: Prompt,
+        points: Iterable[str] | None = None,
+        layers: Iterable[int] | None = None,
+        positions: Iterable[int] | None = None,
+        interventions: Iterable[Intervention] = (),
+        exact: bool = False,
+        logits_at: LogitsAt = "last",
+    ) -> Hashable:
+        """The `recipe` that `trace` with these arguments would have, without running it: a cache key."""
+        return self._recipe(self._request(prompt, points, layers, positions, interventions, exact, logits_at))
+
+    def _recipe(self, request: _Request) -> Hashable:
+        spec = self.spec
+        return (spec.model_id, spec.revision, spec.dtype, spec.device, request)
+
+    def _request(
+        self,
+        prompt: Prompt,
+        points: Iterable[str] | None,
+        layers: Iterable[int] | None,
+        positions: Iterable[int] | None,
+        interventions: Iterable[Intervention],
+        exact: bool,
+        logits_at: LogitsAt,
+    ) -> _Request:
+        """A checked request: everything in it exists in this model."""
+        ids = self.prompt_ids(prompt)
+        request = _Request(
+            ids=ids,
+            points=self.default_points if points is None else tuple(dict.fromkeys(points)),
+            layers=self._checked("layer", layers, self.spec.n_layers),
+            positions=None if positions is None else self._checked("position", positions, len(ids)),
+            logits_positions=self._logits_rows(logits_at, len(ids)),
+            interventions=tuple(interventions),
+            exact=exact,
+        )
+        if points is not None:
+            self._check_points(request.points, request.layers)
+        return request
+
+    def step(
+        self, ids: Sequence[int], state: DecodeState | None = None, interventions: Iterable[Intervention] = ()
+    ) -> tuple[np.ndarray, DecodeState]:
+        """Read more tokens and give the logits for the next one: one step of generating text.
+
+        Begin with the prompt's ids and no state; go on with the new token's id and the state that came
+        back (the old one is used up). Interventions are given at the beginning and hold for the whole text.
+
+        Returns:
+            logits float32 [d_vocab], and the state to go on with.
+        """
+        ids = tuple(int(token_id) for token_id in ids)
+        if state is None:
+            ids = self.prompt_ids(ids)
+            cache = DynamicCache(config=self.hf_model.config)
+            state = DecodeState((), cache, self._planner.plan(tuple(interventions), None))
+        self._check_length(len(state.ids) + len(ids))
+        run = Run(self.adapter, state.plan, offset=len(state.ids))
+        logits, cache = self._forward(ids, run, (len(ids) - 1,), state.cache)
+        return logits[-1].float().cpu().numpy(), DecodeState(state.ids + ids, cache, state.plan)
+
+    def generate(
+        self,
+        prompt: Prompt,
+        sampling: SamplingSettings | None = None,
+        interventions: Iterable[Intervention] = (),
+        stop: Any = None,
+    ) -> Iterator[Any]:
+        """Generate text, one record per token; see `generation.generate`."""
+        from model_runtime.generation import generate
+
+        return generate(self, prompt, sampling, interventions, stop)
+
+    def _forward(
+        self, ids: Sequence[int], run: Run, rows: tuple[int, ...], cache: Any = None
+    ) -> tuple[torch.Tensor, Any]:
+        """One forward of the tokens `ids` after what the cache holds: logits [row, d_vocab] and the cache."""
+        n = len(ids)
+        keep: int | torch.Tensor
+        if rows == (n - 1,):
+            keep = 1
+        else:
+            keep = 0 if rows == tuple(range(n)) else torch.tensor(rows, device=self.device)
+        inputs = torch.tensor([list(ids)], device=self.device)
+        # A mask of ones: without one, unusual positions would be read as several packed texts.
+        mask = torch.ones((1, run.offset + n), dtype=torch.long, device=self.device)
+        with torch.no_grad(), context.active(run):
+            output = self.hf_model(
+                input_ids=inputs,
+                attention_mask=mask,
+                past_key_values=cache,
+                use_cache=cache is not None,
+                logits_to_keep=keep,
+            )
+        run.finish()
+        return output.logits[0], output.past_key_values
+
+    # Checks
+
+    def _default_points(self) -> tuple[str, ...]:
+        # Where nothing rotates, q and k are what attention received, so they cost nothing.
+        extra = () if isinstance(self.adapter.model_roles["rotary"], nn.Module) else ("q", "k")
+        return tuple(
+            name for name in (*DEFAULT_POINTS, *extra) if any(reason is None for reason in self.reasons[name])
+        )
+
+    def _checked(self, what: str, given: Iterable[int] | None, limit: int) -> tuple[int, ...]:
+        chosen = tuple(range(limit)) if given is None else tuple(sorted({int(i) for i in given}))
+        if wrong := [i for i in chosen if not 0 <= i < limit]:
+            raise PointUnavailable(f"There is no {what} {wrong[0]}.", f"There are {limit}, counted from 0.")
+        return chosen
+
+    def _logits_rows(self, logits_at: LogitsAt, n: int) -> tuple[int, ...]:
+        if isinstance(logits_at, str):
+            if logits_at not in ("last", "all"):
+                raise NotCaptured(
+                    f"logits_at is {logits_at!r}.", 'Use "last", "all", or a tuple of positions.'
+                )
+            return (n - 1,) if logits_at == "last" else tuple(range(n))
+        return self._checked("position", logits_at, n) or (n - 1,)
+
+    def _check_points(self, names: tuple[str, ...], layers: tuple[int, ...]) -> None:
+        """Refuse by name what this model has in none of the layers asked for."""
+        for name in names:
+            if name not in POINTS:
+                raise PointUnavailable(f"There is no point {name!r}.", f"Points are {', '.join(POINTS)}.")
+            reasons = self.reasons[name]
+            here = [reasons[layer] for layer in layers] if POINTS[name].layered else list(reasons)
+            if here and all(reason is not None for reason in here):
+                raise PointUnavailable(
+                    f"{self.spec.name} has no {name}: {here[0]}.", "Leave it out of points=."
+                )
+
+    def _check_complete(self, run: Run, request: _Request) -> None:
+        """A hook that did not fire would be a silent gap: better an exception than an empty picture."""
+        for point in (POINTS[name] for name in request.points):
+            reasons = self.reasons[point.name]
+            for layer in request.layers if point.layered else (None,):
+                if reasons[layer or 0] is not None:
+                    continue
+                received = point.derived or point.port == ("received", "input")
+                if layer not in run.calls if received else (point.name, layer) not in run.kept:
+                    raise RuntimeError(
+                        f"The forward of {self.spec.name} left no {point.name} (layer {layer}): a hook did not "
+                        "fire. The model was changed after it was loaded, or the family's row is wrong."
+                    )
+
+
+def _reasons(adapter: Adapter) -> Reasons:
+    """For every point, why the model (or each layer) lacks it; None where it has it."""
+    return {
+        point.name: tuple(
+            _reason(adapter, point, layer)
+            for layer in (range(len(adapter.blocks)) if point.layered else (None,))
+        )
+        for point in POINTS.values()
+    }
+
+
+def _reason(adapter: Adapter, point: Point, layer: int | None) -> str | None:
+    if point.name in ("rot_q", "rot_k", "rope_cos", "rope_sin") and not adapter.rotates(layer or 0):
+        rotary = adapter.model_roles["rotary"]
+        return rotary.reason if isinstance(rotary, Missing) else "this layer does not rotate q and k (NoPE)"
+    if point.name == "sink_weight" and not hasattr(adapter.attentions[layer or 0], "sinks"):
+        return f"{adapter.family.title} has no attention sinks: the pattern's rows sum to 1"
+    if point.port is None or point.port[0] in ("received", "logits"):
+        return None
+    role = adapter.role(point.port[0], None if point.port[0] == "rotary" else layer)
+    return role.reason if isinstance(role, Missing) else None

@@ -1,0 +1,126 @@
+"""Rotary positions: edits of the rotation, and rotary modules that no longer change themselves.
+
+transformers' rotary modules of type `dynamic` and `longrope` write to their own buffers in every forward.
+On a model shared by threads that gives wrong rotations without an error, so their forward is replaced by
+one that works on a private copy and gives what a freshly loaded model would.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+CosSin = tuple[torch.Tensor, torch.Tensor]
+_MAX_MODULES = 16  # rebuilt rotary modules kept per model; each is a few hundred bytes
+
+
+@dataclass(frozen=True)
+class RopeEdit:
+    """What a request changes about the rotation; the defaults change nothing.
+
+    base: another theta. ntk_factor multiplies theta by factor^(d/(d-2)) (NTK-aware scaling).
+    linear_factor divides the frequencies, which is the same as dividing positions (Chen et al. 2023).
+    offset is added to every position; off puts every token at position 0, so that nothing rotates.
+    """
+
+    base: float | None = None
+    ntk_factor: float = 1.0
+    linear_factor: float = 1.0
+    offset: int = 0
+    off: bool = False
+
+
+def rotate_half(x: torch.Tensor) -> torch.Tensor:
+    """(x1, x2) -> (-x2, x1) for the two halves of the last axis."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((-second, first), dim=-1)
+
+
+def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotate [head, pos, d_head] by cos and sin [pos, d_rotary]; what lies beyond d_rotary passes.
+
+    RoPE (Su et al. 2021, arXiv:2104.09864, section 3.4.2) in the split-halves layout: entry m of the first
+    half and entry m of the second half form the pair that turns by position x frequency m.
+    """
+    turning, passing = x[..., : cos.shape[-1]], x[..., cos.shape[-1] :]
+    turned = (turning * cos + rotate_half(turning) * sin).to(x.dtype)
+    return torch.cat((turned, passing), dim=-1) if passing.shape[-1] else turned
+
+
+def _private_copy(rotary: nn.Module) -> nn.Module:
+    """A copy with buffers of its own, which may be written to; the original is only read."""
+    private = copy.copy(rotary)
+    private.__dict__["_buffers"] = {name: value.clone() for name, value in rotary._buffers.items()}
+    private.__dict__.pop("forward", None)
+    return private
+
+
+def changes_itself(rotary: nn.Module) -> bool:
+    types: Any = getattr(rotary, "rope_type", "default")
+    names = types.values() if isinstance(types, dict) else (types,)
+    return any("dynamic" in name or name == "longrope" for name in names)
+
+
+def make_stateless(rotary: nn.Module) -> None:
+    """Replace a self-changing module's forward by one on a private copy (once, when a model is loaded)."""
+
+    def forward(*args: Any, **kwargs: Any) -> CosSin:
+        return _private_copy(rotary)(*args, **kwargs)
+
+    if changes_itself(rotary) and "forward" not in rotary.__dict__:
+        rotary.__dict__["forward"] = forward
+
+
+class RopeEditor:
+    """Computes cos and sin of one model under a `RopeEdit`. Thread-safe.
+
+    A changed base is computed by a rotary module of the family's own class, built from a config with
+    that base, so the result equals a model edited by hand to the bit.
+    """
+
+    def __init__(self, rotary: nn.Module, config: Any) -> None:
+        self._rotary, self._config = rotary, config
+        self._built: OrderedDict[tuple[float | None, float], nn.Module] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def cos_sin(
+        self, edit: RopeEdit, x: torch.Tensor, position_ids: torch.Tensor, *layer_type: Any
+    ) -> CosSin:
+        """cos and sin [1, pos, d_rotary] for these positions, in the dtype the family uses."""
+        module = _private_copy(self._module(edit.base, edit.ntk_factor))
+        if edit.linear_factor != 1.0:
+            for name, value in module._buffers.items():
+                if value is not None and name.endswith("inv_freq"):
+                    module._buffers[name] = value / edit.linear_factor
+        positions = position_ids * 0 if edit.off else position_ids + edit.offset
+        return module(x, positions, *layer_type)
+
+    def _module(self, base: float | None, ntk_factor: float) -> nn.Module:
+        if base is None and ntk_factor == 1.0:
+            return self._rotary
+        with self._lock:
+            key = (base, ntk_factor)
+            if key not in self._built:
+                self._built[key] = self._build(base, ntk_factor)
+                if len(self._built) > _MAX_MODULES:
+                    self._built.popitem(last=False)
+            self._built.move_to_end(key)
+            return self._built[key]
+
+    def _build(self, base: float | None, ntk_factor: float) -> nn.Module:
+        config = copy.deepcopy(self._config)
+        parameters = config.rope_parameters
+        sets = [parameters] if "rope_type" in parameters else [p for p in parameters.values() if p]
+        d_head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        for one in sets:
+            d_rotary = int(d_head * one.get("partial_rotary_factor", 1.0))
+            theta = one["rope_theta"] if base is None else base
+            one["rope_theta"] = theta * ntk_factor ** (d_rotary / (d_rotary - 2))
+        device = next(iter(self._rotary.buffers())).device
+        return type(self._rotary)(config=config).to(device)

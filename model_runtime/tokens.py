@@ -1,0 +1,109 @@
+"""Text to tokens: ids with the exact bytes that each stands for, and a tokenizer that threads can share."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from functools import lru_cache
+from typing import Any
+
+from model_runtime.errors import PromptError
+from model_runtime.records import Token
+
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
+
+
+@lru_cache(maxsize=1)
+def byte_alphabet() -> dict[str, int]:
+    """GPT-2's printable stand-ins for the 256 bytes: character -> byte (Radford et al. 2019, encoder.py).
+
+    Printable bytes stand for themselves; the others get characters from U+0100 on, in order.
+
+    >>> byte_alphabet()["A"], byte_alphabet()["\\u0120"]
+    (65, 32)
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    alphabet = {chr(byte): byte for byte in printable}
+    others = (byte for byte in range(256) if byte not in set(printable))
+    return alphabet | {chr(0x100 + rank): byte for rank, byte in enumerate(others)}
+
+
+def _decoder_kinds(tokenizer: Any) -> set[str]:
+    """Names of the steps that the fast tokenizer's decoder is made of."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return set()
+    decoder = json.loads(backend.to_str()).get("decoder") or {}
+    return {decoder.get("type", "")} | {step.get("type", "") for step in decoder.get("decoders", ())}
+
+
+class Tokens:
+    """A model's tokenizer behind a lock: fast tokenizers can raise "Already borrowed" under threads.
+
+    Attributes:
+        added: what the tokenizer puts before a text by itself, in words; empty if nothing.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._lock = threading.Lock()
+        kinds = _decoder_kinds(tokenizer)
+        self._byte_level = "ByteLevel" in kinds
+        self._special_ids = frozenset(tokenizer.all_special_ids)
+        self._added_texts: dict[int, str] = {
+            int(token_id): token.content
+            for token_id, token in getattr(tokenizer, "added_tokens_decoder", {}).items()
+        }
+        self._special_ids |= {
+            int(token_id)
+            for token_id, token in getattr(tokenizer, "added_tokens_decoder", {}).items()
+            if token.special
+        }
+        self._leading = self._find_leading()
+
+    def _find_leading(self) -> tuple[int, ...]:
+        with self._lock:
+            full = list(self._tokenizer("a")["input_ids"])
+            bare = list(self._tokenizer("a", add_special_tokens=False)["input_ids"])
+        extra = len(full) - len(bare)
+        return tuple(full[:extra]) if extra > 0 and full[extra:] == bare else ()
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        return tuple(
+            f"beginning-of-text token {self.token(token_id).text} added" for token_id in self._leading
+        )
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Token ids of a text, with what the tokenizer adds by itself.
+
+        Raises:
+            PromptError: the text is empty or blank.
+        """
+        if not text.strip():
+            what = "empty" if not text else "blank: it has only spaces or line breaks"
+            raise PromptError(f"The prompt is {what}.", "Type at least one word.")
+        with self._lock:
+            return tuple(int(token_id) for token_id in self._tokenizer(text)["input_ids"])
+
+    def token(self, token_id: int) -> Token:
+        """The token with this id; ids beyond the vocabulary (padding rows of the head) have no text."""
+        with self._lock:
+            piece = self._tokenizer.convert_ids_to_tokens(int(token_id))
+        if piece is None:
+            return Token(int(token_id), f"<unused {token_id}>", b"", special=True)
+        if token_id in self._special_ids:
+            return Token(int(token_id), str(piece), b"", special=True)
+        data = self._bytes(int(token_id), str(piece))
+        return Token(int(token_id), data.decode("utf-8", errors="replace"), data)
+
+    def _bytes(self, token_id: int, piece: str) -> bytes:
+        if token_id in self._added_texts:
+            return self._added_texts[token_id].encode()
+        if self._byte_level:
+            alphabet = byte_alphabet()
+            return b"".join(bytes([alphabet[c]]) if c in alphabet else c.encode() for c in piece)
+        if match := _BYTE_TOKEN.fullmatch(piece):
+            return bytes([int(match[1], 16)])
+        return piece.replace("\u2581", " ").encode()  # SentencePiece writes spaces as U+2581
