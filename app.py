@@ -1,0 +1,46 @@
+"""The server: `streamlit run app.py`. Warms the default model; serves and compresses scripts and exports."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import streamlit as st
+
+from pages.shared import server
+from pages.shared.errors import on_script_error
+
+_LOG = logging.getLogger("glassformer")
+
+
+def warm_up() -> None:
+    """Load the default model and trace the worked example, while the first visitor's browser still loads.
+
+    The same cached function as the pages': who comes early waits for this load instead of starting one.
+    """
+    try:
+        from pages.shared import runs, runtime, settings
+
+        server.warm()
+        runtime.warm_up(runs.run_of(settings.defaults()))
+    except Exception:
+        # The pages meet the same error and explain it to the visitor; the server must come up either way.
+        _LOG.exception("The default model could not be warmed up")
+
+
+@asynccontextmanager
+async def lifespan(app: st.App) -> AsyncIterator[None]:
+    """Start the warm-up beside the server, which answers meanwhile."""
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+    yield
+
+
+app = st.App(
+    "pages/main.py",
+    lifespan=lifespan,
+    routes=server.routes(),
+    middleware=server.middleware(),
+    on_script_error=on_script_error,
+)

@@ -1,0 +1,145 @@
+"""Kinds of settings: how each reads hostile text from a link, clamps it, and writes it back.
+
+Every reader is total: any text at all gives an allowed value, the nearest one where "nearest" means
+something (99 layers -> the last layer, "inf" -> the largest number), else the default. Text that was
+thrown away as a whole (a prompt over the limit) is reported by `Refused`, so that the page can say so.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,30}\Z")
+
+
+class Refused(Exception):
+    """Text that is not used at all; the message says what came and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table of settings.
+
+    Attributes:
+        key: name in Python and in the link.
+        default: its value before anybody chose one; written into links as well.
+        parse: text from a link -> value that may still have to be fitted; raises `Refused`.
+        write: allowed value -> text for a link.
+        fit: any value at all -> the nearest allowed one; raises `Refused` for text over its limit.
+        within: the field of `Limits` that bounds it, for what depends on model or prompt.
+        page: the page it belongs to; None: all pages.
+    """
+
+    key: str
+    default: Any
+    parse: Callable[[str], Any]
+    write: Callable[[Any], str]
+    fit: Callable[[Any], Any]
+    within: str | None = None
+    page: str | None = None
+
+
+def as_number(value: object) -> float | None:
+    """The number that `value` means, or None: texts are read, nan and booleans are no numbers."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    except OverflowError:  # an int beyond the largest float
+        number = math.inf if int(value) > 0 else -math.inf
+    return None if math.isnan(number) else number
+
+
+def whole(key: str, default: int, least: int, most: int, **row: Any) -> Setting:
+    """A whole number; fractions are rounded, infinities become the bound they lie beyond."""
+
+    def fit(value: object) -> int:
+        # Whole numbers are read as such: seeds above 2^53 would lose digits as floats.
+        if isinstance(value, str) and _WHOLE.match(value.strip()):
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return min(max(value, least), most)
+        number = as_number(value)
+        return default if number is None else round(min(max(number, least), most))
+
+    return Setting(key, default, fit, str, fit, **row)
+
+
+def decimal(key: str, default: float, least: float, most: float, **row: Any) -> Setting:
+    """A real number."""
+
+    def fit(value: object) -> float:
+        number = as_number(value)
+        return default if number is None else min(max(number, least), most)
+
+    return Setting(key, default, fit, lambda value: f"{value:.12g}", fit, **row)
+
+
+def choice(key: str, default: str, options: tuple[str, ...], **row: Any) -> Setting:
+    """One of a few words."""
+
+    def fit(value: object) -> str:
+        word = value.strip().lower() if isinstance(value, str) else ""
+        return word if word in options else default
+
+    return Setting(key, default, fit, str, fit, **row)
+
+
+def switch(key: str, default: bool, **row: Any) -> Setting:
+    """Yes or no; 1 and 0 in links."""
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+    def fit(value: object) -> bool:
+        return value if isinstance(value, bool) else words.get(str(value).strip().lower(), default)
+
+    return Setting(key, default, fit, lambda value: "1" if value else "0", fit, **row)
+
+
+def text(key: str, default: str, most: int, name: str, **row: Any) -> Setting:
+    """Free text of at most `most` characters; longer text is refused, not cut in the middle."""
+
+    def fit(value: object) -> str:
+        if not isinstance(value, str):
+            return default
+        if len(value) > most:
+            raise Refused(
+                f"This {name} has {len(value):,} characters; at most {most:,} are allowed. It is not used: "
+                "shorten it."
+            )
+        return clean(value)
+
+    return Setting(key, default, fit, str, fit, **row)
+
+
+def clean(value: str) -> str:
+    """`value` without lone surrogates, which no encoder takes; everything else stays as it came."""
+    return value.encode("utf-8", "replace").decode("utf-8")
+
+
+def permutation(key: str, codes: dict[str, str], **row: Any) -> Setting:
+    """An order of all `codes` (letter -> name), written as its letters.
+
+    Unknown and repeated letters are dropped, missing ones follow in the default order.
+    """
+    default = tuple(codes.values())
+    letters = {name: letter for letter, name in codes.items()}
+
+    def complete(names: list[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([*names, *default]))
+
+    def parse(value: str) -> tuple[str, ...]:
+        return complete([codes[letter] for letter in value[:100] if letter in codes])
+
+    def fit(value: object) -> tuple[str, ...]:
+        if isinstance(value, str):
+            return parse(value)
+        names = value if isinstance(value, list | tuple) else ()
+        return complete([name for name in names if isinstance(name, str) and name in letters])
+
+    return Setting(key, default, parse, lambda value: "".join(letters[name] for name in value), fit, **row)

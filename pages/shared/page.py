@@ -1,0 +1,179 @@
+"""The frame of every page: title and claim, the run to draw, the foot, and what happens on errors.
+
+    view = start_page("Attention", "Attention", "Each row shows ...")
+    with showing_errors():
+        for run in view.runs:
+            trace = runtime.trace_for(run)
+            live_figure(...)
+    try_this("Which head ...?", "Head 5: ...")
+    details(mathematics=..., code=..., sources=...)
+    end_page()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from model_runtime.errors import GlassformerError
+from model_runtime.records import Token
+from pages.shared import contents, errors, runs, runtime, sidebar, url_state
+from pages.shared.runs import Run
+from pages.shared.settings import Limits
+
+_LAST_GOOD = "gf.last_good"
+_FAILED = "gf.failed"  # (run, error): found while a page was drawn
+TEXT_PIXELS = {"normal": 16, "large": 22}
+
+
+@dataclass(frozen=True)
+class View:
+    """What a page draws: the runs (a pinned one second), the first run's model and tokens, the selection."""
+
+    runs: tuple[Run, ...]
+    model: Any
+    tokens: tuple[Token, ...]
+    layer: int
+    head: int
+    token: int  # position in `tokens`
+
+
+def start_page(section: str, title: str, claim: str, kind: str | None = None) -> View:
+    """Draw title and claim, load the model, clamp the selection, draw the sidebar.
+
+    Where the current run cannot be computed, the reason is shown and the view is of the last run that
+    could; where there is none the script ends here, with the reason and a way on.
+
+    Args:
+        kind: "measured", "computed" or "illustration" puts a badge beside the title.
+    """
+    _set_text_size()
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.caption(section, width="content")
+        badge = st.empty() if kind else None
+    st.title(title, anchor=False)
+    st.markdown(claim)
+    for notice in url_state.notices():
+        st.warning(notice)
+    view = _open()
+    sidebar.draw(view.model if view else None, view.tokens if view else ())
+    url_state.write()
+    if view is None:
+        end_page()
+        st.stop()
+    if badge is not None and kind is not None:
+        badge.badge(f"{kind} · {view.model.spec.name} · {view.model.spec.dtype}", color="blue")
+    return view
+
+
+def _set_text_size() -> None:
+    """The projector-sized text: all of Streamlit's sizes, and our figures', follow the root font."""
+    pixels = TEXT_PIXELS[url_state.get("text")]
+    st.html(f"<style>:root, html {{ font-size: {pixels}px !important; }}</style>")
+
+
+def _open() -> View | None:
+    """The view of the current run, or of the last good one under a message, or None under a message."""
+    asked = runs.current_run()
+    failed = st.session_state.get(_FAILED)
+    _check_pinned()
+    try:
+        if failed and failed[0] == asked:
+            raise failed[1]
+        runs.draw_instead(None)
+        return _view_of(asked)
+    except GlassformerError as error:
+        kept = st.session_state.get(_LAST_GOOD)
+        if kept is None or kept == asked:
+            errors.explain_alone(error)
+            return None
+        errors.explain_kept(error, kept)
+        runs.draw_instead(kept)
+        try:
+            return _view_of(kept)
+        except GlassformerError as second:
+            st.session_state.pop(_LAST_GOOD)
+            errors.explain(second)
+            return None
+
+
+def _view_of(run: Run) -> View:
+    model = runtime.model_for(run)
+    tokens = runtime.tokens_for(run)
+    runtime.trace_for(run)
+    spec = model.spec
+    url_state.fit_to(Limits(spec.n_layers, spec.n_heads, len(tokens), spec.d_vocab, spec.n_experts))
+    return View(
+        runs.runs(),
+        model,
+        tokens,
+        url_state.get("layer"),
+        url_state.get("head"),
+        url_state.selected_token(len(tokens)),
+    )
+
+
+def _check_pinned() -> None:
+    """Leave a pinned run out where it cannot be computed, and say why."""
+    pinned = runs.pinned_run()
+    runs.leave_out_pinned(None)
+    if pinned is None:
+        return
+    try:
+        runtime.trace_for(pinned)
+    except GlassformerError as error:
+        runs.leave_out_pinned(pinned)
+        errors.explain(error, title="The pinned run cannot be drawn")
+
+
+@contextmanager
+def showing_errors() -> Iterator[None]:
+    """Turn a `GlassformerError` of the block into a message; the last good picture is drawn again."""
+    try:
+        yield
+        st.session_state[_LAST_GOOD] = runs.runs()[0]
+    except GlassformerError as error:
+        asked = runs.current_run()
+        kept = st.session_state.get(_LAST_GOOD)
+        drawn = runs.runs()[0]
+        if kept is not None and kept != drawn:
+            st.session_state[_FAILED] = (asked, error)
+            st.rerun()
+        errors.explain(error)
+        st.session_state.pop(_LAST_GOOD, None)
+
+
+def try_this(question: str, answer: str) -> None:
+    """A question that asks to predict; the answer opens below it. Both are our own markdown."""
+    with st.expander(f"**Try this:** {question}"):
+        st.markdown(answer)
+
+
+def details(mathematics: str = "", code: str = "", sources: str = "") -> None:
+    """The closed lines at the end of a page: mathematics (markdown with formulas), code, sources."""
+    if mathematics:
+        with st.expander("The mathematics"):
+            st.markdown(mathematics)
+    if code:
+        with st.expander("The code"):
+            st.code(code, language="python")
+    if sources:
+        with st.expander("Where this comes from"):
+            st.markdown(sources)
+
+
+def end_page() -> None:
+    """Write the URL with the page's own controls in it, and draw the links to the pages before and after."""
+    url_state.write()
+    before, after = contents.neighbours(url_state.page())
+    st.divider()
+    left, right = st.columns(2)
+    if before is not None:
+        left.page_link(before.file, label=f"← {before.title}", help=before.says)
+    if after is not None:
+        with right.container(horizontal_alignment="right"):
+            st.page_link(after.file, label=f"{after.title} →", help=after.says)

@@ -1,0 +1,77 @@
+"""The self-proof: the runtime checks its own capture on the current prompt, in front of the visitor."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from model_runtime.errors import GlassformerError
+from pages.shared import errors, runs, runtime
+from pages.shared.words import plain
+
+_ASKED = "gf.proof"
+WHY = "Recomputes the captured numbers from one another and shows the largest error."
+_TEACHES = """
+Every picture here is drawn from values caught inside the model. They can be checked against one another,
+because one is computed from the other: the scores after the softmax must be the pattern, the pattern times
+the values must be what the head puts out, and so on.
+
+The largest error is seldom 0. Numbers in a computer have few digits (float32 about 7, float16 about 3,
+bfloat16 between 2 and 3), and a sum in another order is rounded elsewhere. Choose another number format
+under *More* and run the check again: the errors grow, the equations stay true.
+"""
+
+
+def ask() -> None:
+    """Open the proof at the next run."""
+    st.session_state[_ASKED] = True
+
+
+def show_if_asked() -> None:
+    """The dialog, once, after its button was pressed."""
+    if st.session_state.pop(_ASKED, False):
+        _dialog()
+
+
+@st.dialog("Are these numbers the model's own?", width="large")
+def _dialog() -> None:
+    st.markdown(_TEACHES)
+    run = runs.runs()[0]
+    try:
+        proof = runtime.self_proof_for(run)
+    except GlassformerError as error:
+        errors.explain(error)
+        return
+    st.dataframe(
+        {
+            "Check": [check.name for check in proof.checks],
+            "Largest error": [_error(check) for check in proof.checks],
+            "Allowed": [_allowed(check) for check in proof.checks],
+            "Outcome": [_outcome(check) for check in proof.checks],
+        },
+        hide_index=True,
+        alt="The checks of the capture with their largest error",
+    )
+    spec = runtime.model_for(run).spec
+    st.caption(f"On {plain(spec.name)}, {plain(spec.dtype)}, {plain(spec.device)}, for the prompt in the sidebar.")
+
+
+def _error(check: object) -> str:
+    if getattr(check, "reason_skipped", None):
+        return "–"
+    return f"{check.largest_error:.2g}"  # type: ignore[attr-defined]
+
+
+def _allowed(check: object) -> str:
+    if getattr(check, "reason_skipped", None):
+        return "–"
+    return f"{check.tolerance:.2g}"  # type: ignore[attr-defined]
+
+
+def _outcome(check: object) -> str:
+    reason = getattr(check, "reason_skipped", None)
+    if reason:
+        return f"does not apply: {reason}"
+    holds = check.ok  # type: ignore[attr-defined]
+    layer = check.layer  # type: ignore[attr-defined]
+    where = "" if layer is None else f" (largest in layer {layer})"
+    return ("holds" if holds else "FAILS") + where

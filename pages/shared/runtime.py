@@ -1,0 +1,220 @@
+"""The pages' only way to the model: loaded models and traces, cached here and nowhere else.
+
+What takes longer than 0.3 s says what it is doing and for how long, at the place of the page where it was
+asked for. Forward passes take turns: thirty students who press a key at once wait in line instead of
+slowing one another down.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import gc
+import os
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
+
+from model_runtime.errors import PromptError
+from model_runtime.limits import MIB, Limits, check_prompt_length
+from model_runtime.records import Token
+from model_runtime.trace_cache import HasBytes, TraceCache
+from pages.shared.edits import describe
+from pages.shared.provenance import Kind, Provenance
+from pages.shared.runs import Run
+
+SHOW_AFTER_SECONDS = 0.3
+Value = TypeVar("Value", bound=HasBytes)
+
+
+def _whole_number(variable: str, default: int) -> int:
+    """An environment variable as a whole number of at least 1."""
+    words = os.environ.get(variable, "")
+    return max(1, int(words)) if words.strip().isdecimal() else default
+
+
+def _free(model: object) -> None:
+    """Called when a model leaves the cache; visitors who still draw with it keep it alive until they end."""
+    del model
+    gc.collect()
+
+
+@st.cache_resource(max_entries=_whole_number("GLASSFORMER_MODELS_KEPT", 2), on_release=_free, show_spinner=False)
+def _model(model_id: str, dtype: str) -> Any:
+    """A loaded model. Callers of the same model wait for one load and get the same object."""
+    from model_runtime import load_model
+
+    return load_model(model_id, dtype=dtype)
+
+
+@st.cache_resource(show_spinner=False)
+def _cache() -> TraceCache:
+    """One bounded memory of traces and what follows from them, for all visitors."""
+    return TraceCache(Limits.from_environment().trace_cache_mib * MIB)
+
+
+class Turns:
+    """Lets at most `places` forward passes run at a time and says how many are waiting."""
+
+    def __init__(self, places: int) -> None:
+        self.places = threading.BoundedSemaphore(places)
+        self.lock = threading.Lock()
+        self.waiting = 0
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """One turn; waits in line, and says so on the page, while all places are taken."""
+        if not self.places.acquire(blocking=False):
+            with self.lock:
+                self.waiting += 1
+                ahead = self.waiting
+            try:
+                others = "one other run is" if ahead == 1 else f"{ahead} other runs are"
+                with working(f"Waiting for a turn: {others} before this one"):
+                    self.places.acquire()
+            finally:
+                with self.lock:
+                    self.waiting -= 1
+        try:
+            yield
+        finally:
+            self.places.release()
+
+
+@st.cache_resource(show_spinner=False)
+def turns() -> Turns:
+    """The one line in which forward passes of this process wait."""
+    return Turns(_whole_number("GLASSFORMER_FORWARDS", 2))
+
+
+@contextmanager
+def working(words: str) -> Iterator[None]:
+    """Show `words` and the elapsed time while the block runs, from 0.3 s on. Nothing outside a page."""
+    if get_script_run_ctx() is None:
+        yield
+        return
+    done = threading.Event()
+
+    def show() -> None:
+        with st.spinner(words, show_time=True):
+            done.wait()
+
+    # The copied context carries the container that is open here ("with st.sidebar") into the thread.
+    timer = threading.Timer(SHOW_AFTER_SECONDS, contextvars.copy_context().run, args=(show,))
+    timer.daemon = True
+    add_script_run_ctx(timer)
+    timer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        timer.cancel()
+        timer.join()
+
+
+def model_for(run: Run) -> Any:
+    """The model of a run, loaded at most once per process.
+
+    Raises:
+        GlassformerError: it is unknown, unsupported, too large, or cannot be reached.
+    """
+    with working(f"Loading {run.model}"):
+        return _model(run.model, run.dtype)
+
+
+def tokens_for(run: Run) -> tuple[Token, ...]:
+    """The tokens of a run's prompt, as the model reads them.
+
+    Raises:
+        PromptError: blank, or more tokens than the model or the app takes (both numbers are in the text).
+    """
+    if not run.prompt.strip():
+        raise PromptError("The prompt is blank.", "Type a word, or choose one of the examples.")
+    model = model_for(run)
+    tokens = model.tokenize(run.prompt)
+    check_prompt_length(len(tokens), model.spec.n_ctx, Limits.from_environment())
+    return tokens
+
+
+def trace_for(run: Run, **request: Any) -> Any:
+    """The trace of a run. Without `request` it is the recipe that all pages share, so it is made once.
+
+    Args:
+        request: arguments of `Model.trace` (points, layers, positions, exact, logits_at), hashable.
+
+    Raises:
+        GlassformerError: the prompt, an edit or a point cannot be used.
+    """
+    model = model_for(run)
+
+    def forward() -> Any:
+        tokens_for(run)
+        with turns().take():
+            return model.trace(run.prompt, interventions=run.edits, **request)
+
+    with working(f"Running {model.spec.name} over the prompt"):
+        return _cache().get(_recipe(run, "trace", tuple(sorted(request.items()))), forward)
+
+
+def logits_for(run: Run) -> Any:
+    """Logits of the next token, float32 [d_vocab]."""
+    return trace_for(run).next_token_logits()
+
+
+def derived(run: Run, name: Hashable, compute: Callable[[Any], Value], **request: Any) -> Value:
+    """What `compute` makes of the trace of `run`, kept beside it under `name`.
+
+    The value must know its `nbytes` (arrays do). Takes a turn: it may run the model.
+    """
+
+    def make() -> Value:
+        trace = trace_for(run, **request)
+        with turns().take():
+            return compute(trace)
+
+    with working("Computing"):
+        return _cache().get(_recipe(run, "derived", name, tuple(sorted(request.items()))), make)
+
+
+def _recipe(run: Run, *more: Hashable) -> tuple[Hashable, ...]:
+    """The key of what follows from a run; sampling is no part of it."""
+    return (run.model, run.dtype, run.prompt, run.edits, *more)
+
+
+def warm_up(run: Run) -> None:
+    """Load the model of `run` and trace its prompt, so that the first visitor finds both ready."""
+    trace_for(run)
+
+
+def self_proof_for(run: Run) -> Any:
+    """The runtime's check of its own capture on the run's prompt (`SelfProof`)."""
+    from model_runtime import self_proof
+
+    model = model_for(run)
+    with working("Checking the captured numbers"), turns().take():
+        return self_proof(model, run.prompt)
+
+
+def provenance_of(
+    run: Run,
+    kind: Kind = "measured",
+    *,
+    layer: int | None = None,
+    head: int | None = None,
+    seed: int | None = None,
+    compared_with: Run | None = None,
+    **extra: object,
+) -> Provenance:
+    """Where a picture of `run` comes from, for `live_figure`; edits are told among `extra`."""
+    spec = model_for(run).spec
+    if run.edits:
+        extra["edits"] = "; ".join(map(describe, run.edits))
+    other = None
+    if compared_with is not None:
+        other = provenance_of(compared_with, kind, layer=layer, head=head, seed=seed)
+    return Provenance(
+        kind, spec.name, spec.revision, spec.dtype, spec.device, run.prompt, layer, head, seed, extra, other
+    )

@@ -1,0 +1,167 @@
+"""The one table of everything that changes a picture: key, default, bounds, text in the link.
+
+A page that needs a new setting adds one row here. `url_state` reads, clamps and writes the table;
+nothing else touches the URL.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from model_runtime.sampling_settings import DEFAULT_ORDER
+from pages.shared.edits import format_edits, parse_edits
+from pages.shared.kinds import Refused, Setting, choice, decimal, permutation, text, whole
+
+DEFAULT_MODEL = "smollm2-135m-instruct"
+DEFAULT_PROMPT = "a fluffy blue creature roamed the verdant forest"
+MOST_PROMPT_CHARACTERS = 4_000  # percent-encoded, such a prompt still fits in one request line
+MOST_PIN_CHARACTERS = 12_000
+LAST_TOKEN = -1
+TOP_CANDIDATE = -1
+
+ORDER_CODES = dict(zip("reftkpmy", DEFAULT_ORDER, strict=True))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many of each the current model and prompt have."""
+
+    layers: int
+    heads: int
+    tokens: int
+    vocabulary: int
+    experts: int = 0
+
+
+def _edits_row() -> Setting:
+    def fit(value: object) -> tuple[Any, ...]:
+        return value if isinstance(value, tuple) else ()
+
+    return Setting("edits", (), parse_edits, format_edits, fit)
+
+
+def _pin_row() -> Setting:
+    def fit(value: object) -> str:
+        return value if isinstance(value, str) else ""
+
+    # `parse_pin` stands below the table, which it reads.
+    return Setting("pin", "", lambda pin: parse_pin(pin), str, fit)
+
+
+# The settings that make a run: what is computed, not what is looked at.
+RUN_ROWS: tuple[Setting, ...] = (
+    text("model", DEFAULT_MODEL, 200, "model name"),
+    choice("dtype", "auto", ("auto", "float32", "bfloat16", "float16")),
+    text("prompt", DEFAULT_PROMPT, MOST_PROMPT_CHARACTERS, "prompt"),
+    _edits_row(),
+    decimal("temperature", 0.8, 0.0, 100.0, page="next-token"),
+    whole("top_k", 0, 0, 10_000_000, page="next-token"),
+    decimal("top_p", 0.9, 0.0, 1.0, page="next-token"),
+    decimal("min_p", 0.0, 0.0, 1.0, page="next-token"),
+    decimal("typical_p", 1.0, 0.0, 1.0, page="next-token"),
+    decimal("repetition", 1.0, 0.01, 10.0, page="next-token"),
+    decimal("presence", 0.0, -10.0, 10.0, page="next-token"),
+    decimal("frequency", 0.0, -10.0, 10.0, page="next-token"),
+    permutation("order", ORDER_CODES, page="next-token"),
+    whole("seed", 0, 0, 2**63 - 1, page="next-token"),
+    whole("max_new_tokens", 40, 1, 400, page="next-token"),
+)
+
+# What is looked at, and how: shared rows first, then one block a page.
+VIEW_ROWS: tuple[Setting, ...] = (
+    whole("layer", 0, 0, 999, within="layers"),
+    whole("head", 0, 0, 999, within="heads"),
+    whole("token", LAST_TOKEN, LAST_TOKEN, 1_000_000, within="tokens"),
+    choice("text", "normal", ("normal", "large")),
+    _pin_row(),
+    # Next token
+    whole("candidate", TOP_CANDIDATE, TOP_CANDIDATE, 10_000_000, within="vocabulary", page="next-token"),
+    whole("bars", 18, 8, 40, page="next-token"),
+    whole("draws", 100, 10, 10_000, page="next-token"),
+    # Attention
+    choice(
+        "measure",
+        "previous",
+        ("entropy", "distance", "first", "previous", "induction", "duplicate"),
+        page="attention",
+    ),
+)
+
+SETTINGS: dict[str, Setting] = {row.key: row for row in (*RUN_ROWS, *VIEW_ROWS)}
+RUN_KEYS: tuple[str, ...] = tuple(row.key for row in RUN_ROWS)
+
+
+def defaults() -> dict[str, Any]:
+    """A fresh set of values."""
+    return {key: row.default for key, row in SETTINGS.items()}
+
+
+def read_link(link: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """The values in a link's parameters, each allowed, and a sentence for each that was thrown away.
+
+    Unknown keys are ignored, missing keys are missing from the answer. Never raises.
+    """
+    values: dict[str, Any] = {}
+    notices: list[str] = []
+    for key, row in SETTINGS.items():
+        if key not in link:
+            continue
+        try:
+            values[key] = row.fit(row.parse(link[key]))
+        except Refused as refused:
+            notices.append(str(refused))
+    return values, notices
+
+
+def write_link(values: Mapping[str, Any], page: str | None = None) -> dict[str, str]:
+    """The link's parameters: shared rows and those of `page`, defaults too, in the table's order."""
+    return {
+        key: row.write(values[key])
+        for key, row in SETTINGS.items()
+        if row.page in (None, page) and key in values
+    }
+
+
+def fit_to(values: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    """Those of `values` that the model or the prompt bounds, at the nearest value it has."""
+    fitted = {}
+    for key, row in SETTINGS.items():
+        if row.within is not None and key in values:
+            fitted[key] = min(values[key], max(getattr(limits, row.within) - 1, 0))
+    return fitted
+
+
+def write_pin(values: Mapping[str, Any]) -> str:
+    """The run in `values` as one compact text for the link."""
+    written = {row.key: row.write(values[row.key]) for row in RUN_ROWS}
+    return json.dumps(written, ensure_ascii=False, separators=(",", ":"))
+
+
+def read_pin(pin: str) -> dict[str, Any] | None:
+    """The values of a pinned run, each allowed, missing ones at their default; None where it is no run."""
+    if not pin or len(pin) > MOST_PIN_CHARACTERS:
+        return None
+    try:
+        written = json.loads(pin)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(written, dict) or not all(isinstance(value, str) for value in written.values()):
+        return None
+    run_part = {key: value for key, value in written.items() if key in RUN_KEYS}
+    values, notices = read_link(run_part)
+    if notices or not values:
+        return None
+    return {row.key: values.get(row.key, row.default) for row in RUN_ROWS}
+
+
+def parse_pin(pin: str) -> str:
+    """`pin` in its own canonical form; raises `Refused` for text that is no run."""
+    if not pin:
+        return ""
+    values = read_pin(pin)
+    if values is None:
+        raise Refused("The pinned run in this link cannot be read. It was left out.")
+    return write_pin(values)

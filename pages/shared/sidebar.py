@@ -1,0 +1,183 @@
+"""The sidebar, the same on every page: model, prompt and its tokens, selection, edits, pinned run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from model_runtime.limits import Limits
+from model_runtime.records import Token
+from pages.shared import contents, proof, runs, url_state
+from pages.shared.edits import describe, misfit
+from pages.shared.examples import EXAMPLES, Example
+from pages.shared.settings import MOST_PROMPT_CHARACTERS
+from pages.shared.token_chips import token_chips
+from pages.shared.words import in_words, plain, quoted
+
+DTYPES = {
+    "auto": "automatic",
+    "float32": "float32",
+    "bfloat16": "bfloat16",
+    "float16": "float16",
+}
+
+
+def draw(model: Any | None, tokens: Sequence[Token]) -> None:
+    """Draw the sidebar. `model` None: the current run cannot be computed; what needs it is left out."""
+    with st.sidebar:
+        _model(model)
+        _prompt(tokens)
+        if model is not None:
+            _selection(model, tokens)
+        _edits(model)
+        _pinned()
+        _more(model)
+
+
+def _model(model: Any | None) -> None:
+    from model_runtime.catalogue import catalogue
+
+    rows = {row.id: row for row in catalogue()}
+    chosen = url_state.get("model")
+    options = [*rows] if chosen in rows else [chosen, *rows]
+
+    def name(model_id: str) -> str:
+        row = rows.get(model_id)
+        if row is None:
+            return model_id
+        return f"{row.name}{' · needs network' if row.needs_network else ''}"
+
+    st.selectbox(
+        "Model",
+        options,
+        format_func=name,
+        accept_new_options=True,
+        placeholder="A model of the list, or a hub id",
+        help="Models without a mark are on this machine. Others are fetched from the Hugging Face hub when "
+        "you choose them; you can also type a hub id such as `EleutherAI/pythia-70m`.",
+        **url_state.bound("model"),
+    )
+    if model is not None:
+        spec = model.spec
+        heads = f"{spec.n_heads} heads" + (f" on {spec.n_kv_heads} kv" if spec.n_kv_heads != spec.n_heads else "")
+        st.caption(
+            f"{in_words(spec.n_params)} parameters · {spec.n_layers} layers · {heads} · "
+            f"{plain(spec.dtype)} on {plain(spec.device)}"
+        )
+
+
+def _prompt(tokens: Sequence[Token]) -> None:
+    st.text_area(
+        "Prompt",
+        height=96,
+        help=f"Press Ctrl+Enter, or click elsewhere, to run. At most {MOST_PROMPT_CHARACTERS:,} characters.",
+        **url_state.bound("prompt"),
+    )
+    with st.popover("See how a model …", width="stretch"):
+        for index, example in enumerate(EXAMPLES):
+            st.button(
+                example.title.removeprefix("See how a model ").capitalize(),
+                key=f"gf.example.{index}",
+                help=quoted(example.prompt, 120),
+                type="tertiary",
+                on_click=_open_example,
+                args=(example,),
+            )
+    if tokens:
+        most = Limits.from_environment().max_prompt_tokens
+        st.caption(f"{len(tokens):,} tokens of at most {most:,}")
+        token_chips(tokens, url_state.selected_token(len(tokens)), _pick_token, key="gf.chips")
+
+
+def _pick_token(position: int) -> None:
+    url_state.set(token=position)
+
+
+def _open_example(example: Example) -> None:
+    url_state.forget_refused()
+    url_state.set(prompt=example.prompt, token=-1, edits=(), **example.settings)
+    if example.page is not None and example.page != url_state.page():
+        st.switch_page(contents.entry_of(example.page).file)
+
+
+def _selection(model: Any, tokens: Sequence[Token]) -> None:
+    spec = model.spec
+    st.markdown("**Selection**")
+    layer, head, token = st.columns(3)
+    layer.number_input("Layer", 0, spec.n_layers - 1, step=1, **url_state.bound("layer"))
+    head.number_input("Head", 0, spec.n_heads - 1, step=1, **url_state.bound("head"))
+    token.number_input(
+        "Token",
+        -1,
+        len(tokens) - 1,
+        step=1,
+        help="Position in the prompt, from 0; -1 is the last one, however long the prompt.",
+        **url_state.bound("token"),
+    )
+    at = url_state.selected_token(len(tokens))
+    st.caption(f"Token {at}: {quoted(tokens[at].text, 24)}, id {tokens[at].id:,}")
+
+
+def _edits(model: Any | None) -> None:
+    edits = url_state.get("edits")
+    if not edits:
+        return
+    st.markdown("**Edits of the model**")
+    for index, edit in enumerate(edits):
+        words, button = st.columns([5, 1], vertical_alignment="center")
+        wrong = misfit(edit, model.spec) if model is not None else None
+        words.caption(f"{describe(edit)}" + (f": not made, {wrong}" if wrong else ""))
+        button.button(
+            "✕",
+            key=f"gf.edit.{index}",
+            help=f"Remove: {describe(edit)}",
+            type="tertiary",
+            on_click=_remove_edit,
+            args=(edit,),
+        )
+
+
+def _remove_edit(edit: object) -> None:
+    url_state.set(edits=tuple(other for other in url_state.get("edits") if other != edit))
+
+
+def _pinned() -> None:
+    pinned = runs.pinned_run()
+    if pinned is None:
+        st.button(
+            "Pin this run",
+            width="stretch",
+            on_click=runs.pin,
+            help="Keep this run, then change model, prompt, edits or sampling: pages draw both on one scale.",
+        )
+        return
+    current = runs.current_run()
+    st.markdown("**Pinned run**")
+    apart = runs.differences(pinned, current)
+    st.caption(", ".join(map(plain, apart)) or "Equal to the current run. Change something to compare.")
+    if pinned.prompt != current.prompt:
+        st.caption(quoted(pinned.prompt))
+    with st.container(horizontal=True):
+        st.button("Swap", on_click=runs.swap, help="Make the pinned run the current one, and pin this one.")
+        st.button("Unpin", on_click=runs.unpin)
+
+
+def _more(model: Any | None) -> None:
+    with st.expander("More"):
+        st.selectbox("Number format", [*DTYPES], format_func=DTYPES.__getitem__, **url_state.bound("dtype"))
+        st.caption(
+            "Automatic: float32 on a CPU, where half precision is slow and can be wrong; on a GPU the format "
+            "the weights are stored in."
+        )
+        st.segmented_control(
+            "Text size",
+            ["normal", "large"],
+            required=True,
+            format_func={"normal": "Normal", "large": "Projector"}.__getitem__,
+            **url_state.bound("text"),
+        )
+        if model is not None:
+            st.button("Check the numbers", on_click=proof.ask, help=proof.WHY)
+    proof.show_if_asked()

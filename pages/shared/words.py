@@ -1,0 +1,49 @@
+"""Strangers' text inside our own: prompts and tokens in markdown, without becoming markup.
+
+Streamlit's markdown knows more than CommonMark: emoji and icon names between colons, colours in square
+brackets, formulas between dollar signs, bare addresses that turn into links.
+"""
+
+from __future__ import annotations
+
+import re
+
+from viz.style import shorten, visible
+
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_WORD_JOINER = "\u2060"  # draws nothing; keeps ":name:" from being read as an icon after unescaping
+
+
+def plain(text: str) -> str:
+    """`text` for a place that reads markdown, to be shown as it stands on one line.
+
+    >>> plain("<b> *x* $1$")
+    '\\\\<b\\\\> \\\\*x\\\\* \\\\$1\\\\$'
+    """
+    escaped = _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+    return re.sub(r"\\:(?=\S)", rf"\\:{_WORD_JOINER}", escaped)
+
+
+def quoted(text: str, longest: int = 60) -> str:
+    """`text` as inline code with every space and invisible character shown, shortened in the middle.
+
+    >>> quoted(" the")
+    '`·the`'
+    """
+    shown = shorten(visible(text), longest) or "⟨empty⟩"
+    runs = [len(run) for run in re.findall("`+", shown)]
+    fence = "`" * (max(runs, default=0) + 1)
+    space = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{space}{shown}{space}{fence}"
+
+
+def in_words(n_parameters: int) -> str:
+    """A parameter count as people say it.
+
+    >>> in_words(134_515_008), in_words(46_700_000_000)
+    ('135 M', '46.7 B')
+    """
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if n_parameters >= size:
+            return f"{n_parameters / size:.3g} {letter}"
+    return str(n_parameters)
