@@ -97,9 +97,10 @@ def top_k(scores: torch.Tensor, settings: SamplingSettings, _: Seen) -> torch.Te
 def top_p(scores: torch.Tensor, settings: SamplingSettings, _: Seen) -> torch.Tensor:
     """Keep the smallest set of likeliest tokens with at least top_p together (Holtzman et al. 2020).
 
-    Counted from the least likely token up: those whose running sum is still at most 1 - top_p go.
+    Counted from the least likely token up: those whose running sum is still at most 1 - top_p go. Of
+    equals at the edge the highest ids stay, on every machine (transformers' sort leaves that open).
     """
-    ascending, order = torch.sort(scores)
+    ascending, order = torch.sort(scores, stable=True)
     goes = ascending.softmax(-1).cumsum(-1) <= (1 - settings.top_p)
     goes[-1] = False
     return scores.masked_fill(goes.scatter(0, order, goes), CUT)
@@ -118,7 +119,7 @@ def typical_p(scores: torch.Tensor, settings: SamplingSettings, _: Seen) -> torc
     """
     log_p = scores.log_softmax(-1)
     entropy = -(log_p * log_p.exp()).nansum(-1, keepdim=True)
-    distance, order = torch.sort(torch.abs(-log_p - entropy))
+    distance, order = torch.sort(torch.abs(-log_p - entropy), stable=True)
     running = scores[order].softmax(-1).cumsum(-1)
     last = (running < settings.typical_p).sum().clamp(max=scores.numel() - 1)
     goes = distance > distance[last]

@@ -17,7 +17,7 @@ from transformers.generation.logits_process import (
     TypicalLogitsWarper,
 )
 
-from model_runtime.sampling import final_distribution, sampling_steps
+from model_runtime.sampling import SamplingReport, final_distribution, sampling_steps
 from model_runtime.sampling_settings import SamplingSettings
 
 MAKERS = {
@@ -37,9 +37,27 @@ def theirs(logits: np.ndarray, context: list[int], sampling: SamplingSettings) -
     return processors(torch.tensor([context]), torch.tensor(logits)[None])[0]
 
 
+def with_our_choice_of_equals(expected: torch.Tensor, report: SamplingReport) -> torch.Tensor:
+    """Of tokens with exactly equal scores at top-p's edge transformers keeps whichever its sort puts last.
+
+    Above a few hundred tokens that sort is not stable and depends on the processor, so there is nothing to
+    agree with; how many of the equals stay, and their score, must agree.
+    """
+    theirs_kept, ours_kept = torch.isfinite(expected), torch.tensor(report.final.kept)
+    swapped_in, swapped_out = ours_kept & ~theirs_kept, theirs_kept & ~ours_kept
+    if not bool(swapped_in.any()):
+        return expected
+    assert len(expected) > 1000
+    assert int(swapped_in.sum()) == int(swapped_out.sum())
+    scores = torch.tensor(report.final.scores)
+    assert len({*scores[swapped_in].tolist(), *expected[swapped_out].tolist()}) == 1
+    return torch.where(swapped_in | swapped_out, scores, expected)
+
+
 def assert_equal(logits: np.ndarray, context: list[int], sampling: SamplingSettings) -> None:
     expected = theirs(logits, context, sampling)
     report = sampling_steps(logits, context, [], sampling)
+    expected = with_our_choice_of_equals(expected, report)
     np.testing.assert_array_equal(report.final.scores, expected.numpy())
     np.testing.assert_array_equal(report.final.kept, torch.isfinite(expected).numpy())
     # Theirs are float32 probabilities: 1e-6 is a few of its steps at 1.
