@@ -1,0 +1,213 @@
+"""What lies in a model folder, read from names and headers only: nothing is loaded and nothing is run.
+
+Only safetensors and GGUF are read. The other formats are pickles or can hold code, and so can a
+configuration that names Python files of its own; both are refused here, before anything opens them.
+
+Source of the safetensors header: https://github.com/huggingface/safetensors, section "Format".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model_runtime.errors import ModelNotFound, UnsupportedModel
+
+SINGLE_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+CONFIG_FILE = "config.json"
+UNSAFE_ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".npz")
+LONGEST_HEADER = 100_000_000  # bytes, the format's own limit
+
+# safetensors' names of floating dtypes. Others (masks, counters) are no weights and are not counted.
+FLOATS = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One model on disk: where its weights are, how many, and in which dtype."""
+
+    folder: Path
+    gguf: str | None  # file name in the folder, None for safetensors
+    config: dict[str, Any]  # empty for GGUF, which carries its own
+    n_weights: int  # floating-point numbers in the files
+    stored_dtype: torch.dtype  # of most of them; float32 for GGUF, which is dequantised
+
+    def bytes_in(self, dtype: torch.dtype) -> int:
+        """Bytes of the weights once they are loaded in `dtype`."""
+        return self.n_weights * dtype.itemsize
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds a config and all its safetensors, or a GGUF file."""
+    if (folder / INDEX_FILE).is_file() and not (folder / SINGLE_FILE).is_file():
+        try:
+            complete = all((folder / shard).is_file() for shard in _shards(folder))
+        except UnsupportedModel:
+            return False
+        return complete and (folder / CONFIG_FILE).is_file()
+    if (folder / SINGLE_FILE).is_file():
+        return (folder / CONFIG_FILE).is_file()
+    return any(folder.glob("*.gguf"))
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Look at a model folder, or at one GGUF file.
+
+    Raises:
+        ModelNotFound: there is nothing at `path`, or no model in it.
+        UnsupportedModel: unsafe, damaged, quantised or incomplete; the text says which.
+    """
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ModelNotFound(f"There is no file {path}.", "Check the path.")
+        return _gguf_checkpoint(path)
+    if not path.is_dir():
+        raise ModelNotFound(f"There is no folder {path}.", "Check the path.")
+    if not (path / SINGLE_FILE).is_file() and not (path / INDEX_FILE).is_file():
+        return _gguf_checkpoint(_only_gguf(path))
+    config = _read_config(path)
+    if any(re.match(r"shard-\d{5}-model-", file.name) for file in path.glob("shard-*.safetensors")):
+        raise UnsupportedModel(
+            f"{path} holds a distributed training checkpoint.", "Save the model with save_pretrained first."
+        )
+    shards = [SINGLE_FILE] if (path / SINGLE_FILE).is_file() else _shards(path)
+    counts: Counter[torch.dtype] = Counter()
+    for shard in shards:
+        counts += _count_weights(path / shard)
+    if not counts:
+        raise UnsupportedModel(f"The weight files in {path} hold no weights.", "Fetch the model again.")
+    return Checkpoint(path, None, config, counts.total(), counts.most_common(1)[0][0])
+
+
+def _only_gguf(folder: Path) -> Path:
+    """The GGUF file of a folder without safetensors; every other case is refused with its own sentence."""
+    ggufs = sorted(folder.glob("*.gguf"))
+    if len(ggufs) == 1:
+        return ggufs[0]
+    if ggufs:
+        names = ", ".join(file.name for file in ggufs)
+        raise UnsupportedModel(f"{folder} holds several GGUF files: {names}.", "Give the path of one.")
+    files = [file.name for file in folder.iterdir()]
+    if "adapter_config.json" in files:
+        raise UnsupportedModel(
+            f"{folder} holds an adapter (LoRA), not a whole model.",
+            "Merge it into its base model and save the result with save_pretrained.",
+        )
+    unsafe = sorted(name for name in files if name.endswith(UNSAFE_ENDINGS))
+    if unsafe:
+        raise UnsupportedModel(
+            f"{folder} has its weights only as {unsafe[0]}, a format that can run code when it is opened.",
+            "Save the model as safetensors (save_pretrained does) or choose a revision that has them.",
+        )
+    if CONFIG_FILE in files:
+        raise ModelNotFound(f"{folder} has a config but no weights.", "Fetch its safetensors files too.")
+    raise ModelNotFound(
+        f"{folder} is not a model folder: it has no {CONFIG_FILE} and no weights.",
+        "Give a folder with config.json, safetensors weights and a tokenizer, or a .gguf file.",
+    )
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    """The configuration, checked for what this app can load at all."""
+    if not (folder / CONFIG_FILE).is_file():
+        raise ModelNotFound(f"{folder} has weights but no {CONFIG_FILE}.", "Add the model's config.json.")
+    config = _read_json(folder / CONFIG_FILE)
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str):
+        raise UnsupportedModel(f"The config in {folder} names no model_type.", "Use the model's own.")
+    if model_type not in CAUSAL:
+        if "auto_map" in config:
+            raise UnsupportedModel(
+                f"The model type {model_type!r} exists only as Python code in the model's own files.",
+                "Glassformer never runs such code; choose a model of a family in the table of the README.",
+            )
+        raise UnsupportedModel(
+            f"The model type {model_type!r} is no causal language model: it does not predict the next token.",
+            "Choose a model of a family in the table of the README.",
+        )
+    if "quantization_config" in config:
+        method = (config["quantization_config"] or {}).get("quant_method", "unknown")
+        raise UnsupportedModel(
+            f"The weights are quantised ({method}); only their kernels can read them.",
+            "Choose the unquantised checkpoint, or a GGUF file of the model.",
+        )
+    return config
+
+
+def _shards(folder: Path) -> list[str]:
+    """File names in a safetensors index; only files beside the index count."""
+    weight_map = _read_json(folder / INDEX_FILE).get("weight_map")
+    names = set(weight_map.values()) if isinstance(weight_map, dict) else set()
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
+            raise UnsupportedModel(f"The index in {folder} points at {name!r}.", "Fetch the model again.")
+    if not names:
+        raise UnsupportedModel(f"The index in {folder} names no weight files.", "Fetch the model again.")
+    return sorted(names)
+
+
+def _count_weights(file: Path) -> Counter[torch.dtype]:
+    """Floating-point numbers in a safetensors file by dtype, from its header; its length is checked."""
+    damaged = UnsupportedModel(f"The file {file} is damaged or not complete.", "Fetch the model again.")
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            if length > min(LONGEST_HEADER, size - 8):
+                raise damaged
+            header = json.loads(stream.read(length))
+        tensors = [entry for name, entry in header.items() if name != "__metadata__"]
+        end = max((entry["data_offsets"][1] for entry in tensors), default=0)
+        counts: Counter[torch.dtype] = Counter()
+        for entry in tensors:
+            if entry["dtype"] in FLOATS:
+                counts[FLOATS[entry["dtype"]]] += math.prod(entry["shape"])
+    except FileNotFoundError as error:
+        raise ModelNotFound(
+            f"The weight file {file.name} is missing in {file.parent}.", "Fetch it too."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise damaged from error
+    if 8 + length + end > size:
+        raise damaged
+    return counts
+
+
+def _gguf_checkpoint(file: Path) -> Checkpoint:
+    """A GGUF file: the count of its weights, which are dequantised to float32 when they are loaded."""
+    from gguf import GGUFReader
+
+    try:
+        reader = GGUFReader(file)
+        n_weights = sum(int(tensor.n_elements) for tensor in reader.tensors)
+    except (ValueError, IndexError, KeyError, OSError, UnicodeDecodeError) as error:
+        raise UnsupportedModel(f"{file} is not a readable GGUF file.", "Fetch the model again.") from error
+    return Checkpoint(file.parent, file.name, {}, n_weights, torch.float32)
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UnsupportedModel(f"The file {file} is not valid JSON.", "Fetch the model again.") from error
+    if not isinstance(content, dict):
+        raise UnsupportedModel(f"The file {file} does not hold a JSON object.", "Fetch the model again.")
+    return content
