@@ -14,10 +14,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from model_runtime import errors, interventions
+from model_runtime.catalogue import catalogue
 from model_runtime.records import LayerSpec, ModelSpec, Token
 from model_runtime.sampling_settings import SamplingSettings
 
 if TYPE_CHECKING:
+    from model_runtime.loading import load_model
     from model_runtime.measures import (
         HeadMeasures,
         StreamContributions,
@@ -38,6 +40,7 @@ _LATE = {
     "StreamContributions": "measures",
     "Trace": "trace",
     "head_measures": "measures",
+    "load_model": "loading",
     "stream_contributions": "measures",
 }
 
@@ -53,9 +56,11 @@ __all__ = [
     "StreamContributions",
     "Token",
     "Trace",
+    "catalogue",
     "errors",
     "head_measures",
     "interventions",
+    "load_model",
     "stream_contributions",
 ]
 

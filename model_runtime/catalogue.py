@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from model_runtime.hub import cached_snapshot
-
 DEFAULT_MODEL = "smollm2-135m-instruct"
 BUNDLED = Path(__file__).resolve().parent.parent / "assets" / "models"
 
@@ -46,6 +44,8 @@ class CatalogueRow:
     @property
     def needs_network(self) -> bool:
         """True if loading it now would have to fetch something."""
+        from model_runtime.hub import cached_snapshot  # imports the hub's library: not for a mere list
+
         return self.source == "hub" and cached_snapshot(self.location) is None
 
 
