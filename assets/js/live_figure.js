@@ -1,0 +1,275 @@
+// The figure frame in the browser. One Frame per mounted component; `render` is called again at every
+// message and theme change, and changes the picture in place with Plotly.react.
+
+import { Menu } from "./figure_menu.js"
+import { Player } from "./figure_frames.js"
+import { Cursor, Links } from "./figure_points.js"
+import { Sliders } from "./figure_sliders.js"
+import { element, merged, narrowed, readTheme, themed } from "./figure_theme.js"
+
+const NARROW = 600 // pixels; below, narrow_layout holds
+const frames = new WeakMap() // where Streamlit mounts us -> Frame
+
+export function render(component) {
+  const place = component.parentElement
+  let frame = frames.get(place)
+  if (!frame) frames.set(place, (frame = new Frame(place, component.data.base)))
+  const visit = frame.receive(component)
+  return () => {
+    // Streamlit also runs the clean-up of a call that a later one overtook: then the frame lives on.
+    if (visit !== frame.visit) return
+    frame.destroy()
+    frames.delete(place)
+  }
+}
+
+let plotlyLoading = null
+function plotly(base) {
+  plotlyLoading ??= window.Plotly ? Promise.resolve(window.Plotly) : new Promise((done, failed) => {
+    const script = element("script", { src: `${base}/plotly.min.js`, charset: "utf-8" })
+    script.onload = () => done(window.Plotly)
+    script.onerror = () => { plotlyLoading = null; failed(new Error("plotly.min.js could not be loaded")) }
+    document.head.append(script)
+  })
+  return plotlyLoading
+}
+
+function addStyles(base) {
+  if (document.getElementById("gf-styles")) return
+  document.head.append(element("link", { id: "gf-styles", rel: "stylesheet", href: `${base}/live_figure.css` }))
+}
+
+class Frame {
+  constructor(place, base) {
+    this.base = base
+    this.visit = 0
+    this.drawing = false
+    this.wanted = false
+    addStyles(base)
+    plotly(base)
+    this.build(place)
+    this.sliders = new Sliders(this.dom.sliders, () => this.draw(), report => this.send("slide", report))
+    this.menu = new Menu(this.dom.menu, this)
+    this.player = new Player(this.dom.player, () => this.draw())
+    this.cursor = new Cursor(this)
+    this.links = new Links(this)
+    this.observer = new ResizeObserver(() => this.resized())
+    this.observer.observe(this.dom.stage)
+  }
+
+  build(place) {
+    const part = (name, tag = "div", attributes = {}) => element(tag, { class: `gf-${name}`, ...attributes })
+    this.dom = {
+      root: part("figure", "section"), head: part("head"), badge: part("badge", "span"), menu: part("menu"),
+      sliders: part("sliders"), player: part("player"), stage: part("stage", "div", { tabindex: "0" }),
+      plot: part("plot"), overlay: part("overlay", "div", { "aria-hidden": "true" }),
+      words: part("words", "p"), spoken: part("spoken", "p", { "aria-live": "polite" }),
+      caption: part("caption", "p"), table: part("table", "details"),
+    }
+    const d = this.dom
+    d.head.append(d.badge, d.menu)
+    d.stage.append(d.plot, d.overlay)
+    d.root.append(d.head, d.sliders, d.player, d.stage, d.words, d.spoken, d.caption, d.table)
+    place.append(d.root)
+  }
+
+  receive(component) {
+    const { data } = component
+    this.visit += 1
+    this.trigger = component.setTriggerValue
+    if (data.figure !== this.data?.figure) {
+      this.figure = JSON.parse(data.figure)
+      this.player.take(this.figure.frames)
+    }
+    this.data = data
+    this.narrow = JSON.parse(data.narrow)
+    this.describe()
+    this.sliders.take(data.sliders, data.seq, data.reports)
+    this.menu.take(data)
+    this.loadBrowserSide(data.browser)
+    this.draw()
+    return this.visit
+  }
+
+  send(name, value) {
+    this.trigger(name, value)
+  }
+
+  describe() {
+    const { badge, caption, alt, key, clickable } = this.data
+    const d = this.dom
+    d.root.dataset.key = key
+    d.root.dataset.clickable = clickable
+    d.badge.textContent = badge.text
+    d.badge.title = badge.meaning
+    d.badge.dataset.kind = badge.kind
+    d.caption.textContent = caption
+    const keys = clickable ? "Arrow keys move over the points, Enter chooses one." : "Arrow keys read the points."
+    d.stage.setAttribute("role", clickable ? "application" : "img")
+    d.stage.setAttribute("aria-roledescription", "figure")
+    d.stage.setAttribute("aria-label", `${alt} ${keys}`)
+  }
+
+  // The arrays and the function behind the sliders: fetched once for each content.
+  async loadBrowserSide(browser) {
+    if (!browser) { this.update = null; return }
+    if (browser.data === this.browserKey) return
+    this.browserKey = browser.data
+    try {
+      const [module, values] = await Promise.all([
+        import(`${this.base}/${browser.module}`),
+        fetch(`${this.route()}/data/at/${browser.data}`).then(answer => {
+          if (!answer.ok) throw new Error(`data: ${answer.status}`)
+          return answer.json()
+        }),
+      ])
+      if (this.browserKey !== browser.data) return
+      this.update = module[browser.function]
+      this.values = decoded(values)
+      this.draw()
+    } catch (error) {
+      this.browserKey = null // the sliders still work through the server; the next message tries again
+      this.update = null
+      console.warn("The figure's browser side could not be loaded:", error.message)
+    }
+  }
+
+  route() {
+    return this.base.slice(0, this.base.lastIndexOf("/"))
+  }
+
+  // Draws soon: calls that arrive while one drawing runs are answered by one more.
+  draw() {
+    this.wanted = true
+    if (this.drawing) return
+    this.drawing = true
+    requestAnimationFrame(async () => {
+      try {
+        while (this.wanted && !this.gone) {
+          this.wanted = false
+          await this.drawNow()
+        }
+      } catch (error) {
+        this.dom.words.textContent = `This figure could not be drawn: ${error.message}`
+        console.error(error)
+      } finally {
+        this.drawing = false
+      }
+    })
+  }
+
+  async drawNow() {
+    const library = await plotly(this.base)
+    const width = this.dom.stage.clientWidth
+    if (this.gone || !width) return
+    const { data, layout } = this.picture(width)
+    const first = !this.dom.plot.classList.contains("js-plotly-plot")
+    await library.react(this.dom.plot, data, layout, config(width < NARROW))
+    if (this.gone) return
+    this.library = library
+    if (first) this.listen()
+    this.links.forget()
+    this.cursor.place()
+    if (this.hovered && this.dom.plot.matches(":hover")) {
+      library.Fx.hover(this.dom.plot, this.hovered, this.hoveredSubplot)
+    }
+    this.dom.root.dataset.drawn = Number(this.dom.root.dataset.drawn ?? 0) + 1
+  }
+
+  picture(width) {
+    let { data, layout } = this.figure
+    let words = ""
+    if (this.update) {
+      const moved = this.update(this.values, this.sliders.values())
+      data = moved.data ?? data
+      layout = merged(layout, moved.layout ?? {})
+      words = moved.words ?? ""
+    }
+    ({ data, layout } = this.player.apply(data, layout))
+    this.dom.words.textContent = words || this.player.words()
+    if (width < NARROW) ({ data, layout } = narrowed(data, layout, this.narrow))
+    const theme = readTheme(this.dom.root)
+    this.dom.root.dataset.theme = theme.dark ? "dark" : "light"
+    const height = this.data.height ?? layout.height ?? 420
+    const coarse = matchMedia("(pointer: coarse)").matches
+    const frame = {
+      width, height, autosize: false, uirevision: layout.uirevision ?? this.data.key,
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: "#5a6070", activecolor: "#2f54c9", ...layout.modebar },
+      dragmode: layout.dragmode ?? (coarse || width < NARROW ? false : "zoom"),
+    }
+    return { data: themed(data, theme), layout: themed({ ...layout, ...frame }, theme) }
+  }
+
+  listen() {
+    const { plot } = this.dom
+    plot.on("plotly_click", event => this.clicked(pointOf(event.points[0])))
+    plot.on("plotly_hover", event => {
+      const point = event.points[0]
+      this.hovered = [{ curveNumber: point.curveNumber, pointNumber: point.pointNumber }]
+      this.links.tell(point.customdata)
+    })
+    plot.on("plotly_unhover", () => { this.hovered = null; this.links.tell(undefined) })
+  }
+
+  clicked(point) {
+    if (this.data.clickable && point) this.send("click", point)
+  }
+
+  resized() {
+    const width = this.dom.stage.clientWidth
+    if (width && width !== this.lastWidth) { this.lastWidth = width; this.draw() }
+  }
+
+  destroy() {
+    this.gone = true
+    this.observer.disconnect()
+    this.sliders.stop()
+    this.player.stop()
+    this.menu.stop()
+    this.links.leave()
+    if (window.Plotly) window.Plotly.purge(this.dom.plot)
+    this.dom.root.remove()
+  }
+}
+
+function config(narrow) {
+  return {
+    displaylogo: false, responsive: false, typesetMath: false, showTips: false, doubleClick: "reset",
+    displayModeBar: narrow ? false : "hover", modeBarButtons: [["zoom2d", "pan2d", "resetScale2d"]],
+    plotlyServerURL: "",
+  }
+}
+
+// A plotly event's point as plain values: what travels to Python.
+export function pointOf(point) {
+  if (!point) return null
+  const number = point.pointNumber ?? point.pointIndex
+  return {
+    trace: point.curveNumber, point: Array.isArray(number) ? [...number] : number,
+    x: plain(point.x), y: plain(point.y), customdata: plain(point.customdata),
+  }
+}
+
+function plain(value) {
+  if (value === undefined) return null
+  return ArrayBuffer.isView(value) || Array.isArray(value) ? Array.from(value, plain) : value
+}
+
+const ARRAYS = {
+  f4: Float32Array, f8: Float64Array, i1: Int8Array, i2: Int16Array, i4: Int32Array,
+  u1: Uint8Array, u2: Uint16Array, u4: Uint32Array,
+}
+
+// {dtype, shape, bdata} -> typed array; two-dimensional ones become arrays of rows (views, not copies).
+export function decoded(value) {
+  if (Array.isArray(value)) return value.map(decoded)
+  if (value === null || typeof value !== "object") return value
+  if (typeof value.bdata === "string" && ARRAYS[value.dtype]) {
+    const bytes = Uint8Array.from(atob(value.bdata), letter => letter.charCodeAt(0))
+    const flat = new ARRAYS[value.dtype](bytes.buffer)
+    if (value.shape.length !== 2) return flat
+    const [rows, columns] = value.shape
+    return Array.from({ length: rows }, (_, row) => flat.subarray(row * columns, (row + 1) * columns))
+  }
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, decoded(item)]))
+}

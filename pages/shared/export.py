@@ -1,0 +1,178 @@
+"""A figure to take home: PNG, SVG and PDF, an interactive page that works offline, and the data as CSV.
+
+Everything is made when it is asked for, from what the page last drew: a figure moved by its sliders is
+exported at the values that the server knows. Pictures use the light print template, 6.5 inches wide in
+10 point, with title and caption below.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import html
+import io
+import json
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import plotly.io as pio
+
+from pages.shared.provenance import Provenance, caption, file_name
+from pages.shared.renderer import INSTALL_HELP, NoRenderer, find_browser, render
+from viz.style import LIGHT, PRINT_TEMPLATE, PRINT_WIDTH
+from viz.text import inert
+
+__all__ = ["INSTALL_HELP", "KINDS", "Exportable", "NoRenderer", "find_browser", "table_rows", "to_csv", "to_html"]
+
+KINDS: Mapping[str, str] = {
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "pdf": "application/pdf",
+    "html": "text/html; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+}
+_CAPTION_LETTERS = 104  # of 8 point fit into a line of 6.5 inches
+_PNG_SCALE = 3  # 288 dots per inch
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# The saved page may run its own inline script and nothing else: it cannot fetch or send anything.
+_OFFLINE_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+
+Table = Mapping[str, Sequence[object]]
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """A figure as it was drawn, ready to become a file. `figure` is plotly's JSON, light theme."""
+
+    figure: str
+    table: Table
+    stem: str
+    alt: str
+    provenance: Provenance
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of everything that goes into a file; equal pictures share it."""
+        digest = hashlib.sha256(self.figure.encode())
+        digest.update(repr((self.stem, self.alt, self.provenance)).encode())
+        for name, column in self.table.items():
+            digest.update(name.encode())
+            digest.update(column.tobytes() if isinstance(column, np.ndarray) else repr(list(column)).encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def n_bytes(self) -> int:
+        """About what keeping it costs: its JSON, and 64 bytes for each cell of the table."""
+        return len(self.figure) + 64 * sum(len(column) for column in self.table.values())
+
+    def file_names(self) -> dict[str, str]:
+        return {kind: file_name(self.stem, self.provenance, kind) for kind in KINDS}
+
+    def render(self, kind: str) -> bytes:
+        """The file's bytes. Raises `NoRenderer` for png, svg and pdf where there is no browser to draw with."""
+        if kind == "csv":
+            return to_csv(self.table)
+        if kind == "html":
+            return to_html(self.figure, self.alt, caption(self.provenance))
+        printed = print_figure(json.loads(self.figure), caption(self.provenance))
+        size = {"width": PRINT_WIDTH, "height": printed["layout"]["height"]}
+        return render(printed, kind, scale=_PNG_SCALE if kind == "png" else 1, **size)
+
+
+def print_figure(figure: dict[str, Any], words: str) -> dict[str, Any]:
+    """The figure in print style: print template, one column wide, title and caption below the picture."""
+    layout = dict(figure["layout"])
+    title = (layout.get("title") or {}).get("text", "")
+    lines = [inert(line) for line in textwrap.wrap(words, _CAPTION_LETTERS, break_on_hyphens=False)]
+    heading = f"<b>{title}</b><br>" if title else ""
+    n_lines = len(lines) + (heading.count("<br>") if heading else 0)
+    layout |= {
+        "template": pio.templates[PRINT_TEMPLATE].to_plotly_json(),
+        "width": PRINT_WIDTH,
+        "height": (layout.get("height") or 400) + 16 * n_lines,
+        "title": {
+            "text": f"{heading}<span style='font-size:8pt'>{'<br>'.join(lines)}</span>",
+            "font": {"size": 10 * 96 / 72, "color": LIGHT.ink},
+            "x": 0,
+            "xref": "container",
+            "xanchor": "left",
+            "y": 0,
+            "yref": "container",
+            "yanchor": "bottom",
+            "automargin": True,
+            "pad": {"t": 12, "b": 8, "l": 8},
+        },
+    }
+    layout.pop("updatemenus", None)
+    layout.pop("sliders", None)
+    return {"data": figure["data"], "layout": layout}
+
+
+def to_html(figure: str, alt: str, words: str) -> bytes:
+    """One file that works offline: plotly inlined, caption below, and a policy that forbids any request."""
+    picture = go.Figure(json.loads(figure), skip_invalid=False)
+    picture.update_layout(width=None, autosize=True)
+    body = pio.to_html(
+        picture,
+        include_plotlyjs=True,
+        full_html=False,
+        config={"displaylogo": False, "responsive": True, "typesetMath": False},
+    )
+    page = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_OFFLINE_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html.escape(alt)}</title>
+<style>body{{font:16px/1.5 system-ui,sans-serif;margin:1rem auto;max-width:70rem;color:{LIGHT.ink}}}
+figcaption{{color:{LIGHT.muted}}}</style></head>
+<body><figure role="group" aria-label="{html.escape(alt)}">{body}
+<figcaption>{html.escape(words)}</figcaption></figure></body></html>
+"""
+    return page.encode("utf-8", errors="replace")
+
+
+def to_csv(table: Table) -> bytes:
+    """The data, exact, for a spreadsheet: UTF-8 with a byte-order mark, and no text that runs as a formula.
+
+    A text cell that begins with = + - @ or a control character gets an apostrophe in front (OWASP, "CSV
+    Injection"). Numbers are written in full.
+    """
+    sheet = io.StringIO(newline="")
+    writer = csv.writer(sheet)
+    writer.writerow([_safe_cell(name) for name in table])
+    writer.writerows([_safe_cell(cell) for cell in row] for row in _rows(table))
+    return b"\xef\xbb\xbf" + sheet.getvalue().encode("utf-8", errors="replace")
+
+
+def table_rows(table: Table, most: int) -> dict[str, Any]:
+    """The first `most` rows as plain values for the page, and how many there are in all."""
+    rows = [[_plain(cell) for cell in row] for row, _ in zip(_rows(table), range(most), strict=False)]
+    return {"columns": list(table), "rows": rows, "total": _n_rows(table)}
+
+
+def _n_rows(table: Table) -> int:
+    lengths = {len(column) for column in table.values()}
+    assert len(lengths) <= 1, f"columns of different lengths: { {k: len(v) for k, v in table.items()} }"
+    return next(iter(lengths), 0)
+
+
+def _rows(table: Table) -> Iterator[tuple[object, ...]]:
+    _n_rows(table)
+    return zip(*table.values(), strict=True)
+
+
+def _plain(cell: object) -> object:
+    value = cell.item() if isinstance(cell, np.generic) else cell
+    return value if isinstance(value, int | float | str | bool) or value is None else str(value)
+
+
+def _safe_cell(cell: object) -> object:
+    value = _plain(cell)
+    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
+        return f"'{value}"
+    return value

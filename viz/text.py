@@ -1,0 +1,166 @@
+"""How tokens and numbers are written, so that they read the same on every page and can hurt nobody.
+
+Token text comes from strangers' links and from a model's vocabulary. `visible` shows what an eye would miss
+or what would reorder the line; `label` also makes it safe for plotly, which reads a subset of HTML, LaTeX
+between dollar signs, and `%{...}` in its labels.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import unicodedata
+
+LONGEST_LABEL = 24  # characters; a token of 128 spaces or a base64 blob must not widen an axis
+
+_SIGNS = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
+# Drawn as nothing although Unicode calls them letters, marks or symbols.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+_MOST_MARKS = 2  # combining marks drawn on one letter; more would climb over the neighbouring lines
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_MINUS, _THIN = "\u2212", "\u00a0"
+
+
+def visible(text: str) -> str:
+    """`text` with nothing hidden: spaces as `·`, line breaks as `↵`, and whatever draws nothing as its code.
+
+    Controls, zero-width and bidirectional characters, odd spaces, variation selectors and surplus combining
+    marks become `⟨U+200B⟩` and the like. The result has no line break and reads left to right as stored.
+
+    >>> visible(" the\\n")
+    '·the↵'
+    >>> visible("a\\u202eb")
+    'a⟨U+202E⟩b'
+    """
+    shown: list[str] = []
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.category(character).startswith("M") else 0
+        if character in _SIGNS:
+            shown.append(_SIGNS[character])
+        elif _draws_nothing(character) or marks > _MOST_MARKS:
+            shown.append(f"⟨U+{ord(character):04X}⟩")
+        elif marks and not shown:
+            shown.append(f"◌{character}")  # a mark alone would sit on whatever stands to its left
+        else:
+            shown.append(character)
+    return "".join(shown)
+
+
+def shorten(text: str, longest: int = LONGEST_LABEL) -> str:
+    """At most `longest` characters, the middle left out; never inside a `⟨U+...⟩` code.
+
+    >>> shorten("abcdefghij", 7)
+    'abcd…ij'
+    """
+    if len(text) <= longest:
+        return text
+    tail = (longest - 1) // 3
+    head = longest - 1 - tail
+    start, end = text[:head], text[len(text) - tail :] if tail else ""
+    if start.rfind("⟨") > start.rfind("⟩"):
+        start = start[: start.rfind("⟨")]
+    if "⟩" in end and ("⟨" not in end or end.find("⟩") < end.find("⟨")):
+        end = end[end.find("⟩") + 1 :]
+    return f"{start}…{end}"
+
+
+def label(text: str, longest: int = LONGEST_LABEL) -> str:
+    """Token text for a plotly tick, label or hover: visible, short, and inert.
+
+    >>> label("<b>")
+    '&lt;b&gt;'
+    >>> label("$x$ %{y}")
+    '&#36;x&#36;·&#37;{y}'
+    """
+    return inert(shorten(visible(text), longest))
+
+
+def inert(text: str) -> str:
+    """`text` so that plotly draws it as it stands: no tags, no formulas, no placeholders.
+
+    Quotes stay: without an open tag they mean nothing, and plotly does not know their entity.
+    """
+    return html.escape(text, quote=False).replace("$", "&#36;").replace("%{", "&#37;{")
+
+
+def three_digits(value: float, unit: str = "") -> str:
+    """A number for the screen: three significant digits, thousands separated, whole numbers in full.
+
+    >>> three_digits(0.123456), three_digits(1234.5), three_digits(48902, "tokens")
+    ('0.123', '1,230', '48,902\\xa0tokens')
+    >>> three_digits(-0.0000123)
+    '−1.23 × 10⁻⁵'
+    """
+    return _with_unit(_number(value), unit)
+
+
+def share(probability: float) -> str:
+    """A share of 1 for the screen: percent above 0.1 %, scientific below (of 1, not of 100).
+
+    Never rounded up to certainty or down to nothing.
+
+    >>> share(0.338), share(0.0000123), share(0.99996), share(1), share(0)
+    ('33.8\\xa0%', '1.23 × 10⁻⁵', '> 99.9\\xa0%', '100\\xa0%', '0\\xa0%')
+    """
+    if math.isnan(probability):
+        return "not a number"
+    if probability == 0 or probability == 1:
+        return f"{100 * probability:.0f}{_THIN}%"
+    if 0.9995 <= probability < 1:
+        return f"> 99.9{_THIN}%"
+    if abs(probability) < 0.001:
+        return _scientific(probability)
+    return f"{_number(100 * probability)}{_THIN}%"
+
+
+def shared_range(*values: object, symmetric: bool = False) -> tuple[float, float]:
+    """One axis or colour range for several arrays, so that equal quantities are drawn equal.
+
+    Values that are not finite are left out; with `symmetric` 0 lies in the middle (signed scales), else the
+    range starts at 0 or below. Nothing finite gives (0, 1), or (-1, 1).
+
+    >>> shared_range([1, 2], [0.5, float("inf")])
+    (0.0, 2.0)
+    >>> shared_range([-3, 2], symmetric=True)
+    (-3.0, 3.0)
+    """
+    import numpy as np
+
+    arrays = [np.asarray(value, dtype=np.float64).ravel() for value in values]
+    finite = np.concatenate([array[np.isfinite(array)] for array in arrays]) if arrays else np.empty(0)
+    top = float(np.abs(finite).max() if symmetric else finite.max()) if finite.size else 0.0
+    if symmetric:
+        return -(top or 1.0), top or 1.0
+    low = min(0.0, float(finite.min())) if finite.size else 0.0
+    return low, top if top > low else low + 1.0
+
+
+def _draws_nothing(character: str) -> bool:
+    code = ord(character)
+    selector = 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF
+    return character in _BLANK or selector or unicodedata.category(character) in _INVISIBLE_CATEGORIES
+
+
+def _number(value: float) -> str:
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1000):
+        return f"{int(value):,}".replace("-", _MINUS)
+    if math.isnan(value):
+        return "not a number"
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{_MINUS}∞"
+    rounded = float(f"{value:.3g}")
+    if not 1e-3 <= abs(rounded) < 1e9:
+        return _scientific(value)
+    decimals = max(0, 2 - math.floor(math.log10(abs(rounded))))
+    return f"{rounded:,.{decimals}f}".replace("-", _MINUS)
+
+
+def _scientific(value: float) -> str:
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}".replace("-", _MINUS)
+
+
+def _with_unit(number: str, unit: str) -> str:
+    return f"{number}{_THIN}{unit}" if unit else number
