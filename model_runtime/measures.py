@@ -45,21 +45,24 @@ class HeadMeasures:
 
 @dataclass(frozen=True, eq=False)
 class StreamContributions:
-    """Lengths (Euclidean norms) of what each block adds, float32 [layer, pos].
+    """Lengths (Euclidean norms) of the stream and of what each block adds to it, float32 [layer, pos].
 
-    attn_out and mlp_out are the lengths of what is added to the stream, after a post-norm where the family
-    has one; resid_post is the length of the stream after the block, embed [pos] before the first.
+    resid_pre and resid_post are the lengths of the stream before and after a block (the first resid_pre is
+    the embedding, scaled and with positions added where the family does so); attn_out and mlp_out those of
+    what is added, after a post-norm where the family has one; ln_final [pos] that of what the head reads,
+    None in a family without a final norm.
     """
 
     layers: tuple[int, ...]
-    embed: np.ndarray
+    resid_pre: np.ndarray
     attn_out: np.ndarray
     mlp_out: np.ndarray
     resid_post: np.ndarray
+    ln_final: np.ndarray | None
 
     @property
     def nbytes(self) -> int:
-        return 3 * self.attn_out.nbytes + self.embed.nbytes
+        return 4 * self.attn_out.nbytes + (0 if self.ln_final is None else self.ln_final.nbytes)
 
 
 def repeats(token_ids: list[int]) -> torch.Tensor:
@@ -81,7 +84,7 @@ def head_measures(trace: Trace) -> HeadMeasures:
     """Measure every head of a trace. Holds one layer's patterns at a time.
 
     Raises:
-        NotCaptured: the trace has no patterns, or only some positions.
+        NotCaptured: the trace has no patterns. (Of restricted positions, those queries are measured.)
     """
     same = repeats([token.id for token in trace.tokens])
     after_same = torch.zeros_like(same)
@@ -111,21 +114,31 @@ def head_measures(trace: Trace) -> HeadMeasures:
             ).cpu()
         )
     table = torch.stack(rows).permute(1, 0, 2).numpy()
-    return HeadMeasures(trace.layers, *table, n_repeated=int(same.any(dim=-1).sum()))
+    entropy, distance, first, previous_token, induction, duplicate = table
+    return HeadMeasures(
+        layers=trace.layers,
+        entropy=entropy,
+        mean_distance=distance,
+        first_token=first,
+        previous_token=previous_token,
+        induction=induction,
+        duplicate_token=duplicate,
+        n_repeated=int(same.any(dim=-1).sum()),
+    )
 
 
 def stream_contributions(trace: Trace) -> StreamContributions:
     """How much attention and MLP each add to the stream, from a default trace.
 
     Raises:
-        NotCaptured: the trace lacks embed, resid_post, attn_out_norm or mlp_out_norm.
+        NotCaptured: the trace lacks one of the default points that this reads.
     """
-    embed = trace.get("embed")
     stream = [np.linalg.norm(trace.get("resid_post", layer), axis=-1) for layer in trace.layers]
     return StreamContributions(
         layers=trace.layers,
-        embed=np.linalg.norm(embed, axis=-1).astype(np.float32),
+        resid_pre=trace.get("resid_pre_norm"),
         attn_out=trace.get("attn_out_norm"),
         mlp_out=trace.get("mlp_out_norm"),
         resid_post=np.stack(stream).astype(np.float32),
+        ln_final=None if trace.reasons["ln_final_norm"][0] else trace.get("ln_final_norm"),
     )

@@ -84,10 +84,6 @@ def _rope(index: int) -> Take:
     return take
 
 
-def _logits(value: Any, adapter: Adapter) -> torch.Tensor:
-    return value[0]
-
-
 @dataclass(frozen=True)
 class Point:
     """One capture point.
@@ -127,6 +123,7 @@ _TABLE = (
     Point("embed", _D, "token embedding", ("embed", "output"), layered=False, editable=True),
     Point("pos_embed", _D, "learned position embedding", ("pos_embed", "output"), layered=False),
     Point("resid_pre", _D, "block input", ("block", "input"), editable=True),
+    Point("resid_pre_norm", ("pos",), "length of resid_pre", ("block", "input"), stream_norm),
     Point("ln1", _D, "what attention reads", ("ln1", "output")),
     Point("q", _HEADS, "queries before the rotation", ("q", "output"), _projected(0)),
     Point("k", _KV, "keys before the rotation", ("k", "output"), _projected(1)),
@@ -153,15 +150,16 @@ _TABLE = (
     Point("mlp_out_norm", ("pos",), "length of mlp_out", ("mlp_add", "output"), stream_norm),
     Point("resid_post", _D, "block output", ("block", "output"), editable=True),
     Point("ln_final", _D, "what the head reads", ("ln_final", "output"), layered=False),
-    Point("logits", ("pos", "d_vocab"), "after a final soft cap", ("logits", "output"), _logits, layered=False),
+    Point("ln_final_norm", ("pos",), "length of ln_final", ("ln_final", "output"), stream_norm, layered=False),
+    Point("logits", ("pos", "d_vocab"), "after a final soft cap", ("logits", "output"), layered=False),
 )
 # fmt: on
 
 POINTS: dict[str, Point] = {point.name: point for point in _TABLE}
 
 DEFAULT_POINTS: tuple[str, ...] = (
-    *("embed", "pos_embed", "pattern", "attn_out_norm", "resid_mid", "mlp_out_norm", "resid_post"),
-    *("router_logits", "router_weights", "router_indices"),
+    *("embed", "pos_embed", "pattern", "resid_pre_norm", "attn_out_norm", "resid_mid", "mlp_out_norm"),
+    *("resid_post", "ln_final_norm", "router_logits", "router_weights", "router_indices"),
 )
 """What pictures need most; those that a model does not have are left out.
 
