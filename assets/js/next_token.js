@@ -1,0 +1,223 @@
+// The next-token picture while a slider is dragged: the whole vocabulary goes through the pipeline again, and
+// the traces of viz/next_token_figure.py get the numbers of the moment. Everything that stays (colours, widths,
+// fonts, places) comes from Python in `data.traces` and `data.annotations`; a test holds both to the same
+// picture, number by number.
+//
+// data: { logits Float32Array [d_vocab], settings, context_ids, generated_ids, shown: [{ id, label, rank }],
+//         selected, pinned: [share, null where unknown], paired, traces, annotations, slider_steps, heights }
+
+import { cutBy, samplingSteps, tail } from "./sampling.js"
+import { share, thousands, threeDigits } from "./numbers.js"
+
+const AXIS_ENDS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1]
+const DIFFERENCE_ENDS = [1, 5, 10, 25, 50, 100]
+const escaped = (text) => text.replace(/[&<>"']/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;" })[c])
+
+/** What the figure frame calls at every movement of a slider. */
+export function update(data, values) {
+  const record = recordOf(data, values)
+  const numbers = traceNumbers(record, data)
+  return {
+    data: data.traces.map((trace, at) => merge(trace, numbers[at])),
+    layout: layoutOf(record, data),
+    words: record.words,
+  }
+}
+
+// --- values -> record (viz/next_token.py) ---------------------------------------------------------------
+
+export function recordOf(data, values) {
+  const settings = { ...data.settings, ...values }
+  const report = samplingSteps(data.logits, settings, data.context_ids, data.generated_ids)
+  const candidates = data.shown.map((token, at) => candidateOf(report, token, data.pinned?.[at]))
+  const { base, final } = report
+  const rows = [stepRow("base", "the model", base, base, candidates)]
+  let before = base
+  for (const step of report.steps) {
+    if (step.active || data.slider_steps.includes(step.name)) {
+      rows.push(stepRow(step.name, step.setting, step, before, candidates))
+    }
+    before = step
+  }
+  rows.push({ ...stepRow("final", "drawn from", final, final, candidates), active: true })
+  const rest = tail(report, data.shown.map(({ id }) => id))
+  const reach = Math.max(...candidates.map((candidate) => candidate.reach))
+  return {
+    candidates, rows, rest, axisEnd: AXIS_ENDS.find((end) => reach <= end) ?? 1,
+    title: titleOf(candidates, final), words: wordsOf(rest, final),
+  }
+}
+
+function candidateOf(report, { id, label, rank }, pinned) {
+  const found = cutBy(report, id)
+  const model = report.base.probabilities[id]
+  const final = report.final.probabilities[id]
+  const entering = found ? found.before.probabilities[id] : final
+  const cutName = found ? found.step.setting.slice(0, found.step.setting.lastIndexOf(" ")) : null
+  const reach = Math.max(model, final, entering, pinned ?? 0)
+  return { id, label, rank, model, final, entering, cutName, pinned, reach }
+}
+
+function stepRow(name, setting, step, before, candidates) {
+  const cuts = step.n_kept < before.n_kept
+  const { probabilities } = cuts ? before : step
+  const segments = []
+  let start = 0
+  let shownCut = 0
+  for (const { id, label } of candidates) {
+    const width = probabilities[id]
+    if (width <= 0) continue
+    const cut = !step.kept[id]
+    segments.push({ start, width, cut, label, others: false })
+    start += width
+    if (cut) shownCut += width
+  }
+  const lost = cuts ? Math.max(step.cut_mass - shownCut, 0) : 0
+  const left = Math.max(1 - start - lost, 0)
+  for (const [begin, width, cut] of [[start, left, false], [start + left, lost, true]]) {
+    if (width > 1e-9) segments.push({ start: begin, width, cut, label: "all other tokens", others: true })
+  }
+  const own = name === "base" || name === "final"
+  return {
+    setting, active: step.active, segments, n_kept: step.n_kept, cut_mass: own ? 0 : step.cut_mass,
+    entropy: step.entropy, effective_choices: step.effective_choices,
+  }
+}
+
+function titleOf(candidates, final) {
+  const top = candidates.reduce((best, candidate) => (candidate.final > best.final ? candidate : best))
+  const size = final.kept.length
+  const left = final.n_kept === size ? `all ${thousands(size)}` : `${thousands(final.n_kept)} of ${thousands(size)}`
+  // Typical-p or a penalty can make a token lead that has no row until the slider is let go.
+  if (top.final < largest(final.probabilities)) return `${left} tokens can be drawn`
+  if (final.n_kept === 1) return `Only ${top.label} is left: it is chosen every time`
+  return `${top.label} leads with ${share(top.final)}; ${left} tokens can be drawn`
+}
+
+function largest(values) {
+  let most = 0
+  for (const value of values) if (value > most) most = value
+  return most
+}
+
+function wordsOf(rest, final) {
+  const left = rest.n_kept === rest.n_tokens ? "all" : rest.n_kept ? thousands(rest.n_kept) : "none"
+  return (
+    `Entropy ${threeDigits(final.entropy)} nats: as open as a fair choice among ` +
+    `${threeDigits(final.effective_choices)} tokens. And ${thousands(rest.n_tokens)} more tokens: ` +
+    `${share(rest.mass)} in the model, ${share(rest.final_mass)} after the steps (${left} of them left).`
+  )
+}
+
+// --- record -> numbers of the traces (viz/next_token_figure.py) ------------------------------------------
+
+function traceNumbers(record, data) {
+  const { candidates } = record
+  const y = candidates.map((_, at) => at)
+  const middles = y.map((row) => (data.paired ? row - 0.23 : row))
+  const of = (value) => candidates.map(value)
+  return [
+    segmentNumbers(record, data, (segment) => !segment.cut && !segment.others),
+    segmentNumbers(record, data, (segment) => !segment.cut && segment.others),
+    segmentNumbers(record, data, (segment) => segment.cut),
+    columnNumbers(record, data),
+    { x: of((c) => c.model), y },
+    { x: of((c) => c.final), y },
+    { x: of((c) => (c.cutName ? c.entering : 0)), y },
+    { x: of((c) => c.model), y: middles },
+    { x: of((c) => c.pinned ?? 0), y },
+    { x: of((c) => c.reach), y: middles, text: of((c) => rowWords(c, data.selected)) },
+    {
+      x: of(() => record.axisEnd * 1.2), y, customdata: of((c) => [c.id]),
+      hovertext: of((c) => hoverWords(c, data.paired)),
+    },
+    differenceNumbers(candidates, y, data),
+  ]
+}
+
+function segmentNumbers(record, { look }, wanted) {
+  const lists = { y: [], base: [], x: [], width: [], text: [], hovertext: [] }
+  record.rows.forEach((row, y) => {
+    for (const segment of row.segments.filter(wanted)) {
+      lists.y.push(y)
+      lists.base.push(segment.start)
+      lists.x.push(segment.width)
+      lists.width.push(row.active ? look.thick : look.thin)
+      lists.text.push(row.active && segment.width >= look.segment_label ? segment.label : "")
+      const fate = segment.cut ? ` · cut by ${row.setting}` : ""
+      lists.hovertext.push(`${row.setting}: ${segment.label} ${share(segment.width)}${fate}`)
+    }
+  })
+  return lists
+}
+
+function columnNumbers(record, { look }) {
+  const lists = { x: [], y: [], text: [] }
+  record.rows.forEach((row, y) => {
+    const texts = row.active
+      ? [thousands(row.n_kept), row.cut_mass > 0 ? share(row.cut_mass) : "", threeDigits(row.entropy),
+        threeDigits(row.effective_choices)]
+      : ["", "", "", ""]
+    texts.forEach((text, column) => {
+      lists.x.push(look.column_edges[column])
+      lists.y.push(y)
+      lists.text.push(text)
+    })
+  })
+  return lists
+}
+
+function rowWords(candidate, selected) {
+  const words = candidate.cutName ? `cut by ${candidate.cutName}` : share(candidate.final)
+  return candidate.id === selected ? ` <b>${words}</b>` : ` ${words}`
+}
+
+function hoverWords(candidate, paired) {
+  const lines = [
+    `<b>${candidate.label}</b>, id ${candidate.id}, number ${thousands(candidate.rank)} in the model`,
+    `model's probability ${exact(candidate.model)}`,
+    candidate.cutName
+      ? `cut by ${candidate.cutName}, when it had ${exact(candidate.entering)}`
+      : `drawn with ${exact(candidate.final)}`,
+  ]
+  if (paired) lines.push(`pinned run ${known(candidate.pinned) ? exact(candidate.pinned) : "no such token"}`)
+  return lines.join("<br>")
+}
+
+function differenceNumbers(candidates, y, { look }) {
+  const values = candidates.map((c) => (known(c.pinned) ? 100 * (c.final - c.pinned) : null))
+  return {
+    x: values, y, text: values.map((value) => (value === null ? "" : points(value))),
+    marker: { color: values.map((value) => (value > 0 ? look.positive : look.negative)) },
+  }
+}
+
+const known = (value) => value !== null && value !== undefined
+const exact = (share_) => (share_ >= 0.001 ? `${(100 * share_).toFixed(4)}\u00a0%` : share(share_))
+
+function points(value) {
+  if (Math.abs(value) < 0.005) return "0.00"
+  return `${value > 0 ? "+" : ""}${value.toFixed(2)}`.replace("-", "−")
+}
+
+// --- what changes in the layout ---------------------------------------------------------------------------
+
+function layoutOf(record, data) {
+  const { candidates, rest } = record
+  const differences = candidates.map((c) => (known(c.pinned) ? Math.abs(100 * (c.final - c.pinned)) : 0))
+  const widest = Math.max(...differences)
+  const end = 1.9 * (DIFFERENCE_ENDS.find((limit) => widest <= limit) ?? 100)
+  const [first, ...others] = data.annotations
+  const line = `${share(rest.mass)} in the model → ${share(rest.final_mass)} after the steps, ${thousands(rest.n_kept)} of them left`
+  return {
+    title: { text: record.title },
+    annotations: [{ ...first, text: line }, ...others],
+    yaxis: { ticktext: record.rows.map((row) => (row.active ? `<b>${escaped(row.setting)}</b>` : escaped(row.setting))) },
+    xaxis3: { range: [0, record.axisEnd * 1.2] },
+    xaxis4: { range: [-end, end] },
+  }
+}
+
+function merge(trace, numbers) {
+  return numbers.marker ? { ...trace, ...numbers, marker: { ...trace.marker, ...numbers.marker } } : { ...trace, ...numbers }
+}

@@ -1,0 +1,209 @@
+"""Draws over the theory: how often each token came up, against how often it should.
+
+Each of n independent draws takes a token with its probability p, so its count follows the binomial
+distribution: n p on average, and between two bounds in at least 95 of 100 repetitions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from viz.drawn import Drawn
+from viz.style import LIGHT, MONO, TEMPLATE
+from viz.text import label, share, three_digits
+
+CENTRAL = 0.95  # of the repetitions lie inside the marked range
+ROW_HEIGHT, TOP, BELOW, LEFT = 22, 62, 48, 168  # pixels
+
+
+@dataclass(frozen=True)
+class DrawnToken:
+    """One token's count against its expectation."""
+
+    token_id: int | None  # None: all tokens without a row
+    label: str
+    probability: float
+    count: int
+    low: int  # the count lies in [low, high] in at least 95 of 100 repetitions
+    high: int
+
+    @property
+    def inside(self) -> bool:
+        return self.low <= self.count <= self.high
+
+
+@dataclass(frozen=True)
+class DrawsRecord:
+    """What n draws with one seed gave."""
+
+    tokens: tuple[DrawnToken, ...]
+    n: int
+    seed: int
+    title: str
+    words: str
+
+
+def draws_record(
+    probabilities: np.ndarray,
+    counts: np.ndarray,
+    seed: int,
+    token_text: Callable[[int], str],
+    n_shown: int = 12,
+) -> DrawsRecord:
+    """Compare draws with what they were drawn from.
+
+    Args:
+        probabilities: [d_vocab], what was drawn from.
+        counts: [d_vocab], how often each token came up.
+        n_shown: rows; the likeliest tokens get one each, all others one together.
+    """
+    assert probabilities.shape == counts.shape, (probabilities.shape, counts.shape)
+    n = int(counts.sum())
+    order = np.argsort(-probabilities, kind="stable")[:n_shown]
+    ids = [int(token_id) for token_id in order if probabilities[token_id] > 0]
+    tokens = [
+        _token(
+            token_id,
+            label(token_text(token_id), 15),
+            float(probabilities[token_id]),
+            int(counts[token_id]),
+            n,
+        )
+        for token_id in ids
+    ]
+    n_others = int((probabilities > 0).sum()) - len(ids)
+    if n_others:
+        rest = max(1.0 - float(probabilities[ids].sum()), 0.0)
+        tokens.append(_token(None, f"{n_others:,} others", rest, n - int(counts[ids].sum()), n))
+    return DrawsRecord(tuple(tokens), n, seed, _title(tokens, n), _words(tokens))
+
+
+def _token(token_id: int | None, words: str, probability: float, count: int, n: int) -> DrawnToken:
+    low, high = binomial_range(n, probability)
+    return DrawnToken(token_id, words, probability, count, low, high)
+
+
+def binomial_range(n: int, probability: float, central: float = CENTRAL) -> tuple[int, int]:
+    """The 2.5 % and 97.5 % points of the number of successes in n tries, exactly summed.
+
+    >>> binomial_range(100, 0.5)
+    (40, 60)
+    >>> binomial_range(100, 0.0), binomial_range(100, 1.0)
+    ((0, 0), (100, 100))
+    """
+    if probability <= 0.0:
+        return 0, 0
+    if probability >= 1.0:
+        return n, n
+    k = np.arange(n + 1)
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    log_choose = log_factorial[n] - log_factorial[k] - log_factorial[n - k]
+    log_mass = log_choose + k * math.log(probability) + (n - k) * math.log1p(-probability)
+    cumulative = np.cumsum(np.exp(log_mass))
+    outside = (1 - central) / 2
+    return int(np.searchsorted(cumulative, outside)), min(int(np.searchsorted(cumulative, 1 - outside)), n)
+
+
+def _title(tokens: Sequence[DrawnToken], n: int) -> str:
+    top = tokens[0]
+    times = "once" if top.count == 1 else f"{top.count:,} times"
+    return f"{top.label} came up {times} in {n:,} draws; {three_digits(n * top.probability)} expected"
+
+
+def _words(tokens: Sequence[DrawnToken]) -> str:
+    inside = sum(token.inside for token in tokens)
+    return (
+        f"{inside} of {len(tokens)} counts lie in their range. A range holds the count in at least 95 of 100 "
+        "repetitions, so about one count in twenty may well fall outside."
+    )
+
+
+def draws_figure(record: DrawsRecord) -> Drawn:
+    """Bars: what came up. Grey band: the range expected. Stroke: the expectation."""
+    rows = list(range(len(record.tokens)))
+    end = max(max(token.count, token.high) for token in record.tokens) * 1.3 + 1
+    figure = go.Figure(layout=_layout(record, end))
+    bar = {"orientation": "h", "y": rows, "showlegend": False}
+    figure.add_trace(
+        go.Bar(**bar, name="expected range", width=0.86, hoverinfo="skip", marker={"color": LIGHT.cut},
+               base=[token.low - 0.4 for token in record.tokens],
+               x=[token.high - token.low + 0.8 for token in record.tokens])
+    )  # fmt: skip
+    figure.add_trace(
+        go.Bar(**bar, name="came up", width=0.5, marker={"color": LIGHT.accent},
+               x=[token.count for token in record.tokens],
+               hovertext=[_hover(token, record.n) for token in record.tokens],
+               hovertemplate="%{hovertext}<extra></extra>")
+    )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(x=[record.n * token.probability for token in record.tokens], y=rows, mode="markers",
+                   name="expected", hoverinfo="skip", showlegend=False,
+                   marker={"symbol": "line-ns", "size": 13, "line": {"color": LIGHT.ink, "width": 1.8}})
+    )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(x=[max(token.count, token.high + 0.4) for token in record.tokens], y=rows, mode="text",
+                   name="counts", text=[_row_words(token) for token in record.tokens], hoverinfo="skip",
+                   textposition="middle right", textfont={"family": MONO, "size": 12}, showlegend=False)
+    )  # fmt: skip
+    return Drawn(
+        figure=figure, alt=_alt(record), stem="draws", table=_table(record), narrow_layout={"margin.l": 120}
+    )
+
+
+def _row_words(token: DrawnToken) -> str:
+    return f" {token.count:,}" if token.inside else f" <b>{token.count:,}</b> outside"
+
+
+def _hover(token: DrawnToken, n: int) -> str:
+    expected = f"expected {three_digits(n * token.probability)} (probability {share(token.probability)})"
+    return (
+        f"<b>{token.label}</b><br>came up {token.count:,} times<br>{expected}"
+        f"<br>range {token.low:,} to {token.high:,}"
+    )
+
+
+def _layout(record: DrawsRecord, end: float) -> go.Layout:
+    signs = [
+        ("■ came up", LIGHT.accent, 0),
+        ("┃ expected", LIGHT.ink, 90),
+        ("■ range of 95 in 100", LIGHT.muted, 185),
+    ]
+    return go.Layout(
+        template=TEMPLATE,
+        height=TOP + ROW_HEIGHT * len(record.tokens) + BELOW,
+        margin={"l": LEFT, "r": 12, "t": TOP, "b": BELOW, "autoexpand": False},
+        barmode="overlay",
+        title={"text": record.title, "x": 0, "xref": "container", "y": 1, "yref": "container",
+               "yanchor": "top", "pad": {"t": 8, "l": 4}},
+        xaxis={"range": [0, end], "title": {"text": f"times drawn, of {record.n:,}"}, "fixedrange": True},
+        yaxis={"range": [len(record.tokens) - 0.5, -0.5], "tickvals": list(range(len(record.tokens))),
+               "ticktext": [f"\u2068{token.label}\u2069 " for token in record.tokens], "automargin": False,
+               "showgrid": False, "fixedrange": True, "tickfont": {"family": MONO, "color": LIGHT.ink}},
+        annotations=[
+            {"text": text, "font": {"color": color}, "x": 0, "xref": "paper", "xanchor": "left",
+             "xshift": shift, "y": 1, "yref": "paper", "yanchor": "bottom"}
+            for text, color, shift in signs
+        ],
+    )  # fmt: skip
+
+
+def _alt(record: DrawsRecord) -> str:
+    counts = ", ".join(f"{t.label} {t.count:,} (range {t.low:,} to {t.high:,})" for t in record.tokens[:6])
+    return f"{record.title}. Counts: {counts}. {record.words}"
+
+
+def _table(record: DrawsRecord) -> dict[str, list[object]]:
+    return {
+        "token id": ["" if token.token_id is None else token.token_id for token in record.tokens],
+        "token": [token.label for token in record.tokens],
+        "probability": [token.probability for token in record.tokens],
+        "count": [token.count for token in record.tokens],
+        "expected": [record.n * token.probability for token in record.tokens],
+        "range from": [token.low for token in record.tokens],
+        "range to": [token.high for token in record.tokens],
+    }

@@ -1,0 +1,377 @@
+"""The next-token picture: the pipeline as bars of 100 %, above the likeliest tokens one by one.
+
+Traces stand in the fixed order of `TRACES`; `assets/js/next_token.js` fills the same traces with the numbers
+of the moment while a slider is dragged and leaves everything else as it is here.
+"""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from viz.drawn import Drawn
+from viz.next_token import LONGEST_TOKEN, Candidate, NextTokenRecord, StepRow
+from viz.palette import NEGATIVE, POSITIVE
+from viz.style import CATEGORIES, CUT, LIGHT, MONO, PROBABILITY_SCALE, TEMPLATE, faded
+from viz.text import inert, label, share, three_digits
+
+TRACES = (
+    "segments",  # pipeline: candidates that are left
+    "other segments",  # pipeline: the rest of the vocabulary, what is left of it
+    "cut segments",  # pipeline: what the step cuts
+    "numbers",  # pipeline: the columns at the right
+    "model",  # candidates: outline of the model's own probability
+    "final",  # candidates: what is drawn from
+    "cut",  # candidates: cut ones, as long as they were when they were cut
+    "model mark",  # candidates: the model's own probability once more, as a stroke in front
+    "pinned",  # candidates: the pinned run
+    "shares",  # candidates: words at the end of the bars
+    "hits",  # candidates: one invisible bar a row, to hover and click
+    "difference",  # candidates: this run less the pinned one
+)
+
+STEP_HEIGHT, ROW_HEIGHT = 24, 21  # pixels
+HEADING, GAP, AXIS = 20, 30, 48  # above the columns, between the panels, under the probability axis
+TOP, LEFT, RIGHT = 40, 168, 12
+THIN, THICK = 0.22, 0.72  # height of a pipeline bar, in rows: the step is off, the step works
+COLUMNS = ("left", "cut", "nats", "choices")
+COLUMN_WIDTHS = (1.05, 1.05, 0.8, 1.1)  # relative
+SEGMENT_LABEL = 0.075  # a segment at least this wide carries its token
+
+Lists = dict[str, list[object]]
+
+
+def next_token_figure(record: NextTokenRecord) -> Drawn:
+    """Draw one choice. A click on a candidate's row carries its token id as customdata."""
+    figure = go.Figure(layout=_layout(record))
+    for name, trace in zip(TRACES, _traces(record), strict=True):
+        figure.add_trace(trace.update(name=name, showlegend=False))
+    return Drawn(
+        figure=figure,
+        alt=_alt(record),
+        stem="next-token",
+        table=_table(record),
+        narrow_layout=_narrow(),
+    )
+
+
+def _traces(record: NextTokenRecord) -> list[go.Bar | go.Scatter]:
+    strip = {"orientation": "h", "xaxis": "x", "yaxis": "y", "insidetextanchor": "middle", "textangle": 0,
+             "hovertemplate": "%{hovertext}<extra></extra>"}  # fmt: skip
+    rows = {"orientation": "h", "xaxis": "x3", "yaxis": "y2", "hoverinfo": "skip"}
+    parted = {"color": LIGHT.background, "width": 1}
+    mono = {"family": MONO, "size": 12}
+    paired = record.pinned_label is not None
+    # Beside a pinned run each row has two bars: this run above, the pinned one below.
+    height, offset = (0.38, -0.42) if paired else (0.72, -0.36)
+    return [
+        go.Bar(**strip, **_segments(record, cut=False, others=False),
+               marker={"color": LIGHT.accent, "line": parted},
+               textfont={**mono, "color": LIGHT.background}),
+        go.Bar(**strip, **_segments(record, cut=False, others=True),
+               marker={"color": PROBABILITY_SCALE[1][1], "line": parted},
+               textfont={"size": 12, "color": LIGHT.ink}),
+        go.Bar(**strip, **_segments(record, cut=True, others=None),
+               marker={**CUT, "line": parted}, textfont={"size": 12, "color": LIGHT.ink}),
+        go.Scatter(**_numbers(record), xaxis="x2", yaxis="y", mode="text", textposition="middle left",
+                   textfont=mono, hoverinfo="skip", cliponaxis=False),
+        go.Bar(**rows, **_row_bars(record, "model"), width=height, offset=offset,
+               marker={"color": "rgba(0,0,0,0)", "line": {"color": LIGHT.line, "width": 1.2}}),
+        go.Bar(**rows, **_row_bars(record, "final"), width=height, offset=offset,
+               marker={"color": LIGHT.accent}),
+        go.Bar(**rows, **_row_bars(record, "cut"), width=height, offset=offset, marker=CUT),
+        go.Scatter(**_marks(record, paired), xaxis="x3", yaxis="y2", mode="markers", hoverinfo="skip",
+                   marker={"symbol": "line-ns", "size": 6 if paired else 12,
+                           "line": {"color": LIGHT.ink, "width": 1.8}}),
+        go.Bar(**rows, **_row_bars(record, "pinned"), width=0.38, offset=0.04,
+               marker={"color": CATEGORIES[1]}),
+        go.Scatter(**_shares(record), xaxis="x3", yaxis="y2", mode="text", textposition="middle right",
+                   textfont=mono, hoverinfo="skip", cliponaxis=False),
+        go.Bar(orientation="h", xaxis="x3", yaxis="y2", **_hits(record), width=1, offset=-0.5,
+               marker={"color": "rgba(0,0,0,0)"}, hovertemplate="%{hovertext}<extra></extra>"),
+        go.Bar(**{**rows, "xaxis": "x4"}, **_differences(record), width=0.5, offset=-0.25,
+               textposition="outside", textfont=mono, constraintext="none", cliponaxis=False),
+    ]  # fmt: skip
+
+
+def _segments(record: NextTokenRecord, cut: bool, others: bool | None) -> Lists:
+    """The stretches of all pipeline bars of one kind; `others` None: of candidates and of the rest."""
+    lists: Lists = {key: [] for key in ("y", "base", "x", "width", "text", "hovertext")}
+    for y, row in enumerate(record.steps):
+        for segment in row.segments:
+            if segment.cut is cut and others in (None, segment.token_id is None):
+                lists["y"].append(y)
+                lists["base"].append(segment.start)
+                lists["x"].append(segment.width)
+                lists["width"].append(THICK if row.active else THIN)
+                wide = segment.width >= SEGMENT_LABEL and row.active
+                lists["text"].append(segment.label if wide else "")
+                fate = f" · cut by {inert(row.setting)}" if cut else ""
+                words = f"{inert(row.setting)}: {segment.label} {share(segment.width)}{fate}"
+                lists["hovertext"].append(words)
+    return lists
+
+
+def _numbers(record: NextTokenRecord) -> Lists:
+    """The columns at the right of the pipeline, right-aligned at the columns' right edges."""
+    lists: Lists = {"x": [], "y": [], "text": []}
+    for y, row in enumerate(record.steps):
+        for x, text in zip(column_edges(), step_numbers(row), strict=True):
+            lists["x"].append(x)
+            lists["y"].append(y)
+            lists["text"].append(text)
+    return lists
+
+
+def step_numbers(row: StepRow) -> tuple[str, str, str, str]:
+    """What a pipeline row says at its right; a step that is off says nothing."""
+    if not row.active:
+        return ("", "", "", "")
+    return (
+        f"{row.n_kept:,}",
+        share(row.cut_mass) if row.cut_mass > 0 else "",
+        three_digits(row.entropy),
+        three_digits(row.effective_choices),
+    )
+
+
+def column_edges() -> list[float]:
+    """Right edge of each number column on the axis 0 to 1."""
+    total = sum(COLUMN_WIDTHS)
+    return [sum(COLUMN_WIDTHS[: column + 1]) / total for column in range(len(COLUMN_WIDTHS))]
+
+
+def _row_bars(record: NextTokenRecord, which: str) -> Lists:
+    values = {
+        "model": [candidate.model for candidate in record.candidates],
+        "final": [candidate.final for candidate in record.candidates],
+        "cut": [candidate.entering if candidate.cut_by else 0.0 for candidate in record.candidates],
+        "pinned": [_number(candidate.pinned) for candidate in record.candidates],
+    }
+    return {"x": list(values[which]), "y": list(range(len(record.candidates)))}
+
+
+def _marks(record: NextTokenRecord, paired: bool) -> Lists:
+    return {
+        "x": [candidate.model for candidate in record.candidates],
+        "y": _middles(record, paired),
+    }
+
+
+def _middles(record: NextTokenRecord, paired: bool) -> list[object]:
+    """The middle of each row's own bars: above the pinned one where there is one."""
+    return [row - 0.23 if paired else row for row in range(len(record.candidates))]
+
+
+def _shares(record: NextTokenRecord) -> Lists:
+    return {
+        "x": [candidate.reach for candidate in record.candidates],
+        "y": _middles(record, record.pinned_label is not None),
+        "text": [row_words(candidate, record.selected) for candidate in record.candidates],
+    }
+
+
+def row_words(candidate: Candidate, selected: int) -> str:
+    """What stands at the end of a row's bars."""
+    words = f"cut by {candidate.cut_by}" if candidate.cut_by else share(candidate.final)
+    return f" <b>{words}</b>" if candidate.token_id == selected else f" {words}"
+
+
+def _hits(record: NextTokenRecord) -> Lists:
+    return {
+        "x": [record.axis_end * 1.2] * len(record.candidates),
+        "y": list(range(len(record.candidates))),
+        "customdata": [[candidate.token_id] for candidate in record.candidates],
+        "hovertext": [hover_words(candidate) for candidate in record.candidates],
+    }
+
+
+def hover_words(candidate: Candidate) -> str:
+    """All that is known of one candidate."""
+    lines = [
+        f"<b>{candidate.label}</b>, id {candidate.token_id}, number {candidate.rank:,} in the model",
+        f"model's probability {exact(candidate.model)}",
+        f"cut by {candidate.cut_by}, when it had {exact(candidate.entering)}"
+        if candidate.cut_by
+        else f"drawn with {exact(candidate.final)}",
+    ]
+    if candidate.pinned is not None:
+        pinned = exact(candidate.pinned) if candidate.pinned == candidate.pinned else "no such token"
+        lines.append(f"pinned run {pinned}")
+    return "<br>".join(lines)
+
+
+def exact(probability: float) -> str:
+    """A probability for a hover: four decimals of a percent.
+
+    >>> exact(0.33812345), exact(0.00001)
+    ('33.8123\xa0%', '1.00 × 10⁻⁵')
+    """
+    return f"{100 * probability:.4f}\xa0%" if probability >= 0.001 else share(probability)
+
+
+def _differences(record: NextTokenRecord) -> Lists:
+    values = [difference(candidate) for candidate in record.candidates]
+    return {
+        "x": list(values),
+        "y": list(range(len(values))),
+        "text": [points(value) if value is not None else "" for value in values],
+        "marker_color": [POSITIVE if value is not None and value > 0 else NEGATIVE for value in values],
+    }
+
+
+def difference(candidate: Candidate) -> float | None:
+    """This run's final probability less the pinned run's, in percentage points; None: nothing to compare."""
+    if candidate.pinned is None or candidate.pinned != candidate.pinned:
+        return None
+    return 100 * (candidate.final - candidate.pinned)
+
+
+def points(value: float) -> str:
+    """A difference in percentage points, with its sign and at most two decimals.
+
+    >>> points(3.1234), points(-50.0), points(-0.0001)
+    ('+3.12', '−50.00', '0.00')
+    """
+    if abs(value) < 0.005:
+        return "0.00"
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def _number(value: float | None) -> float:
+    return 0.0 if value is None or value != value else value
+
+
+def heights(record: NextTokenRecord) -> tuple[int, int]:
+    """Pixels of the pipeline panel and of the candidates' panel."""
+    return STEP_HEIGHT * len(record.steps), ROW_HEIGHT * (len(record.candidates) + 1)
+
+
+def tick_words(record: NextTokenRecord) -> tuple[list[str], list[str]]:
+    """Labels at the left: of the pipeline's rows, of the candidates (the rest as the last)."""
+    steps = [f"<b>{inert(row.setting)}</b>" if row.active else inert(row.setting) for row in record.steps]
+    candidates = [
+        f"<b>▸ {isolated(candidate.label)}</b>  {candidate.rank:,}"
+        if candidate.token_id == record.selected
+        else f"{isolated(candidate.label)}  {candidate.rank:,}"
+        for candidate in record.candidates
+    ]
+    return steps, [*candidates, f"{record.rest.n_tokens:,} more"]
+
+
+def isolated(text: str) -> str:
+    """`text` between Unicode's isolates (UAX 9): a right-to-left token leaves its neighbours in place."""
+    return f"\u2068{text}\u2069"
+
+
+def _layout(record: NextTokenRecord) -> go.Layout:
+    steps, rows = heights(record)
+    inner = HEADING + steps + GAP + rows
+    below, above = rows / inner, (rows + GAP) / inner
+    step_words, candidate_words = tick_words(record)
+    paired = record.pinned_label is not None
+    hidden = {"showgrid": False, "showticklabels": False, "fixedrange": True, "zeroline": False}
+    row_axis = {"showgrid": False, "automargin": False, "fixedrange": True}
+    largest = max((abs(difference(candidate) or 0.0) for candidate in record.candidates), default=0.0)
+    return go.Layout(
+        template=TEMPLATE,
+        height=TOP + inner + AXIS,
+        margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": AXIS, "autoexpand": False},
+        barmode="overlay",
+        title={"text": record.title, "x": 0, "xref": "container", "y": 1, "yref": "container",
+               "yanchor": "top", "pad": {"t": 8, "l": 4}},
+        xaxis={**hidden, "domain": [0, 0.66], "range": [0, 1], "anchor": "y"},
+        yaxis={**row_axis, "domain": [above, above + steps / inner], "range": [len(record.steps) - 0.5, -0.5],
+               "tickvals": list(range(len(step_words))), "ticktext": step_words, "anchor": "x"},
+        xaxis2={**hidden, "domain": [0.66, 1], "range": [0, 1], "anchor": "y"},
+        xaxis3={"domain": [0, 0.7 if paired else 1], "range": [0, record.axis_end * 1.2], "anchor": "y2",
+                "tickformat": "~%", "rangemode": "tozero", "fixedrange": True,
+                "title": {"text": "probability of being the next token"}},
+        yaxis2={**row_axis, "domain": [0, below], "range": [len(record.candidates) + 0.5, -0.5],
+                "tickvals": list(range(len(candidate_words))), "ticktext": candidate_words, "anchor": "x3",
+                "tickfont": {"family": MONO, "color": LIGHT.ink}},
+        xaxis4={"domain": [0.76 if paired else 0.999, 1], "range": difference_range(largest), "anchor": "y2",
+                "visible": paired, "zeroline": True, "zerolinecolor": LIGHT.line, "fixedrange": True,
+                "title": {"text": "difference, percentage points"}},
+        annotations=_annotations(record, above + steps / inner, below),
+        shapes=_selection_band(record),
+    )  # fmt: skip
+
+
+def difference_range(largest: float) -> list[float]:
+    """Symmetric about 0, with room for the numbers."""
+    end = 1.9 * next(end for end in (1, 5, 10, 25, 50, 100) if largest <= end or end == 100)
+    return [-end, end]
+
+
+def _annotations(record: NextTokenRecord, top: float, below: float) -> list[dict[str, object]]:
+    above_steps = {"y": top, "yref": "paper", "yanchor": "bottom"}
+    rest = {"text": rest_line(record), "x": 0, "xref": "x3", "xanchor": "left", "xshift": 4,
+            "y": len(record.candidates), "yref": "y2"}  # fmt: skip
+    whole = {"text": "the whole vocabulary at each step", "x": 0, "xref": "x", "xanchor": "left",
+             **above_steps}  # fmt: skip
+    columns = [
+        {"text": text, "x": edge, "xref": "x2", "xanchor": "right", **above_steps}
+        for edge, text in zip(column_edges(), COLUMNS, strict=True)
+    ]
+    # Stands where a legend would, each word beside its sign.
+    signs = [("■ drawn from", LIGHT.accent), ("┃ model", LIGHT.ink), ("▨ cut", LIGHT.muted)]
+    if record.pinned_label is not None:
+        signs.append((f"■ pinned: {label(record.pinned_label, 40)}", CATEGORIES[1]))
+    legend, x = [], 0
+    for text, color in signs:
+        legend.append({"text": text, "font": {"color": color}, "x": 0, "xref": "x3", "xanchor": "left",
+                       "xshift": x, "y": below, "yref": "paper", "yanchor": "bottom"})  # fmt: skip
+        x += 8 * len(text) + 10
+    return [rest, whole, *columns, *legend]
+
+
+def _selection_band(record: NextTokenRecord) -> list[dict[str, object]]:
+    """A quiet band behind the selected row, from edge to edge."""
+    row = next(i for i, candidate in enumerate(record.candidates) if candidate.token_id == record.selected)
+    return [
+        {"type": "rect", "layer": "below", "xref": "paper", "x0": 0, "x1": 1, "yref": "y2", "y0": row - 0.5,
+         "y1": row + 0.5, "fillcolor": faded(LIGHT.accent, 0.1), "line": {"width": 0}}
+    ]  # fmt: skip
+
+
+def rest_line(record: NextTokenRecord) -> str:
+    """The last row of the candidates' panel: everything that has no row of its own."""
+    rest = record.rest
+    after = f"{share(rest.final)} after the steps, {rest.n_kept:,} of them left"
+    return f"{share(rest.model)} in the model → {after}"
+
+
+def _narrow() -> dict[str, object]:
+    """Below 600 px: shorter labels' margin, and of the number columns only the first."""
+    return {
+        "margin.l": 120,
+        "margin.r": 6,
+        "xaxis.domain": [0, 0.78],
+        "xaxis2.domain": [0.78, 1],
+        "xaxis2.range": [0, column_edges()[0]],
+    }
+
+
+def _alt(record: NextTokenRecord) -> str:
+    top = ", ".join(f"{c.label} {share(c.final)}" for c in record.candidates[:5])
+    steps = "; ".join(f"{row.setting}: {row.n_kept:,} left" for row in record.steps[1:-1] if row.active)
+    likeliest = f"Likeliest in the model, with their final probability: {top}"
+    return f"{record.title}. {likeliest}. {steps or 'No step is on'}. {record.words}"
+
+
+def _table(record: NextTokenRecord) -> dict[str, list[object]]:
+    table: dict[str, list[object]] = {
+        "rank": [c.rank for c in record.candidates],
+        "token id": [c.token_id for c in record.candidates],
+        "token": [c.label for c in record.candidates],
+        "model probability": [c.model for c in record.candidates],
+        "final probability": [c.final for c in record.candidates],
+        "cut by": [c.cut_by or "" for c in record.candidates],
+        "probability when cut": [c.entering if c.cut_by else "" for c in record.candidates],
+    }
+    if record.pinned_label is not None:
+        table["pinned run's probability"] = [c.pinned for c in record.candidates]
+    return table
+
+
+assert LONGEST_TOKEN * 7.3 + 50 < LEFT, "the label of a row must fit its margin"
