@@ -208,7 +208,7 @@ def main() -> int:
 
     logging.disable_progress_bar()
     try:
-        ensure_converted(say=lambda words: print(words, flush=True))
+        ensure_converted(DEFAULT_ROW, lambda words: print(words, flush=True))
     except GlassformerError as error:
         print(f"Not converted. {error}", file=sys.stderr)
         return 1
