@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 
 import streamlit as st
 
-from pages.shared import server
+from pages.shared import renderer, server
 from pages.shared.errors import on_script_error
 
 _LOG = logging.getLogger("glassformer")
+# The warm-up calls a cached function outside of any visit, on purpose; Streamlit would warn of each call.
+logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").setLevel(logging.ERROR)
 
 
 def warm_up() -> None:
@@ -25,6 +27,7 @@ def warm_up() -> None:
 
         server.warm()
         runtime.warm_up(runs.run_of(settings.defaults()))
+        renderer.warm()
     except Exception:
         # The pages meet the same error and explain it to the visitor; the server must come up either way.
         _LOG.exception("The default model could not be warmed up")
@@ -35,6 +38,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Start the warm-up beside the server, which answers meanwhile."""
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     yield
+    renderer.close()
 
 
 app = st.App(

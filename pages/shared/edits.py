@@ -184,14 +184,18 @@ def misfit(edit: Intervention, spec: ModelSpec) -> str | None:
     for name, count in (("layer", spec.n_layers), ("head", spec.n_heads), ("expert", spec.n_experts)):
         index = getattr(edit, name, None)
         if index is not None and index >= count:
-            return f"this model has no {name}s" if count == 0 else f"its {name}s end at {count - 1}"
+            return _ends(name, count)
     if isinstance(edit, ForceExperts) and any(expert >= spec.n_experts for expert in edit.experts):
-        return "this model has no experts" if spec.n_experts == 0 else f"its experts end at {spec.n_experts - 1}"
+        return _ends("expert", spec.n_experts)
     if isinstance(edit, ScaleNeuron) and edit.neuron >= spec.d_mlp:
-        return f"its neurons end at {spec.d_mlp - 1}"
+        return _ends("neuron", spec.d_mlp)
     if isinstance(edit, RopeBase | RopeOffset | RopeScaling) and spec.positions != "rope":
         return "this model has no rotary positions"
     return None
+
+
+def _ends(name: str, count: int) -> str:
+    return f"this model has no {name}s" if count == 0 else f"its {name}s end at {count - 1}"
 
 
 def _number(value: float) -> str:

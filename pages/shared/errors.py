@@ -23,7 +23,9 @@ def explain_kept(error: GlassformerError, kept: Run) -> None:
     """The error, with the word that the last good picture is below, and a button that goes back to it."""
     with st.container(key="gf-kept"):
         explain(error)
-        st.caption(f"Below is the last picture that worked: {plain(kept.model)}, prompt {quoted(kept.prompt)}.")
+        st.caption(
+            f"Below is the last picture that worked: {plain(kept.model)}, prompt {quoted(kept.prompt)}."
+        )
         st.button("Go back to it", key="gf.back", on_click=_take_back, args=(kept,))
 
 

@@ -1,25 +1,85 @@
-"""Prompts worth opening, each phrased as what it lets one see."""
+"""Prompts worth opening, each phrased as what it lets one see. Measured on the default model: a test
+(`tests/pages/test_examples.py`) holds every head and every likeliest token named here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+OPENING = "See how a model "
+
 
 @dataclass(frozen=True)
 class Example:
     """A prompt and the settings under which it shows its point.
 
-    `page` is the path of the page it belongs on (None: stay on this one); `settings` are rows of the table.
+    `sees` completes "See how a model ..."; `page` is the page it belongs on; `settings` are rows of the
+    table.
     """
 
-    title: str
+    sees: str
     prompt: str
-    page: str | None = None
+    page: str
     settings: Mapping[str, object] = field(default_factory=dict)
 
 
+def _head(layer: int, head: int, measure: str) -> dict[str, object]:
+    return {"layer": layer, "head": head, "measure": measure}
+
+
 EXAMPLES: tuple[Example, ...] = (
-    Example("See how a model reads a sentence of the lecture", "a fluffy blue creature roamed the verdant forest"),
-    Example("See how a model finishes a sentence it knows by heart", "The quick brown fox jumps over the"),
+    Example(
+        "turns a sentence into a guess",
+        "a fluffy blue creature roamed the verdant forest",
+        "home",
+    ),
+    Example(
+        "meets one word with three meanings",
+        "American shrew mole. One mole of carbon dioxide. Take a biopsy of the mole.",
+        "home",
+    ),
+    Example(
+        "looks one token back",
+        "The quick brown fox jumps over the",
+        "attention",
+        _head(16, 0, "previous"),
+    ),
+    Example(
+        "rests on the first token",
+        "My favourite thing about the weather today is",
+        "attention",
+        _head(18, 8, "first"),
+    ),
+    Example(
+        "goes on with a pattern it saw before",
+        "English: cat. French: chat. English: dog. French: chien. English: house. French:",
+        "attention",
+        _head(17, 5, "induction"),
+    ),
+    Example(
+        "finds the same word again",
+        "Mr and Mrs Dursley of number four were proud. Mr and Mrs",
+        "attention",
+        _head(5, 6, "duplicate"),
+    ),
+    Example(
+        "recalls a capital",
+        "The capital of France is Paris. The capital of Japan is",
+        "next-token",
+    ),
+    Example(
+        "works out who is given the drink",
+        "When Mary and John went to the store, John gave a drink to",
+        "next-token",
+    ),
+    Example(
+        "is almost sure, in code",
+        'def add(a, b):\n    """Return the sum of a and b."""\n    return',
+        "next-token",
+    ),
+    Example(
+        "wavers between large and small",
+        "The trophy would not fit in the suitcase because it was too",
+        "next-token",
+    ),
 )

@@ -21,7 +21,7 @@ import streamlit as st
 
 from model_runtime.errors import GlassformerError
 from model_runtime.records import Token
-from pages.shared import contents, errors, runs, runtime, sidebar, url_state
+from pages.shared import contents, errors, history, opening, runs, runtime, sidebar, url_state
 from pages.shared.runs import Run
 from pages.shared.settings import Limits
 
@@ -55,6 +55,7 @@ def start_page(section: str, title: str, claim: str, kind: str | None = None) ->
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.caption(section, width="content")
         badge = st.empty() if kind else None
+        history.one_entry_a_change()
     st.title(title, anchor=False)
     st.markdown(claim)
     for notice in url_state.notices():
@@ -106,6 +107,9 @@ def _view_of(run: Run) -> View:
     tokens = runtime.tokens_for(run)
     runtime.trace_for(run)
     spec = model.spec
+    if not url_state.chosen("layer") and not url_state.chosen("head"):
+        layer, head = opening.head_to_open(run)
+        url_state.open_with(layer=layer, head=head)
     url_state.fit_to(Limits(spec.n_layers, spec.n_heads, len(tokens), spec.d_vocab, spec.n_experts))
     return View(
         runs.runs(),

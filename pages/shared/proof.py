@@ -52,7 +52,8 @@ def _dialog() -> None:
         alt="The checks of the capture with their largest error",
     )
     spec = runtime.model_for(run).spec
-    st.caption(f"On {plain(spec.name)}, {plain(spec.dtype)}, {plain(spec.device)}, for the prompt in the sidebar.")
+    where = f"{plain(spec.name)}, {plain(spec.dtype)}, {plain(spec.device)}"
+    st.caption(f"On {where}, for the prompt in the sidebar.")
 
 
 def _error(check: object) -> str:

@@ -8,10 +8,9 @@ slowing one another down.
 from __future__ import annotations
 
 import contextvars
-import gc
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -20,9 +19,11 @@ from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ct
 
 from model_runtime.errors import PromptError
 from model_runtime.limits import MIB, Limits, check_prompt_length
+from model_runtime.permitted import resolve_for_app
 from model_runtime.records import Token
 from model_runtime.trace_cache import HasBytes, TraceCache
 from pages.shared.edits import describe
+from pages.shared.model_shelf import ModelShelf, release
 from pages.shared.provenance import Kind, Provenance
 from pages.shared.runs import Run
 
@@ -36,18 +37,18 @@ def _whole_number(variable: str, default: int) -> int:
     return max(1, int(words)) if words.strip().isdecimal() else default
 
 
-def _free(model: object) -> None:
-    """Called when a model leaves the cache; visitors who still draw with it keep it alive until they end."""
-    del model
-    gc.collect()
-
-
-@st.cache_resource(max_entries=_whole_number("GLASSFORMER_MODELS_KEPT", 2), on_release=_free, show_spinner=False)
-def _model(model_id: str, dtype: str) -> Any:
+@st.cache_resource(max_entries=8, on_release=release, show_spinner=False)
+def _model(name: str, dtype: str) -> Any:
     """A loaded model. Callers of the same model wait for one load and get the same object."""
     from model_runtime import load_model
 
-    return load_model(model_id, dtype=dtype)
+    return load_model(name, dtype=dtype)
+
+
+@st.cache_resource(show_spinner=False)
+def _models() -> ModelShelf:
+    """The models kept loaded, bounded in bytes."""
+    return ModelShelf(_model, _model.clear, Limits.from_environment().model_cache_mib * MIB)
 
 
 @st.cache_resource(show_spinner=False)
@@ -121,8 +122,9 @@ def model_for(run: Run) -> Any:
     Raises:
         GlassformerError: it is unknown, unsupported, too large, or cannot be reached.
     """
-    with working(f"Loading {run.model}"):
-        return _model(run.model, run.dtype)
+    name = resolve_for_app(run.model)
+    with working(f"Loading {name}"):
+        return _models().get(name, run.dtype)
 
 
 def tokens_for(run: Run) -> tuple[Token, ...]:
@@ -149,14 +151,14 @@ def trace_for(run: Run, **request: Any) -> Any:
         GlassformerError: the prompt, an edit or a point cannot be used.
     """
     model = model_for(run)
+    tokens_for(run)
 
     def forward() -> Any:
-        tokens_for(run)
         with turns().take():
             return model.trace(run.prompt, interventions=run.edits, **request)
 
     with working(f"Running {model.spec.name} over the prompt"):
-        return _cache().get(_recipe(run, "trace", tuple(sorted(request.items()))), forward)
+        return _cache().get(_recipe(run, request), forward)
 
 
 def logits_for(run: Run) -> Any:
@@ -176,12 +178,12 @@ def derived(run: Run, name: Hashable, compute: Callable[[Any], Value], **request
             return compute(trace)
 
     with working("Computing"):
-        return _cache().get(_recipe(run, "derived", name, tuple(sorted(request.items()))), make)
+        return _cache().get(("derived", name, _recipe(run, request)), make)
 
 
-def _recipe(run: Run, *more: Hashable) -> tuple[Hashable, ...]:
-    """The key of what follows from a run; sampling is no part of it."""
-    return (run.model, run.dtype, run.prompt, run.edits, *more)
+def _recipe(run: Run, request: Mapping[str, Any]) -> Hashable:
+    """The key of a run's trace: what the model is and reads, the edits, what is kept; not the sampling."""
+    return model_for(run).trace_recipe(run.prompt, interventions=run.edits, **request)
 
 
 def warm_up(run: Run) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 
 import streamlit as st
 
+from model_runtime.catalogue import catalogue
 from model_runtime.limits import Limits
+from model_runtime.permitted import allowed_entries, offered
 from model_runtime.records import Token
 from pages.shared import contents, proof, runs, url_state
 from pages.shared.edits import describe, misfit
-from pages.shared.examples import EXAMPLES, Example
+from pages.shared.examples import EXAMPLES, OPENING, Example
 from pages.shared.settings import MOST_PROMPT_CHARACTERS
 from pages.shared.token_chips import token_chips
 from pages.shared.words import in_words, plain, quoted
@@ -37,11 +39,10 @@ def draw(model: Any | None, tokens: Sequence[Token]) -> None:
 
 
 def _model(model: Any | None) -> None:
-    from model_runtime.catalogue import catalogue
-
     rows = {row.id: row for row in catalogue()}
     chosen = url_state.get("model")
-    options = [*rows] if chosen in rows else [chosen, *rows]
+    options = list(dict.fromkeys([*offered(), chosen]))
+    free = bool(allowed_entries())  # whoever runs the server lets visitors name other models
 
     def name(model_id: str) -> str:
         row = rows.get(model_id)
@@ -53,15 +54,15 @@ def _model(model: Any | None) -> None:
         "Model",
         options,
         format_func=name,
-        accept_new_options=True,
-        placeholder="A model of the list, or a hub id",
-        help="Models without a mark are on this machine. Others are fetched from the Hugging Face hub when "
-        "you choose them; you can also type a hub id such as `EleutherAI/pythia-70m`.",
+        accept_new_options=free,
+        help="Models without a mark are on this machine. The others are fetched from the Hugging Face hub when "
+        "you choose them." + (" You can also type the hub id of another model." if free else ""),
         **url_state.bound("model"),
     )
     if model is not None:
         spec = model.spec
-        heads = f"{spec.n_heads} heads" + (f" on {spec.n_kv_heads} kv" if spec.n_kv_heads != spec.n_heads else "")
+        shared = f" on {spec.n_kv_heads} kv" if spec.n_kv_heads != spec.n_heads else ""
+        heads = f"{spec.n_heads} heads{shared}"
         st.caption(
             f"{in_words(spec.n_params)} parameters · {spec.n_layers} layers · {heads} · "
             f"{plain(spec.dtype)} on {plain(spec.device)}"
@@ -75,10 +76,10 @@ def _prompt(tokens: Sequence[Token]) -> None:
         help=f"Press Ctrl+Enter, or click elsewhere, to run. At most {MOST_PROMPT_CHARACTERS:,} characters.",
         **url_state.bound("prompt"),
     )
-    with st.popover("See how a model …", width="stretch"):
+    with st.popover(f"{OPENING}…", width="stretch"):
         for index, example in enumerate(EXAMPLES):
             st.button(
-                example.title.removeprefix("See how a model ").capitalize(),
+                f"… {example.sees}",
                 key=f"gf.example.{index}",
                 help=quoted(example.prompt, 120),
                 type="tertiary",
@@ -98,7 +99,7 @@ def _pick_token(position: int) -> None:
 def _open_example(example: Example) -> None:
     url_state.forget_refused()
     url_state.set(prompt=example.prompt, token=-1, edits=(), **example.settings)
-    if example.page is not None and example.page != url_state.page():
+    if example.page != url_state.page():
         st.switch_page(contents.entry_of(example.page).file)
 
 

@@ -14,7 +14,10 @@ EDGE_CHIPS = 24  # always shown at both ends of a long prompt
 
 _HTML = '<div class="gf-chips" role="listbox" aria-orientation="horizontal"></div>\n'
 _CSS = """
-.gf-chips { display: flex; flex-wrap: wrap; gap: 0.2rem; max-height: 13rem; overflow-y: auto; padding: 0.2rem; }
+.gf-chips {
+  display: flex; flex-wrap: wrap; gap: 0.2rem; max-height: 13rem; overflow-y: auto; padding: 0.2rem;
+  position: relative;
+}
 .gf-chips button {
   font-family: var(--st-code-font); font-size: 0.8rem; line-height: 1.2; padding: 0.2rem 0.3rem; margin: 0;
   min-height: 1.5rem; max-width: 100%; overflow-wrap: anywhere; cursor: pointer; color: var(--st-text-color);

@@ -22,6 +22,7 @@ from pages.shared.settings import SETTINGS, Limits
 
 _VALUES = "gf.values"
 _WRITTEN = "gf.written"  # (time, parameters) of our last writes, the newest last
+_CHOSEN = "gf.chosen"  # keys that a link, a widget or a click has set
 _TOUCHED = "gf.touched"  # a widget of this script run changed a value
 _NOTICES = "gf.notices"
 _REFUSED = "gf.refused."  # + key: text that was too long and still stands in its box
@@ -43,6 +44,15 @@ def get(key: str) -> Any:
     return values()[key]
 
 
+def chosen(key: str) -> bool:
+    """Whether a link, a widget or a click has set this; else a page may open on a better value."""
+    return key in st.session_state.get(_CHOSEN, ())
+
+
+def _choose(*keys: str) -> None:
+    st.session_state[_CHOSEN] = {*st.session_state.get(_CHOSEN, ()), *keys}
+
+
 def set(**changes: Any) -> None:
     """Change settings, each fitted to what its row allows. Follow with `st.rerun()` outside callbacks.
 
@@ -53,11 +63,18 @@ def set(**changes: Any) -> None:
     for key, value in changes.items():
         try:
             current[key] = SETTINGS[key].fit(value)
+            _choose(key)
         except Refused as refused:
             notes.append(str(refused))
             st.session_state[f"{_REFUSED}{key}"] = value
     st.session_state[_NOTICES] = notes
     st.session_state[_TOUCHED] = True
+
+
+def open_with(**changes: Any) -> None:
+    """Better values than the defaults, found out about this run; from then on they count as chosen."""
+    values().update({key: SETTINGS[key].fit(value) for key, value in changes.items()})
+    _choose(*changes)
 
 
 def bound(key: str, part: str = "") -> dict[str, Any]:
@@ -102,6 +119,7 @@ def read(page: str) -> None:
         return
     found, notices = settings.read_link(link)
     values().update(found)
+    _choose(*found)
     st.session_state[_NOTICES] = notices
 
 
