@@ -115,7 +115,7 @@ def _edit_of(name: str, parts: tuple[str | None, ...]) -> Intervention | None:
     if name == "force":
         weights = _weights(words[2])
         experts = _positions(words[1]) or ()
-        if weights is not None and len(weights) != len(experts):
+        if weights is None or (weights and len(weights) != len(experts)):
             return None
         return ForceExperts(int(words[0]), experts, weights or None, _positions(words[3]))
     factor = float(words[{"head": 2, "mlp": 1, "neuron": 2, "expert": 2, "base": 0, "scaling": 1}[name]])

@@ -93,7 +93,7 @@ def choice(key: str, default: str, options: tuple[str, ...], **row: Any) -> Sett
 
 def switch(key: str, default: bool, **row: Any) -> Setting:
     """Yes or no; 1 and 0 in links."""
-    words = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
+    words = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}
 
     def fit(value: object) -> bool:
         return value if isinstance(value, bool) else words.get(str(value).strip().lower(), default)

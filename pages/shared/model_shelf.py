@@ -28,7 +28,9 @@ class ModelShelf:
         max_bytes: for all models besides the one in use.
     """
 
-    def __init__(self, load: Callable[[str, str], Any], drop: Callable[[str, str], Any], max_bytes: int) -> None:
+    def __init__(
+        self, load: Callable[[str, str], Any], drop: Callable[[str, str], Any], max_bytes: int
+    ) -> None:
         self._load, self._drop = load, drop
         self._max_bytes = max_bytes
         self._used: OrderedDict[Key, int] = OrderedDict()  # bytes; the least recently used first

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from model_runtime.errors import GlassformerError
 from pages.shared import errors, runs, runtime
 from pages.shared.words import plain
+
+if TYPE_CHECKING:
+    from model_runtime.self_proof import ProofCheck
 
 _ASKED = "gf.proof"
 WHY = "Recomputes the captured numbers from one another and shows the largest error."
@@ -56,23 +61,18 @@ def _dialog() -> None:
     st.caption(f"On {where}, for the prompt in the sidebar.")
 
 
-def _error(check: object) -> str:
-    if getattr(check, "reason_skipped", None):
+def _error(check: ProofCheck) -> str:
+    return "–" if check.reason_skipped else f"{check.largest_error:.2g}"
+
+
+def _allowed(check: ProofCheck) -> str:
+    if check.reason_skipped:
         return "–"
-    return f"{check.largest_error:.2g}"  # type: ignore[attr-defined]
+    return "exactly 0" if check.tolerance == 0 else f"{check.tolerance:.2g}"
 
 
-def _allowed(check: object) -> str:
-    if getattr(check, "reason_skipped", None):
-        return "–"
-    return f"{check.tolerance:.2g}"  # type: ignore[attr-defined]
-
-
-def _outcome(check: object) -> str:
-    reason = getattr(check, "reason_skipped", None)
-    if reason:
-        return f"does not apply: {reason}"
-    holds = check.ok  # type: ignore[attr-defined]
-    layer = check.layer  # type: ignore[attr-defined]
-    where = "" if layer is None else f" (largest in layer {layer})"
-    return ("holds" if holds else "FAILS") + where
+def _outcome(check: ProofCheck) -> str:
+    if check.reason_skipped:
+        return f"does not apply: {check.reason_skipped}"
+    where = "" if check.layer is None else f", largest in layer {check.layer}"
+    return ("holds" if check.ok else "FAILS") + where

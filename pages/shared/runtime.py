@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
@@ -26,6 +26,9 @@ from pages.shared.edits import describe
 from pages.shared.model_shelf import ModelShelf, release
 from pages.shared.provenance import Kind, Provenance
 from pages.shared.runs import Run
+
+if TYPE_CHECKING:
+    from model_runtime.self_proof import SelfProof
 
 SHOW_AFTER_SECONDS = 0.3
 Value = TypeVar("Value", bound=HasBytes)
@@ -191,13 +194,13 @@ def warm_up(run: Run) -> None:
     trace_for(run)
 
 
-def self_proof_for(run: Run) -> Any:
-    """The runtime's check of its own capture on the run's prompt (`SelfProof`)."""
-    from model_runtime import self_proof
+def self_proof_for(run: Run) -> SelfProof:
+    """The runtime's check of its own capture, on the run's prompt and under its edits."""
+    from model_runtime.self_proof import self_proof
 
     model = model_for(run)
     with working("Checking the captured numbers"), turns().take():
-        return self_proof(model, run.prompt)
+        return self_proof(model, run.prompt, interventions=run.edits)
 
 
 def provenance_of(

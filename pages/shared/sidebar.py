@@ -55,8 +55,8 @@ def _model(model: Any | None) -> None:
         options,
         format_func=name,
         accept_new_options=free,
-        help="Models without a mark are on this machine. The others are fetched from the Hugging Face hub when "
-        "you choose them." + (" You can also type the hub id of another model." if free else ""),
+        help="Models without a mark are on this machine. The others are fetched from the Hugging Face hub "
+        "when you choose them." + (" You can also type the hub id of another model." if free else ""),
         **url_state.bound("model"),
     )
     if model is not None:
