@@ -26,7 +26,11 @@ export class Player {
     this.slider = element("input", { type: "range", min: 0, step: 1, "aria-label": "Step" })
     this.output = element("output")
     this.button.onclick = () => (this.timer ? this.stop() : this.play())
-    this.slider.oninput = () => { this.stop(); this.go(Number(this.slider.value)) }
+    this.slider.oninput = () => {
+      const at = Number(this.slider.value) // before stop(), which puts the slider where the picture is
+      this.stop()
+      this.go(at)
+    }
     this.place.replaceChildren(this.button, this.slider, this.output)
   }
 

@@ -5,6 +5,7 @@ import { element } from "./figure_theme.js"
 
 const MOST_RINGS = 60 // highlights in one figure; more would be a carpet
 const SCATTER_SIZE = 16 // pixels of the ring around a marker
+const HOVER_MS = 80 // Plotly waits up to 50 ms before it shows a hover label
 
 // Traces whose points can be pointed at, in drawing order: {at, rows, columns} or {at, length}.
 function reachable(plot) {
@@ -43,6 +44,17 @@ export function boxOf(plot, at, point) {
   return { left: left - SCATTER_SIZE / 2, top: top - SCATTER_SIZE / 2, width: SCATTER_SIZE, height: SCATTER_SIZE }
 }
 
+// Shows the hover label of a point as if a mouse stood in its middle. (Plotly's own way, by point number,
+// knows neither heat maps nor bars.)
+export function hoverAt(library, plot, at, point) {
+  const place = boxOf(plot, at, point)
+  if (!place) return
+  const { xaxis, yaxis } = plot._fullData[at]
+  const xpx = place.left + place.width / 2 - plot._fullLayout[axisName(xaxis)]._offset
+  const ypx = place.top + place.height / 2 - plot._fullLayout[axisName(yaxis)]._offset
+  library.Fx.hover(plot, { xpx, ypx }, xaxis + yaxis)
+}
+
 function axisName(id) {
   return `${id[0]}axis${id.slice(1)}`
 }
@@ -54,6 +66,11 @@ function box(xa, ya, x0, x1, y0, y1) {
   const [width, height] = [Math.max(...xs) - left, Math.max(...ys) - top]
   if (![left, top, width, height].every(Number.isFinite)) return null
   return { left: left - 1, top: top - 1, width: Math.max(width, 3) + 2, height: Math.max(height, 3) + 2 }
+}
+
+function readLines(text) {
+  const lines = [...text.querySelectorAll("tspan.line")]
+  return lines.length ? lines.map(line => line.textContent) : [text.textContent]
 }
 
 function ring(overlay, kind, place) {
@@ -154,22 +171,24 @@ export class Cursor {
     if (place) this.node = ring(this.frame.dom.overlay, "cursor", place)
   }
 
-  // What a mouse would read in the hover label, read out.
+  // What a mouse would read in the hover label, read out. Plotly shows it up to 50 ms later.
   speak() {
     if (!this.at) return
     const { plot, spoken } = this.frame.dom
-    const { library } = this.frame
-    const full = plot._fullData[this.at.trace]
-    library.Fx.hover(plot, [{ curveNumber: this.at.trace, pointNumber: this.at.point }], full.xaxis + full.yaxis)
-    const lines = [...plot.querySelectorAll(".hoverlayer .hovertext text:not(.name)")].flatMap(text =>
-      text.querySelectorAll("tspan.line").length ? [...text.querySelectorAll("tspan.line")].map(line => line.textContent) : [text.textContent])
-    const { x, y, customdata } = eventPoint(plot, this.at.trace, this.at.point)
-    spoken.textContent = lines.filter(Boolean).join(", ") || `${x}, ${y}`
+    const { trace, point } = this.at
+    hoverAt(this.frame.library, plot, trace, point)
+    const { x, y, customdata } = eventPoint(plot, trace, point)
     this.frame.links.tell(customdata)
+    clearTimeout(this.timer)
+    this.timer = setTimeout(() => {
+      const texts = [...plot.querySelectorAll(".hoverlayer .hovertext text:not(.name), .hoverlayer .axistext text")]
+      spoken.textContent = texts.flatMap(readLines).filter(Boolean).join(", ") || `${x}, ${y}`
+    }, HOVER_MS)
   }
 
   hide() {
     if (!this.at) return
+    clearTimeout(this.timer)
     this.at = null
     this.place()
     this.frame.dom.spoken.textContent = ""

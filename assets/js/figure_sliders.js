@@ -2,7 +2,8 @@
 
 import { element } from "./figure_theme.js"
 
-const REPORT_EVERY = 100 // ms; and never a second report before the server has answered the first
+const REPORT_EVERY = 100 // ms; and no second report before the server has answered the first ...
+const PATIENCE = 2_000 // ... unless it takes longer than this: its run may have failed above the figure
 
 export class Sliders {
   constructor(place, draw, send) {
@@ -12,7 +13,7 @@ export class Sliders {
     this.rows = new Map() // name -> {input, output, spec}
     this.seq = 0 // number of the last report
     this.answered = 0 // number of the last report that the server has drawn
-    this.lastReport = 0
+    this.lastReport = -Infinity
     this.timer = null
   }
 
@@ -43,8 +44,12 @@ export class Sliders {
       const row = { input, output, spec, held: false }
       input.addEventListener("pointerdown", () => { row.held = true })
       input.addEventListener("input", () => { show(row); this.draw(); this.unsent = true; this.report(false) })
-      input.addEventListener("change", () => { row.held = false; this.unsent = true; this.report(true) })
-      input.addEventListener("pointerup", () => { row.held = false })
+      input.addEventListener("change", () => {
+        // The end of a drag goes out at once; arrow keys change at every press and queue like a drag.
+        if (row.held && this.unsent) this.report(true)
+        row.held = false
+      })
+      input.addEventListener("pointerup", () => setTimeout(() => { row.held = false }))
       input.addEventListener("pointercancel", () => { row.held = false })
       this.rows.set(spec.name, row)
       this.place.append(label)
@@ -58,11 +63,10 @@ export class Sliders {
   report(released) {
     if (!this.reports) { this.unsent = false; return }
     clearTimeout(this.timer)
-    const wait = this.lastReport + REPORT_EVERY - performance.now()
-    const busy = this.answered < this.seq
-    if (!released && (wait > 0 || busy)) {
-      // A busy server calls us back through take(); the timer is for the pause between reports.
-      if (!busy) this.timer = setTimeout(() => this.report(false), wait)
+    const pause = this.answered < this.seq ? PATIENCE : REPORT_EVERY // a server's answer ends the wait: take()
+    const wait = this.lastReport + pause - performance.now()
+    if (!released && wait > 0) {
+      this.timer = setTimeout(() => this.report(false), wait)
       return
     }
     this.unsent = false

@@ -3,7 +3,7 @@
 
 import { Menu } from "./figure_menu.js"
 import { Player } from "./figure_frames.js"
-import { Cursor, Links } from "./figure_points.js"
+import { Cursor, hoverAt, Links } from "./figure_points.js"
 import { Sliders } from "./figure_sliders.js"
 import { element, merged, narrowed, readTheme, themed } from "./figure_theme.js"
 
@@ -83,6 +83,7 @@ class Frame {
     }
     this.data = data
     this.narrow = JSON.parse(data.narrow)
+    this.narrowFigure = data.narrow_figure ? JSON.parse(data.narrow_figure) : null
     this.describe()
     this.sliders.take(data.sliders, data.seq, data.reports)
     this.menu.take(data)
@@ -171,13 +172,13 @@ class Frame {
     this.links.forget()
     this.cursor.place()
     if (this.hovered && this.dom.plot.matches(":hover")) {
-      library.Fx.hover(this.dom.plot, this.hovered, this.hoveredSubplot)
+      hoverAt(library, this.dom.plot, ...this.hovered)
     }
     this.dom.root.dataset.drawn = Number(this.dom.root.dataset.drawn ?? 0) + 1
   }
 
   picture(width) {
-    let { data, layout } = this.figure
+    let { data, layout } = width < NARROW && this.narrowFigure ? this.narrowFigure : this.figure
     let words = ""
     if (this.update) {
       const moved = this.update(this.values, this.sliders.values())
@@ -205,7 +206,7 @@ class Frame {
     plot.on("plotly_click", event => this.clicked(pointOf(event.points[0])))
     plot.on("plotly_hover", event => {
       const point = event.points[0]
-      this.hovered = [{ curveNumber: point.curveNumber, pointNumber: point.pointNumber }]
+      this.hovered = [point.curveNumber, point.pointNumber]
       this.links.tell(point.customdata)
     })
     plot.on("plotly_unhover", () => { this.hovered = null; this.links.tell(undefined) })

@@ -93,9 +93,11 @@ def live_figure(
 
     def slid() -> None:
         report = _trigger(key, "slide")
-        if report is not None and on_slide is not None:
-            st.session_state[seq_key] = int(report["seq"])
-            on_slide(_within(report["values"], sliders))
+        # A run that a newer report overtook may still hand in its own: only a later number counts.
+        if on_slide is None or report is None or report["seq"] <= st.session_state.get(seq_key, 0):
+            return
+        st.session_state[seq_key] = report["seq"]
+        on_slide(_within(report["values"], sliders))
 
     message = _message(drawn, key, provenance, height)
     message |= {
@@ -149,6 +151,7 @@ def _message(drawn: Drawn, key: str, provenance: Provenance, height: int | None)
         "figure": figure,
         "alt": drawn.alt,
         "narrow": json.dumps(dict(drawn.narrow_layout)),
+        "narrow_figure": pio.to_json(drawn.narrow_figure, validate=False) if drawn.narrow_figure else None,
         "height": height,
         "badge": {"kind": provenance.kind, "text": badge_text(provenance), "meaning": provenance.meaning},
         "caption": caption(provenance),
