@@ -16,6 +16,8 @@ class Drawn:
     browser swaps in the reader's theme. `table` is the picture's data, exact, column by column: it is
     the screen reader's table and the CSV. `browser` names a function of `assets/js/` that redraws the
     figure from `browser_data` under a slider without the server (None: nothing moves in the browser).
+    `narrow_figure` is the same picture laid out for a phone, where a change of the layout is not enough;
+    exports show `figure`.
     """
 
     figure: go.Figure
@@ -23,5 +25,6 @@ class Drawn:
     stem: str  # start of the export's file name, e.g. "attention-pattern"
     table: Mapping[str, Sequence[object]]
     narrow_layout: Mapping[str, object] = field(default_factory=dict)  # layout changes below 600 px
+    narrow_figure: go.Figure | None = None  # drawn instead below 600 px
     browser: str | None = None
     browser_data: Mapping[str, object] = field(default_factory=dict)

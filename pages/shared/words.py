@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from model_runtime.records import Token
 from viz.style import shorten, visible
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
@@ -35,6 +36,17 @@ def quoted(text: str, longest: int = 60) -> str:
     fence = "`" * (max(runs, default=0) + 1)
     space = " " if shown.startswith("`") or shown.endswith("`") else ""
     return f"{fence}{space}{shown}{space}{fence}"
+
+
+def token_text(token: Token) -> str:
+    """What a person reads of a token: its text, or its bytes where they are no whole characters.
+
+    >>> token_text(Token(1, " the", b" the")), token_text(Token(2, "\ufffd", b"\xf0\x9f"))
+    (' the', '⟨F0 9F⟩')
+    """
+    if "\ufffd" not in token.text or not token.bytes:
+        return token.text
+    return f"⟨{token.bytes.hex(' ').upper()}⟩"
 
 
 def in_words(n_parameters: int) -> str:

@@ -1,0 +1,156 @@
+"""All heads of all layers at a glance: one cell a head, coloured by a measure of how it reads this prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from viz import style
+from viz.drawn import Drawn
+from viz.heads import MEASURES, Measure, strongest
+
+
+@dataclass(frozen=True)
+class HeadGrid:
+    """What the overview shows: one number a head, None where this prompt cannot tell."""
+
+    measure: Measure
+    values: tuple[tuple[float | None, ...], ...]  # [layer][head]
+    layer: int
+    head: int
+    top: float  # end of the colour scale, which starts at 0
+    strongest: tuple[int, int] | None  # (layer, head) of the largest value
+
+
+def head_grid_record(
+    values: np.ndarray,  # [layer, head]; NaN where the prompt cannot tell
+    measure: str,
+    *,
+    layer: int,
+    head: int,
+    top: float | None = None,  # shared end of the scale, when two runs stand side by side
+) -> HeadGrid:
+    """Values of one measure -> what will be drawn. Shares end at 1, others at the largest value."""
+    chosen = MEASURES[measure]
+    plain = tuple(tuple(float(v) if np.isfinite(v) else None for v in line) for line in values)
+    if top is None:
+        top = 1.0 if chosen.unit == "share" else style.shared_range(values)[1]
+    return HeadGrid(chosen, plain, layer, head, top, strongest(values))
+
+
+def head_grid_figure(record: HeadGrid) -> Drawn:
+    """Layers from top to bottom, heads from left to right, the chosen head outlined."""
+    n_layers, n_heads = len(record.values), len(record.values[0])
+    values = np.array(
+        [[np.nan if v is None else v for v in line] for line in record.values], dtype=np.float32
+    )
+    figure = go.Figure()
+    figure.add_heatmap(
+        name="heads",
+        z=values,
+        zmin=0,
+        zmax=record.top,
+        colorscale=style.PROBABILITY_SCALE,
+        hoverongaps=False,
+        text=[[_hover(record, layer, head) for head in range(n_heads)] for layer in range(n_layers)],
+        hovertemplate="%{text}<extra></extra>",
+        colorbar={
+            "title": {"text": record.measure.axis, "side": "top"},
+            "orientation": "h",
+            "thickness": 8,
+            "y": 0,
+            "yanchor": "top",
+            "ypad": 24,
+            "x": 0.5,
+            "len": 1,
+            "tickformat": ".0%" if record.measure.unit == "share" else "",
+            "nticks": 5,
+        },
+    )
+    figure.update_xaxes(
+        range=[-0.5, n_heads - 0.5], side="top", showgrid=False, title={"text": "head"}, **_steps(n_heads, 16)
+    )
+    figure.update_yaxes(
+        range=[n_layers - 0.5, -0.5], showgrid=False, title={"text": "layer"}, **_steps(n_layers, 32)
+    )
+    figure.add_shape(
+        type="rect",
+        x0=record.head - 0.5,
+        x1=record.head + 0.5,
+        y0=record.layer - 0.5,
+        y1=record.layer + 0.5,
+        line={"color": style.LIGHT.ink, "width": 2.5},
+    )
+    figure.update_layout(
+        template=style.TEMPLATE,
+        plot_bgcolor=style.MASKED,
+        height=560,
+        margin={"l": 8, "r": 8, "t": 62, "b": 64},
+        title={"text": title(record), "pad": {"b": 34}},
+    )
+    if record.strongest is None:
+        _say_nothing(figure, record)
+    return Drawn(figure, alt(record), "attention-heads", table(record), narrow_layout={"height": 480})
+
+
+def _steps(count: int, most: int) -> dict[str, object]:
+    return {"tick0": 0, "dtick": -(-count // most)}
+
+
+def _hover(record: HeadGrid, layer: int, head: int) -> str:
+    value = record.values[layer][head]
+    return (
+        "" if value is None else f"L{layer} H{head}: {record.measure.written(value)}<br>{record.measure.axis}"
+    )
+
+
+def _say_nothing(figure: go.Figure, record: HeadGrid) -> None:
+    figure.add_annotation(
+        text=no_values(record).replace(", so", ",<br>so"),
+        x=0.5,
+        y=0.75,
+        xref="paper",
+        yref="paper",
+        font={"color": style.LIGHT.ink},
+    )
+
+
+def no_values(record: HeadGrid) -> str:
+    """Why no head has a value."""
+    if record.measure.key in ("induction", "duplicate"):
+        return "No token of this prompt comes twice, so there is nothing to find again."
+    return "The prompt is too short to tell, so no head has a value."
+
+
+def title(record: HeadGrid) -> str:
+    """The finding: the head that does most of what is measured."""
+    best = record.strongest
+    if best is None:
+        return record.measure.name
+    layer, head = best
+    value = record.values[layer][head]
+    assert value is not None
+    return f"Most: <b>L{layer} H{head}</b>, {record.measure.written(value)}"
+
+
+def alt(record: HeadGrid) -> str:
+    """The overview in words."""
+    n_layers, n_heads = len(record.values), len(record.values[0])
+    said = f"{n_layers} layers by {n_heads} heads, coloured by {record.measure.axis}."
+    best = record.strongest
+    if best is None:
+        return f"{said} {no_values(record)}"
+    value, here = record.values[best[0]][best[1]], record.values[record.layer][record.head]
+    assert value is not None
+    said += f" Largest in layer {best[0]}, head {best[1]}: {record.measure.written(value)}."
+    chosen = "no value" if here is None else record.measure.written(here)
+    return f"{said} Chosen is layer {record.layer}, head {record.head}: {chosen}."
+
+
+def table(record: HeadGrid) -> dict[str, list[object]]:
+    """One row a head."""
+    rows = [(layer, head, v) for layer, line in enumerate(record.values) for head, v in enumerate(line)]
+    names = ("layer", "head", record.measure.axis)
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
