@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from model_runtime.model import DecodeState, Model
     from model_runtime.points import ALL_POINTS, DEFAULT_POINTS
+    from model_runtime.proof import ProofCheck, SelfProof, self_proof
     from model_runtime.trace import Trace
 
 # name -> module that has it
@@ -37,10 +38,13 @@ _LATE = {
     "DecodeState": "model",
     "HeadMeasures": "measures",
     "Model": "model",
+    "ProofCheck": "proof",
+    "SelfProof": "proof",
     "StreamContributions": "measures",
     "Trace": "trace",
     "head_measures": "measures",
     "load_model": "loading",
+    "self_proof": "proof",
     "stream_contributions": "measures",
 }
 
@@ -52,7 +56,9 @@ __all__ = [
     "LayerSpec",
     "Model",
     "ModelSpec",
+    "ProofCheck",
     "SamplingSettings",
+    "SelfProof",
     "StreamContributions",
     "Token",
     "Trace",
@@ -61,6 +67,7 @@ __all__ = [
     "head_measures",
     "interventions",
     "load_model",
+    "self_proof",
     "stream_contributions",
 ]
 

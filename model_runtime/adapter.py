@@ -90,6 +90,7 @@ class Adapter:
         self.config: Any = hf_model.config
         self.family = find_family(hf_model)
         self._refuse_variants()
+        self.fused = self.family.gate_up_fused or self.family.qkv_layout in ("blocks", "interleaved")
         self.parallel = bool(self.family.parallel_flag and getattr(self.config, self.family.parallel_flag))
         self.model_roles: dict[str, Role] = self._find_model_roles()
         blocks = _require(hf_model, self.family.blocks, self.family)
@@ -122,7 +123,9 @@ class Adapter:
         """Variants of supported families whose blocks are wired differently."""
         config, reason = self.config, ""
         if not getattr(config, "do_layer_norm_before", True):
-            reason = "it normalises after each block instead of before (OPT 350m), so the points mean something else"
+            reason = (
+                "it normalises after each block, not before (OPT 350m), so its points mean something else"
+            )
         elif getattr(config, "word_embed_proj_dim", None) not in (None, getattr(config, "hidden_size", None)):
             reason = "its token embeddings have another width than the stream"
         elif getattr(config, "_remove_final_layer_norm", False):
@@ -181,9 +184,7 @@ class Adapter:
             "gate": dense(family.gate),
             "up": dense(family.up, f"the MLP of {family.title} is not gated: it has no linear half"),
             "down": dense(family.down),
-            "router": need(family.router, "")
-            if sparse
-            else Missing("it is dense: every token uses the whole MLP"),
+            "router": need(family.router, "") if sparse else Missing("it is dense: tokens use the whole MLP"),
         }
 
 
@@ -194,6 +195,14 @@ def _window(adapter: Adapter, layer: int) -> int | None:
     if rule == "by layer type" and adapter.layer_type(layer) != "sliding_attention":
         return None
     return int(width)
+
+
+def _context_length(adapter: Adapter) -> int:
+    """Tokens that the model reads at most; `dynamic` RoPE goes beyond its trained length by its factor."""
+    length = int(adapter.config.max_position_embeddings)
+    parameters = adapter.rope_parameters(0) or {}
+    dynamic = parameters.get("rope_type") == "dynamic"
+    return int(length * parameters.get("factor", 1.0)) if dynamic else length
 
 
 def _layer_spec(adapter: Adapter, layer: int) -> LayerSpec:
@@ -238,7 +247,7 @@ def model_spec(adapter: Adapter, *, model_id: str, name: str, revision: str) -> 
             or 4 * d_model
         ),
         d_vocab=int(weight.shape[0]),
-        n_ctx=int(config.max_position_embeddings),
+        n_ctx=_context_length(adapter),
         positions="learned" if family.pos_embed else "rope",
         d_rotary=int(d_head * partial) if family.rotary else 0,
         norm="LayerNorm" if isinstance(adapter.model_roles["ln_final"], nn.LayerNorm) else "RMSNorm",

@@ -9,7 +9,7 @@ made by an addition and nobody else holds it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -49,7 +49,7 @@ def _rows(positions: Positions, offset: int, n: int, device: torch.device) -> to
 
 
 def edit_rows(value: Any, offset: int, positions: Positions, change: Change, in_place: bool = False) -> Any:
-    """Apply `change` to the named rows of a stream-shaped value ([1, pos, d], [pos, d], or first of a tuple)."""
+    """Apply `change` to the named rows of the stream: [1, pos, d], [pos, d], or the first of a tuple."""
     tensor: torch.Tensor = value[0] if isinstance(value, tuple) else value
     edited = tensor if in_place else tensor.clone()
     flat = edited.view(-1, edited.shape[-1])
@@ -109,7 +109,7 @@ class Planner:
         self.rope_editor = RopeEditor(rotary, adapter.config) if isinstance(rotary, nn.Module) else None
 
     def plan(self, interventions: Iterable[records.Intervention], n_tokens: int | None) -> Plan:
-        """The plan for these records, in their order. `n_tokens` None: positions may still come (decoding)."""
+        """The plan for these records, in their order; `n_tokens` None while positions may still come."""
         plan = Plan(rope_editor=self.rope_editor)
         limit = self.spec.n_ctx if n_tokens is None else n_tokens
         for record in interventions:
@@ -168,7 +168,7 @@ class Planner:
                     first = 0 if window is None else max(0, query_pos - window + 1)
                     if keys >= set(range(first, query_pos + 1)):
                         raise InterventionError(
-                            f"Every key that position {query_pos} can see in layer {layer}, head {head} is cut.",
+                            f"All keys that position {query_pos} sees in layer {layer}, head {head} are cut.",
                             "Leave at least one: without any, there is nothing to attend to.",
                         )
 
@@ -231,7 +231,8 @@ class Planner:
             )
         if record.weights is not None and len(record.weights) != k:
             raise InterventionError(
-                f"ForceExperts has {len(record.weights)} weights.", f"Give one per expert: {k}."
+                f"ForceExperts has {len(record.weights)} weights.",
+                f"Give one per expert: {k}.",
             )
         router = self.adapter.role("router", layer)
 
@@ -321,8 +322,6 @@ def router_weights(router: Any, logits: torch.Tensor, chosen: torch.Tensor) -> t
 
 def _with_rope_record(now: RopeEdit, record: Any) -> RopeEdit:
     """One more RoPE record on top of the edits so far."""
-    from dataclasses import replace
-
     if isinstance(record, records.RopeBase):
         if not record.base > 1:
             raise InterventionError(f"The RoPE base is {record.base}.", "Choose a number above 1.")

@@ -31,14 +31,14 @@ class AttentionCall:
     """What the attention function of one layer received: all that scores and pattern follow from.
 
     query [1, head, query_pos, d_head]; key and value [1, kv head, key_pos, d_head], q and k rotated.
-    rows: which rows of the forward `query` holds (all, unless positions were restricted).
+    rows: which rows of the forward `query` holds; None is all of them, as keys.
     mask: None (plain causal), bool (True is visible) or float (added; the dtype's minimum hides a cell).
     """
 
     query: torch.Tensor
     key: torch.Tensor
     value: torch.Tensor
-    rows: torch.Tensor
+    rows: torch.Tensor | None
     mask: torch.Tensor | None
     scaling: float
     softcap: float | None
@@ -50,7 +50,8 @@ def eager_attention(module: nn.Module, *args: Any, **kwargs: Any) -> tuple[torch
     """The family's own eager attention: sinks, soft caps and options live in its module."""
     if getattr(module, "reorder_and_upcast_attn", False):
         # GPT-2's option takes its own path only under the literal key "eager".
-        return module._upcast_and_reordered_attn(*args)
+        upcast: Any = module._upcast_and_reordered_attn
+        return upcast(*args)
     return sys.modules[type(module).__module__].eager_attention_forward(module, *args, **kwargs)
 
 
@@ -104,7 +105,7 @@ def describe_call(
         query=query,
         key=key,
         value=value,
-        rows=torch.arange(query.shape[2], device=query.device),
+        rows=None,
         mask=mask,
         scaling=float(query.shape[-1] ** -0.5 if scaling is None else scaling),
         softcap=options.get("softcap"),
@@ -114,11 +115,32 @@ def describe_call(
     )
 
 
-def visible_cells(mask: torch.Tensor | None, rows: torch.Tensor, n_keys: int) -> torch.Tensor:
-    """Which cells attention may use, bool [1 or head, row, key_pos]; `mask` None is plain causal."""
-    if mask is None:
+def family_pattern(module: nn.Module, call: AttentionCall) -> torch.Tensor:
+    """The pattern as the family's own eager attention computes it, [head, query_pos, key_pos].
+
+    The second opinion of the self-proof: Hugging Face's code on what this layer received.
+    """
+    dtype = call.query.dtype
+    visible = visible_cells(call)
+    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+    mask = mask.masked_fill(~visible, torch.finfo(dtype).min)[None]
+    arguments = (call.query, call.key, call.value, mask)
+    if getattr(module, "reorder_and_upcast_attn", False):
+        return eager_attention(module, *arguments)[1][0]
+    return eager_attention(module, *arguments, scaling=call.scaling, softcap=call.softcap)[1][0]
+
+
+def query_rows(call: AttentionCall) -> torch.Tensor:
+    """Position of each query that was kept, int64 [query_pos]."""
+    return torch.arange(call.query.shape[2], device=call.query.device) if call.rows is None else call.rows
+
+
+def visible_cells(call: AttentionCall) -> torch.Tensor:
+    """Which cells attention may use, bool [1 or head, query_pos, key_pos]."""
+    rows, n_keys = query_rows(call), call.key.shape[2]
+    if call.mask is None:
         return (rows[:, None] >= torch.arange(n_keys, device=rows.device))[None]
-    cells = mask[0, :, rows, :n_keys]
+    cells = call.mask[0, :, rows, :n_keys]
     return cells if cells.dtype == torch.bool else cells > torch.finfo(cells.dtype).min / 2
 
 
@@ -136,7 +158,7 @@ def scores(call: AttentionCall, head: int | None) -> torch.Tensor:
     result = torch.matmul(query, key.transpose(1, 2)) * call.scaling
     if call.softcap is not None:
         result = torch.tanh(result / call.softcap) * call.softcap
-    visible = visible_cells(call.mask, call.rows, key.shape[1])
+    visible = visible_cells(call)
     if head is not None and visible.shape[0] > 1:
         visible = visible[head : head + 1]
     return result.masked_fill(~visible, float("-inf"))

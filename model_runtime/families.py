@@ -19,7 +19,7 @@ blocks: q, k and v side by side in one projection; interleaved: q, k, v of each 
 
 @dataclass(frozen=True)
 class Family:
-    """One row of the table. Paths are attribute names joined by dots; None says the family has no such part."""
+    """One row of the table. Paths are attribute names joined by dots; None: the family has no such part."""
 
     key: str
     title: str  # for people and for the README
@@ -303,9 +303,7 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 # Families that people will try and that cannot work, with what is missing (config.model_type -> reason).
-_OWN_ATTENTION = (
-    "its attention in transformers ignores a custom attention function, so nothing could be captured"
-)
+_OWN_ATTENTION = "its attention ignores a custom attention function, so nothing could be captured"
 REFUSED: dict[str, str] = {
     "gptj": _OWN_ATTENTION,
     "gpt_neo": _OWN_ATTENTION,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from model_runtime.attention import pattern_and_sink
+from model_runtime.attention import pattern_and_sink, query_rows
 from model_runtime.trace import Trace
 
 
@@ -92,13 +92,14 @@ def head_measures(trace: Trace) -> HeadMeasures:
     rows = []
     for layer in trace.layers:
         call = trace.call(layer)
-        keep = call.rows.cpu()
+        queries = query_rows(call)
+        keep = queries.cpu()
         n_keys = call.key.shape[2]
         pattern = pattern_and_sink(call, None)[0].float()
         positions = torch.arange(n_keys, device=pattern.device)
-        distance = (call.rows[:, None] - positions[None, :]).float()
-        later = call.rows > 0
-        previous = positions[None, :] == call.rows[:, None] - 1
+        distance = (queries[:, None] - positions[None, :]).float()
+        later = queries > 0
+        previous = positions[None, :] == queries[:, None] - 1
         device = pattern.device
         repeated = same[keep].any(dim=-1).to(device)
         rows.append(

@@ -298,9 +298,7 @@ class Model:
     def _logits_rows(self, logits_at: LogitsAt, n: int) -> tuple[int, ...]:
         if isinstance(logits_at, str):
             if logits_at not in ("last", "all"):
-                raise NotCaptured(
-                    f"logits_at is {logits_at!r}.", 'Use "last", "all", or a tuple of positions.'
-                )
+                raise NotCaptured(f"logits_at is {logits_at!r}.", 'Use "last", "all", or positions.')
             return (n - 1,) if logits_at == "last" else tuple(range(n))
         return self._checked("position", logits_at, n) or (n - 1,)
 
@@ -326,8 +324,8 @@ class Model:
                 received = point.derived or point.port == ("received", "input")
                 if layer not in run.calls if received else (point.name, layer) not in run.kept:
                     raise RuntimeError(
-                        f"The forward of {self.spec.name} left no {point.name} (layer {layer}): a hook did not "
-                        "fire. The model was changed after it was loaded, or the family's row is wrong."
+                        f"The forward of {self.spec.name} left no {point.name} (layer {layer}): a hook did "
+                        "not fire. The model was changed after it was loaded, or the family's row is wrong."
                     )
 
 

@@ -150,7 +150,7 @@ _TABLE = (
     Point("mlp_out_norm", ("pos",), "length of mlp_out", ("mlp_add", "output"), stream_norm),
     Point("resid_post", _D, "block output", ("block", "output"), editable=True),
     Point("ln_final", _D, "what the head reads", ("ln_final", "output"), layered=False),
-    Point("ln_final_norm", ("pos",), "length of ln_final", ("ln_final", "output"), stream_norm, layered=False),
+    Point("ln_final_norm", ("pos",), "its length", ("ln_final", "output"), stream_norm, layered=False),
     Point("logits", ("pos", "d_vocab"), "after a final soft cap", ("logits", "output"), layered=False),
 )
 # fmt: on

@@ -56,7 +56,9 @@ def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tenso
 def _private_copy(rotary: nn.Module) -> nn.Module:
     """A copy with buffers of its own, which may be written to; the original is only read."""
     private = copy.copy(rotary)
-    private.__dict__["_buffers"] = {name: value.clone() for name, value in rotary._buffers.items()}
+    private.__dict__["_buffers"] = {
+        name: None if value is None else value.clone() for name, value in rotary._buffers.items()
+    }
     private.__dict__.pop("forward", None)
     return private
 
@@ -67,14 +69,9 @@ def changes_itself(rotary: nn.Module) -> bool:
     return any("dynamic" in name or name == "longrope" for name in names)
 
 
-def make_stateless(rotary: nn.Module) -> None:
-    """Replace a self-changing module's forward by one on a private copy (once, when a model is loaded)."""
-
-    def forward(*args: Any, **kwargs: Any) -> CosSin:
-        return _private_copy(rotary)(*args, **kwargs)
-
-    if changes_itself(rotary) and "forward" not in rotary.__dict__:
-        rotary.__dict__["forward"] = forward
+def stateless(rotary: nn.Module, *args: Any, **kwargs: Any) -> CosSin:
+    """The forward of a self-changing module, on a private copy."""
+    return _private_copy(rotary)(*args, **kwargs)
 
 
 class RopeEditor:

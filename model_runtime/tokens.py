@@ -60,6 +60,7 @@ class Tokens:
             for token_id, token in getattr(tokenizer, "added_tokens_decoder", {}).items()
             if token.special
         }
+        self._known: dict[int, Token] = {}  # at most one entry per id of the vocabulary
         self._leading = self._find_leading()
 
     def _find_leading(self) -> tuple[int, ...]:
@@ -71,9 +72,7 @@ class Tokens:
 
     @property
     def added(self) -> tuple[str, ...]:
-        return tuple(
-            f"beginning-of-text token {self.token(token_id).text} added" for token_id in self._leading
-        )
+        return tuple(f"beginning-of-text token {self.token(one).text} added" for one in self._leading)
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a text, with what the tokenizer adds by itself.
@@ -89,6 +88,11 @@ class Tokens:
 
     def token(self, token_id: int) -> Token:
         """The token with this id; ids beyond the vocabulary (padding rows of the head) have no text."""
+        if token_id not in self._known:
+            self._known[token_id] = self._read(token_id)
+        return self._known[token_id]
+
+    def _read(self, token_id: int) -> Token:
         with self._lock:
             piece = self._tokenizer.convert_ids_to_tokens(int(token_id))
         if piece is None:

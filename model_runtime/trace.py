@@ -88,7 +88,7 @@ class Trace:
         return self._value(row, layer, head)
 
     def call(self, layer: int) -> AttentionCall:
-        """What attention received in this layer, for measures that read whole patterns (see `get`'s errors)."""
+        """What attention received in this layer, for measures of whole patterns; errors as in `get`."""
         self._check(POINTS["pattern"], layer)
         return self.calls[layer]
 
@@ -151,7 +151,7 @@ class Trace:
     def _received(self, row: Point, call: AttentionCall) -> torch.Tensor:
         tensor: torch.Tensor = {"v": call.value, "rot_q": call.query, "rot_k": call.key}[row.name][0]
         # Keys and values are kept whole, since every pattern row needs all of them.
-        if self.positions is not None and row.name != "rot_q":
+        if call.rows is not None and row.name != "rot_q":
             tensor = tensor[:, call.rows]
         return tensor
 
