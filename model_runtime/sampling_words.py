@@ -106,7 +106,7 @@ def _why_not_typical(
 ) -> str:
     possible = probabilities > 0
     surprises = -np.log(probabilities, where=possible, out=np.full_like(probabilities, -np.inf))
-    entropy = float(probabilities[possible] @ surprises[possible])
+    entropy = float((probabilities[possible] * surprises[possible]).sum())
     farthest = float(np.abs(surprises[kept & possible] - entropy).max())
     surprise = float(surprises[token_id]) if possible[token_id] else float("inf")
     return (
