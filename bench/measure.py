@@ -24,7 +24,8 @@ class Row:
 
     def markdown(self) -> str:
         mark = "yes" if self.reached else "**no**"
-        return f"| {self.what} | {self.value:.3g} {self.unit} | {self.reach:g} {self.unit} | {mark} | {self.detail} |"
+        measured, reach = f"{self.value:.3g} {self.unit}", f"{self.reach:g} {self.unit}"
+        return f"| {self.what} | {measured} | {reach} | {mark} | {self.detail} |"
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -33,7 +34,9 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def ratio(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> tuple[float, float, float]:
+def ratio(
+    ours: Callable[[], object], theirs: Callable[[], object], repeats: int
+) -> tuple[float, float, float]:
     """Median of the paired ratios ours/theirs, and both medians in seconds.
 
     The two are run in turn, first one then the other leading, so that a slow minute of the machine falls

@@ -66,7 +66,9 @@ def test_caches_live_in_shared_only() -> None:
     outside = [
         str(path.relative_to(ROOT))
         for path in [*python_files("pages"), ROOT / "app.py"]
-        if path.exists() and "shared" not in path.parts and "cache_" in path.read_text(encoding="utf-8")
+        if path.exists()
+        and "shared" not in path.parts
+        and "cache_" in path.read_text(encoding="utf-8")
         and "st.cache_" in path.read_text(encoding="utf-8")
     ]
     assert not outside
@@ -85,7 +87,15 @@ def test_no_file_is_too_long_to_read() -> None:
 
 def test_nothing_at_run_time_is_fetched_from_outside() -> None:
     """Scripts, styles and pages of ours name no foreign host to load from."""
-    suspicious = ("https://cdn", "http://cdn", "cdnjs.", "unpkg.com", "jsdelivr", "fonts.googleapis", "//cdn.")
+    suspicious = (
+        "https://cdn",
+        "http://cdn",
+        "cdnjs.",
+        "unpkg.com",
+        "jsdelivr",
+        "fonts.googleapis",
+        "//cdn.",
+    )
     found = [
         f"{path.relative_to(ROOT)}: {host}"
         for folder in ("assets", "pages", "viz", "model_runtime")

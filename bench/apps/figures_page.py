@@ -1,0 +1,27 @@
+"""`?figures=5`: that many attention patterns of one traced prompt, all following one plain slider."""
+
+import streamlit as st
+
+from pages.shared import runtime
+from pages.shared.live_figure import live_figure
+from pages.shared.runs import run_of
+from pages.shared.settings import defaults
+from viz.attention_pattern import attention_pattern_figure, attention_pattern_record
+
+st.set_page_config(layout="wide")
+run = run_of(defaults())
+trace = runtime.trace_for(run)
+layer = st.slider("Layer", 0, trace.spec.n_layers - 1, 0)
+for head in range(int(st.query_params.get("figures", "1"))):
+    record = attention_pattern_record(
+        trace.get("pattern", layer=layer, head=head),
+        token_texts=[token.text for token in trace.tokens],
+        selected=len(trace.tokens) - 1,
+        layer=layer,
+        head=head,
+    )
+    live_figure(
+        attention_pattern_figure(record),
+        key=f"pattern-{head}",
+        provenance=runtime.provenance_of(run, layer=layer, head=head),
+    )
