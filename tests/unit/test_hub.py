@@ -85,7 +85,7 @@ def test_download_that_broke_off_is_not_taken_for_a_model(cache: Path) -> None:
         load_weights("owner/tiny")
 
 
-@pytest.mark.parametrize("revision", ["../../other", "/etc", "a b", "..", "-x"])
+@pytest.mark.parametrize("revision", ["../../other", "a/../../../refs/main", "/etc", "a b", "..", "-x"])
 def test_revision_cannot_leave_the_cache(cache: Path, revision: str) -> None:
     save_in_hub_layout(cache, "owner/tiny")
     with pytest.raises(ModelNotFound, match="is not a revision"):
