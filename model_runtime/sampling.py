@@ -138,23 +138,28 @@ def draws(report: SamplingReport, n: int, seed: int) -> np.ndarray:
 
 def _tokens_at(probabilities: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
     """The token ids on which numbers in [0, 1) fall; never one of probability 0."""
-    edges = np.cumsum(probabilities)
-    ids = np.searchsorted(edges, uniforms * edges[-1], side="right")
-    # uniform * total can round up to the total; the last edge that rises is the last token that can be drawn.
-    last = int(np.searchsorted(edges, edges[-1], side="left"))
-    return np.minimum(ids, last)
+    possible = np.flatnonzero(probabilities)
+    edges = np.cumsum(probabilities[possible])
+    places = np.searchsorted(edges, uniforms * edges[-1], side="right")
+    # uniform * total can round up to the total, which lies behind the last edge.
+    return possible[np.minimum(places, possible.size - 1)]
 
 
 def _softmax(scores: np.ndarray) -> tuple[np.ndarray, float]:
     """float64 softmax of float32 scores and its entropy in nats, ln Z - sum p (s - max): no log of tiny p."""
-    gaps = scores.astype(np.float64) - float(scores.max())
+    left = np.flatnonzero(scores > -np.inf)
+    some_cut = left.size < scores.size
+    gaps = (scores[left] if some_cut else scores).astype(np.float64) - float(scores.max())
     weights = np.exp(gaps)
     total = weights.sum()
     probabilities = weights / total
-    gaps[weights == 0] = 0.0  # -inf where cut: 0 x -inf is no number, and its share of the entropy is 0
     # Not `probabilities @ gaps`: numpy's BLAS would wake threads of its own, which keep the cores busy long
     # enough to triple the time of the model's next step on two cores.
     entropy = math.log(total) - float((probabilities * gaps).sum())
+    if some_cut:
+        everywhere = np.zeros(scores.size)
+        everywhere[left] = probabilities
+        probabilities = everywhere
     return probabilities, max(entropy, 0.0)
 
 

@@ -150,7 +150,7 @@ def checked_scores(logits: np.ndarray) -> torch.Tensor:
     if logits.ndim != 1 or logits.size == 0:
         raise SamplingError(f"Logits of shape {logits.shape} are not one row.", "Pass [d_vocab] numbers.")
     scores = torch.tensor(logits, dtype=torch.float32)
-    bad = int((~torch.isfinite(scores)).sum())
+    bad = scores.numel() - int(np.count_nonzero(np.isfinite(scores.numpy())))
     if bad:
         raise SamplingError(
             f"{bad:,} of the model's {scores.numel():,} logits are not finite: there is no distribution.",
