@@ -240,9 +240,22 @@ class Model:
             cache = DynamicCache(config=self.hf_model.config)
             state = DecodeState((), cache, self._planner.plan(tuple(interventions), None))
         self._check_length(len(state.ids) + len(ids))
+        if self._rotation_changes(state, len(ids)):
+            # Longrope turns all keys by other frequencies beyond its trained length: read the text anew.
+            ids = state.ids + ids
+            state = DecodeState((), DynamicCache(config=self.hf_model.config), state.plan)
         run = Run(self.adapter, state.plan, offset=len(state.ids))
         logits, cache = self._forward(ids, run, (len(ids) - 1,), state.cache)
         return logits[-1].float().cpu().numpy(), DecodeState(state.ids + ids, cache, state.plan)
+
+    def _rotation_changes(self, state: DecodeState, n_new: int) -> bool:
+        """Whether these tokens take the text across the length at which longrope changes its frequencies."""
+        parameters = self.adapter.rope_parameters(0) or {}
+        if parameters.get("rope_type") != "longrope" or not state.ids:
+            return False
+        offset = state.plan.rope.offset if state.plan.rope else 0
+        limit = parameters["original_max_position_embeddings"]
+        return len(state.ids) + offset <= limit < len(state.ids) + n_new + offset
 
     def generate(
         self,

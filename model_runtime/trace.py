@@ -46,6 +46,12 @@ class Trace:
     calls: dict[int, AttentionCall]
     reasons: Reasons
 
+    def __repr__(self) -> str:
+        return (
+            f"Trace({self.spec.name}, {len(self.tokens)} tokens, {self.nbytes / 2**20:.1f} MiB, "
+            f"points={self.points})"
+        )
+
     @property
     def dtype(self) -> str:
         return self.spec.dtype

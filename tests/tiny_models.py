@@ -64,6 +64,7 @@ _NEOX: dict[str, Any] = {
 }
 _LONGROPE = _rope(
     "longrope",
+    factor=8.0,
     short_factor=[1.0, 1.1, 1.2, 1.3],
     long_factor=[2.0, 3.0, 4.0, 5.0],
     original_max_position_embeddings=16,
@@ -92,7 +93,9 @@ FAMILY_CASES: dict[str, Build] = {
         sliding_window=6,
         layer_types=_ALTERNATING,
     ),
-    "phi3": _case("Phi3ForCausalLM", "Phi3Config", rope_parameters=_rope("default", partial_rotary_factor=0.5)),
+    "phi3": _case(
+        "Phi3ForCausalLM", "Phi3Config", rope_parameters=_rope("default", partial_rotary_factor=0.5)
+    ),
     "smollm3": _case("SmolLM3ForCausalLM", "SmolLM3Config", no_rope_layers=[1, 0, 1]),
     "gpt2": _case("GPT2LMHeadModel", "GPT2Config", **_GPT2),
     "gpt_neox": _case("GPTNeoXForCausalLM", "GPTNeoXConfig", **_NEOX),
@@ -116,6 +119,9 @@ FAMILY_CASES: dict[str, Build] = {
         num_experts_per_tok=2,
         sliding_window=6,
         layer_types=_ALTERNATING,
+        rope_parameters=_rope(
+            "yarn", factor=8.0, original_max_position_embeddings=16, beta_fast=32.0, beta_slow=1.0
+        ),
     ),
 }
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model_runtime.generation import generate
+from model_runtime.generation import generate, generate_many
+from model_runtime.loading import load_model
 from model_runtime.model import Model
 from model_runtime.sampling_settings import SamplingSettings
 from tests.tiny_models import FAMILY_CASES, TEXT, build_model, tiny_tokenizer
@@ -41,3 +42,33 @@ def test_greedy_with_a_repetition_penalty_equals_transformers() -> None:
     sampling = SamplingSettings(temperature=0.0, repetition_penalty=1.7, max_new_tokens=40)
     ours = [t.token.id for t in generate(model, ids, sampling)]
     assert ours == greedy_by_transformers(build_model("llama"), ids, 40, repetition_penalty=1.7)
+
+
+@pytest.fixture(scope="module")
+def default_model() -> Model:
+    return load_model()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "prompt",
+    ["The history of science is the study of", "def fibonacci(n):\n    ", "Ein Satz über Käse: 日本 👩‍👩‍👧"],
+)
+def test_greedy_on_the_default_model_equals_transformers(default_model: Model, prompt: str) -> None:
+    ids = default_model.prompt_ids(prompt)
+    tokens = list(generate(default_model, ids, SamplingSettings(temperature=0.0, max_new_tokens=40)))
+    written = [token.token.id for token in tokens]
+    # The hooks are idle in transformers' own loop, so the same weights serve as the reference.
+    assert written == greedy_by_transformers(default_model.hf_model, ids, 40)
+    text = default_model.tokenizer.decode(written, skip_special_tokens=True)
+    assert "".join(token.text for token in tokens) == text
+
+
+@pytest.mark.slow
+def test_side_by_side_on_the_default_model_equals_single_texts(default_model: Model) -> None:
+    settings = [SamplingSettings(temperature=t, seed=3, max_new_tokens=8) for t in (0.0, 0.8, 10.0)]
+    prompt = "Once upon a time there was"
+    together = generate_many(default_model, prompt, settings)
+    for many, sampling in zip(together, settings, strict=True):
+        alone = generate(default_model, prompt, sampling)
+        assert [(t.token.id, t.probability) for t in many] == [(t.token.id, t.probability) for t in alone]
