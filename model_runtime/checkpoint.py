@@ -25,6 +25,7 @@ SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 CONFIG_FILE = "config.json"
 UNSAFE_ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".npz")
+UNPACKED = "mxfp4"  # the one quantised format that is unpacked exactly: GPT-OSS is published in it only
 LONGEST_HEADER = 100_000_000  # bytes, the format's own limit
 
 # safetensors' names of floating dtypes. Others (masks, counters) are no weights and are not counted.
@@ -48,9 +49,16 @@ class Checkpoint:
     n_weights: int  # floating-point numbers in the files
     stored_dtype: torch.dtype  # of most of them; float32 for GGUF, which is dequantised
 
-    def bytes_in(self, dtype: torch.dtype) -> int:
-        """Bytes of the weights once they are loaded in `dtype`."""
-        return self.n_weights * dtype.itemsize
+    @property
+    def unpack(self) -> bool:
+        """Whether the weights are MXFP4 (four bits each, a shared exponent) and are unpacked on loading."""
+        return _quantisation(self.config) == UNPACKED
+
+
+def _quantisation(config: dict[str, Any]) -> str | None:
+    """The name of a checkpoint's quantisation, None where there is none."""
+    settings = config.get("quantization_config")
+    return None if settings is None else str(settings.get("quant_method", "unknown"))
 
 
 def has_weights(folder: Path) -> bool:
@@ -143,8 +151,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"The model type {model_type!r} is no causal language model: it does not predict the next token.",
             "Choose a model of a family in the table of the README.",
         )
-    if "quantization_config" in config:
-        method = (config["quantization_config"] or {}).get("quant_method", "unknown")
+    method = _quantisation(config)
+    if method not in (None, UNPACKED):
         raise UnsupportedModel(
             f"The weights are quantised ({method}); only their kernels can read them.",
             "Choose the unquantised checkpoint, or a GGUF file of the model.",
@@ -174,12 +182,14 @@ def _count_weights(file: Path) -> Counter[torch.dtype]:
             if length > min(LONGEST_HEADER, size - 8):
                 raise damaged
             header = json.loads(stream.read(length))
-        tensors = [entry for name, entry in header.items() if name != "__metadata__"]
-        end = max((entry["data_offsets"][1] for entry in tensors), default=0)
+        tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
         counts: Counter[torch.dtype] = Counter()
-        for entry in tensors:
+        for name, entry in tensors.items():
             if entry["dtype"] in FLOATS:
                 counts[FLOATS[entry["dtype"]]] += math.prod(entry["shape"])
+            elif name.endswith("_blocks"):  # MXFP4: two four-bit numbers a byte, bfloat16 once unpacked
+                counts[torch.bfloat16] += 2 * math.prod(entry["shape"])
     except FileNotFoundError as error:
         raise ModelNotFound(
             f"The weight file {file.name} is missing in {file.parent}.", "Fetch it too."

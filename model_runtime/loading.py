@@ -249,9 +249,12 @@ def _read_tokenizer(checkpoint: Checkpoint, located: Located) -> Any:
 
 def _read_weights(checkpoint: Checkpoint, located: Located, dtype: torch.dtype, device: torch.device) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.utils.quantization_config import Mxfp4Config
 
     gguf = {"gguf_file": checkpoint.gguf} if checkpoint.gguf is not None else {"use_safetensors": True}
-    on_device = {} if device.type == "cpu" else {"device_map": {"": device}}
+    options: dict[str, Any] = {} if device.type == "cpu" else {"device_map": {"": device}}
+    if checkpoint.unpack:
+        options["quantization_config"] = Mxfp4Config(dequantize=True)
     folder = str(checkpoint.folder)
     only_here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
@@ -262,7 +265,7 @@ def _read_weights(checkpoint: Checkpoint, located: Located, dtype: torch.dtype, 
         if checkpoint.gguf is not None:
             check_family(config.model_type)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, config=config, dtype=dtype, output_loading_info=True, **only_here, **gguf, **on_device
+            folder, config=config, dtype=dtype, output_loading_info=True, **only_here, **gguf, **options
         )
     except UnsupportedModel:
         raise

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_checkpoints import copy_of, save, tiny_llama
+from tiny_checkpoints import copy_of, save, save_mxfp4, tiny_llama
 from transformers import LlamaConfig
 
 from model_runtime import load_model, loading
@@ -188,6 +188,25 @@ def test_quantised_checkpoints_are_refused(folder: Path) -> None:
     change_config(folder, quantization_config={"quant_method": "gptq", "bits": 4})
     with pytest.raises(UnsupportedModel, match="gptq"):
         load_weights(str(folder))
+
+
+def test_mxfp4_is_unpacked_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GPT-OSS as published: two four-bit floats a byte, 32 to a shared exponent (OCP MX 1.0)."""
+    folder, packed = save_mxfp4(tmp_path / "gpt-oss")
+    seen = []
+    monkeypatch.setattr(loading, "_check_memory", lambda name, n_weights, *rest: seen.append(n_weights))
+    hf_model = load_weights(str(folder)).hf_model
+    assert hf_model.dtype == torch.float32
+    assert seen == [sum(weight.numel() for weight in hf_model.parameters())]
+    values = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    values = torch.cat([values, -values])
+    for name in ("gate_up_proj", "down_proj"):
+        blocks = packed[f"model.layers.0.mlp.experts.{name}_blocks"].int()
+        exponents = packed[f"model.layers.0.mlp.experts.{name}_scales"].int() - 127
+        numbers = torch.stack([values[blocks & 15], values[blocks >> 4]], dim=-1).flatten(-2)
+        expected = (numbers * 2.0 ** exponents[..., None]).flatten(-2).transpose(1, 2)
+        assert torch.equal(getattr(hf_model.model.layers[0].mlp.experts, name), expected)
+    assert load_model(str(folder)).spec.family == "gpt_oss"
 
 
 def test_adapters_are_refused(tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
+    GptOssConfig,
+    GptOssForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -66,6 +70,38 @@ def save_in_hub_layout(
         (storage / "refs").mkdir(parents=True, exist_ok=True)
         (storage / "refs" / ref).write_text(commit, encoding="utf-8")
     return save(storage / "snapshots" / commit, model)
+
+
+def save_mxfp4(folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
+    """A tiny GPT-OSS whose experts are packed as in the published checkpoints; and its tensors."""
+    torch.manual_seed(2)
+    config = GptOssConfig(
+        vocab_size=256,
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=32,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        max_position_embeddings=64,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+    )
+    save(folder, GptOssForCausalLM(config), dtype=torch.bfloat16)
+    tensors = load_file(folder / "model.safetensors")
+    for name in [name for name in tensors if name.endswith(("gate_up_proj", "down_proj"))]:
+        n_experts, d_in, d_out = tensors.pop(name).shape
+        tensors[f"{name}_blocks"] = torch.randint(
+            0, 256, (n_experts, d_out, d_in // 32, 16), dtype=torch.uint8
+        )
+        tensors[f"{name}_scales"] = torch.randint(118, 124, (n_experts, d_out, d_in // 32), dtype=torch.uint8)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    described = json.loads((folder / "config.json").read_text()) | {
+        "quantization_config": {"quant_method": "mxfp4"}
+    }
+    (folder / "config.json").write_text(json.dumps(described))
+    return folder, tensors
 
 
 def copy_of(folder: Path, target: Path) -> Path:
