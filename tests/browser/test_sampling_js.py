@@ -188,6 +188,20 @@ def test_equal_to_python_over_a_whole_vocabulary(page: Any) -> None:
     assert equal >= 22
 
 
+@pytest.mark.slow
+def test_equal_to_python_on_the_default_models_logits(page: Any) -> None:
+    from model_runtime.loading import load_model
+
+    model = load_model()
+    for prompt in ("The capital of France is", "Once upon a time there was a little"):
+        ids = list(model.prompt_ids(prompt))
+        logits, _ = model.step(ids)
+        for temperature in (0.0, 0.2, 0.8, 1.2, 10.0):
+            for top_p in (1.0, 0.95, 0.6):
+                sampling = SamplingSettings(temperature=temperature, top_p=top_p, min_p=0.001, top_k=2000)
+                assert compare(page, logits, sampling, ids, [])
+
+
 @pytest.mark.parametrize("top_p", [0.25, 0.5, 0.75])
 def test_thresholds_that_are_met_exactly_decide_as_in_python(page: Any, top_p: float) -> None:
     assert compare(page, np.zeros(4, dtype=np.float32), SamplingSettings(top_p=top_p), [], [])
