@@ -8,9 +8,10 @@ import streamlit as st
 
 from pages.shared import contents, url_state
 
-ICON = Path(__file__).resolve().parents[1] / "assets" / "icon.svg"
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
 
-st.set_page_config(page_title="Glassformer", page_icon=str(ICON), layout="wide", initial_sidebar_state="auto")
+st.set_page_config(page_title="Glassformer", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+st.logo(str(ASSETS / "wordmark.svg"), icon_image=str(ASSETS / "icon.svg"))
 
 sections: dict[str, list[st.Page]] = {}
 for entry in contents.PAGES:
@@ -25,4 +26,6 @@ for entry in contents.PAGES:
     )
 page = st.navigation(sections)
 url_state.read(page.url_path or contents.PAGES[0].url)
+# Projector-sized text needs a wider sidebar; the width is taken when the page is opened.
+st.set_page_config(initial_sidebar_state=420 if url_state.get("text") == "large" else 320)
 page.run()

@@ -176,10 +176,10 @@ def describe(edit: Intervention) -> str:
     return type(edit).__name__
 
 
-def misfit(edit: Intervention, spec: ModelSpec) -> str | None:
-    """Why `edit` cannot be made on a model of this shape, in a few words, or None where it can.
+def misfit(edit: Intervention, spec: ModelSpec, n_tokens: int) -> str | None:
+    """Why `edit` cannot be made on a model of this shape and a prompt of this length, in a few words.
 
-    Only what the shape tells; the runtime checks the rest (positions, points) by itself.
+    None where it can, as far as shape and length tell; the runtime checks the rest by itself.
     """
     for name, count in (("layer", spec.n_layers), ("head", spec.n_heads), ("expert", spec.n_experts)):
         index = getattr(edit, name, None)
@@ -191,7 +191,14 @@ def misfit(edit: Intervention, spec: ModelSpec) -> str | None:
         return _ends("neuron", spec.d_mlp)
     if isinstance(edit, RopeBase | RopeOffset | RopeScaling) and spec.positions != "rope":
         return "this model has no rotary positions"
-    return None
+    positions = getattr(edit, "positions", None) or ()
+    furthest = max(*positions, getattr(edit, "query_pos", 0), getattr(edit, "key_pos", 0))
+    return f"the prompt ends at token {n_tokens - 1}" if furthest >= n_tokens else None
+
+
+def fitting(edits: Iterable[Intervention], spec: ModelSpec, n_tokens: int) -> tuple[Intervention, ...]:
+    """Those of `edits` that this model and prompt can take."""
+    return tuple(edit for edit in edits if misfit(edit, spec, n_tokens) is None)
 
 
 def _ends(name: str, count: int) -> str:

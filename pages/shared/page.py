@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -28,6 +28,12 @@ from pages.shared.settings import Limits
 _LAST_GOOD = "gf.last_good"
 _FAILED = "gf.failed"  # (run, error): found while a page was drawn
 TEXT_PIXELS = {"normal": 16, "large": 22}
+_STYLE = """
+.st-key-gf-head h1 { padding: 0 0 0.4rem; }
+@media (min-width: 640px) {
+  [data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; }
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,14 @@ def start_page(section: str, title: str, claim: str, kind: str | None = None) ->
     Args:
         kind: "measured", "computed" or "illustration" puts a badge beside the title.
     """
-    _set_text_size()
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.caption(section, width="content")
-        badge = st.empty() if kind else None
-        history.one_entry_a_change()
-    st.title(title, anchor=False)
-    st.markdown(claim)
+    _set_style()
+    with st.container(key="gf-head", gap=None):
+        with st.container(horizontal=True, gap="small"):
+            st.caption(section, width="content")
+            badge = st.empty() if kind else None
+            history.one_entry_a_change()
+        st.title(title, anchor=False)
+        st.markdown(claim)
     for notice in url_state.notices():
         st.warning(notice)
     view = _open()
@@ -71,41 +78,40 @@ def start_page(section: str, title: str, claim: str, kind: str | None = None) ->
     return view
 
 
-def _set_text_size() -> None:
-    """The projector-sized text: all of Streamlit's sizes, and our figures', follow the root font."""
+def _set_style() -> None:
+    """Text size (all of Streamlit's sizes follow the root font), and more room for the figure."""
     pixels = TEXT_PIXELS[url_state.get("text")]
-    st.html(f"<style>:root, html {{ font-size: {pixels}px !important; }}</style>")
+    st.html(f"<style>:root {{ font-size: {pixels}px !important; }}{_STYLE}</style>")
 
 
 def _open() -> View | None:
     """The view of the current run, or of the last good one under a message, or None under a message."""
     asked = runs.current_run()
     failed = st.session_state.get(_FAILED)
-    _check_pinned()
+    pinned = _open_pinned()
     try:
         if failed and failed[0] == asked:
             raise failed[1]
-        runs.draw_instead(None)
-        return _view_of(asked)
+        return _view_of(asked, pinned)
     except GlassformerError as error:
         kept = st.session_state.get(_LAST_GOOD)
         if kept is None or kept == asked:
             errors.explain_alone(error)
             return None
         errors.explain_kept(error, kept)
-        runs.draw_instead(kept)
         try:
-            return _view_of(kept)
+            return _view_of(kept, pinned)
         except GlassformerError as second:
             st.session_state.pop(_LAST_GOOD)
             errors.explain(second)
             return None
 
 
-def _view_of(run: Run) -> View:
+def _view_of(run: Run, pinned: Run | None) -> View:
+    run = runtime.drawable(run)
+    runs.draw(run, pinned)
     model = runtime.model_for(run)
     tokens = runtime.tokens_for(run)
-    runtime.trace_for(run)
     spec = model.spec
     if not url_state.chosen("layer") and not url_state.chosen("head"):
         layer, head = opening.head_to_open(run)
@@ -121,17 +127,16 @@ def _view_of(run: Run) -> View:
     )
 
 
-def _check_pinned() -> None:
-    """Leave a pinned run out where it cannot be computed, and say why."""
+def _open_pinned() -> Run | None:
+    """The pinned run, if there is one that can be computed; where it cannot, why."""
     pinned = runs.pinned_run()
-    runs.leave_out_pinned(None)
     if pinned is None:
-        return
+        return None
     try:
-        runtime.trace_for(pinned)
+        return runtime.drawable(pinned)
     except GlassformerError as error:
-        runs.leave_out_pinned(pinned)
         errors.explain(error, title="The pinned run cannot be drawn")
+        return None
 
 
 @contextmanager
@@ -144,11 +149,11 @@ def showing_errors() -> Iterator[None]:
         asked = runs.current_run()
         kept = st.session_state.get(_LAST_GOOD)
         drawn = runs.runs()[0]
-        if kept is not None and kept != drawn:
+        # The last good picture is drawn under the sampling settings of now, which may be what fails.
+        if kept is not None and replace(kept, sampling=drawn.sampling) != drawn:
             st.session_state[_FAILED] = (asked, error)
             st.rerun()
         errors.explain(error)
-        st.session_state.pop(_LAST_GOOD, None)
 
 
 def try_this(question: str, answer: str) -> None:

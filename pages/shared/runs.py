@@ -16,7 +16,6 @@ from pages.shared.edits import format_edits
 from pages.shared.settings import RUN_KEYS, read_pin, write_pin
 
 _DRAWN = "gf.drawn"
-_PIN_FAILS = "gf.pin_fails"
 
 # key in the link -> field of SamplingSettings
 SAMPLING_FIELDS: dict[str, str] = {
@@ -71,26 +70,18 @@ def pinned_run() -> Run | None:
 def runs() -> tuple[Run, ...]:
     """The runs to draw: one, or with a pinned run two, the pinned one second.
 
-    The first is the current run; where that cannot be computed, the last one that could, under the
-    sampling settings of now.
+    The first is the current run without edits that its model cannot take; where it cannot be computed, the
+    last one that could, under the sampling settings of now.
     """
     current = current_run()
-    first = st.session_state.get(_DRAWN)
-    first = current if first is None else replace(first, sampling=current.sampling)
-    pinned = pinned_run()
-    if pinned is None or st.session_state.get(_PIN_FAILS) == pinned:
-        return (first,)
-    return (first, pinned)
+    first, pinned = st.session_state.get(_DRAWN, (current, None))
+    first = replace(first, sampling=current.sampling)
+    return (first,) if pinned is None or not url_state.get("pin") else (first, pinned)
 
 
-def draw_instead(run: Run | None) -> None:
-    """Draw `run` in place of the current one, until told otherwise (None: draw the current one)."""
-    st.session_state[_DRAWN] = run
-
-
-def leave_out_pinned(run: Run | None) -> None:
-    """Do not draw this pinned run: it cannot be computed."""
-    st.session_state[_PIN_FAILS] = run
+def draw(first: Run, pinned: Run | None) -> None:
+    """What `runs` gives from now on: `start_page` has found out what can be drawn."""
+    st.session_state[_DRAWN] = (first, pinned)
 
 
 def pin() -> None:

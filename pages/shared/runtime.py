@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
@@ -22,7 +23,7 @@ from model_runtime.limits import MIB, Limits, check_prompt_length
 from model_runtime.permitted import resolve_for_app
 from model_runtime.records import Token
 from model_runtime.trace_cache import HasBytes, TraceCache
-from pages.shared.edits import describe
+from pages.shared.edits import describe, fitting
 from pages.shared.model_shelf import ModelShelf, release
 from pages.shared.provenance import Kind, Provenance
 from pages.shared.runs import Run
@@ -162,6 +163,18 @@ def trace_for(run: Run, **request: Any) -> Any:
 
     with working(f"Running {model.spec.name} over the prompt"):
         return _cache().get(_recipe(run, request), forward)
+
+
+def drawable(run: Run) -> Run:
+    """`run` without the edits that its model or prompt cannot take, after making its shared trace.
+
+    Raises:
+        GlassformerError: it cannot be computed.
+    """
+    edits = fitting(run.edits, model_for(run).spec, len(tokens_for(run)))
+    run = replace(run, edits=edits)
+    trace_for(run)
+    return run
 
 
 def logits_for(run: Run) -> Any:

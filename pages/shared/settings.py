@@ -68,7 +68,7 @@ RUN_ROWS: tuple[Setting, ...] = (
     decimal("presence", 0.0, -10.0, 10.0, page="next-token"),
     decimal("frequency", 0.0, -10.0, 10.0, page="next-token"),
     permutation("order", ORDER_CODES, page="next-token"),
-    whole("seed", 0, 0, 2**63 - 1, page="next-token"),
+    whole("seed", 0, 0, 2**53 - 1, page="next-token"),
     whole("max_new_tokens", 40, 1, 400, page="next-token"),
 )
 
@@ -81,7 +81,7 @@ VIEW_ROWS: tuple[Setting, ...] = (
     _pin_row(),
     # Next token
     whole("candidate", TOP_CANDIDATE, TOP_CANDIDATE, 10_000_000, within="vocabulary", page="next-token"),
-    whole("bars", 18, 8, 40, page="next-token"),
+    whole("bars", 16, 8, 40, page="next-token"),
     whole("draws", 100, 10, 10_000, page="next-token"),
     # Attention
     choice(

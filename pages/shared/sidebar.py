@@ -14,10 +14,11 @@ from model_runtime.records import Token
 from pages.shared import contents, proof, runs, url_state
 from pages.shared.edits import describe, misfit
 from pages.shared.examples import EXAMPLES, OPENING, Example
-from pages.shared.settings import MOST_PROMPT_CHARACTERS
+from pages.shared.settings import LAST_TOKEN, MOST_PROMPT_CHARACTERS
 from pages.shared.token_chips import token_chips
 from pages.shared.words import in_words, plain, quoted
 
+_TOKEN = "gf.token"
 DTYPES = {
     "auto": "automatic",
     "float32": "float32",
@@ -33,7 +34,7 @@ def draw(model: Any | None, tokens: Sequence[Token]) -> None:
         _prompt(tokens)
         if model is not None:
             _selection(model, tokens)
-        _edits(model)
+        _edits(model, tokens)
         _pinned()
         _more(model)
 
@@ -92,44 +93,51 @@ def _prompt(tokens: Sequence[Token]) -> None:
         token_chips(tokens, url_state.selected_token(len(tokens)), _pick_token, key="gf.chips")
 
 
-def _pick_token(position: int) -> None:
-    url_state.set(token=position)
+def _pick_token(position: int, n_tokens: int) -> None:
+    """Select a token; the last one is kept as "the last", so that it follows a prompt that grows."""
+    url_state.set(token=LAST_TOKEN if position == n_tokens - 1 else position)
+
+
+def _token_typed(n_tokens: int) -> None:
+    _pick_token(st.session_state[_TOKEN], n_tokens)
 
 
 def _open_example(example: Example) -> None:
     url_state.forget_refused()
-    url_state.set(prompt=example.prompt, token=-1, edits=(), **example.settings)
+    url_state.set(prompt=example.prompt, token=LAST_TOKEN, edits=(), **example.settings)
     if example.page != url_state.page():
         st.switch_page(contents.entry_of(example.page).file)
 
 
 def _selection(model: Any, tokens: Sequence[Token]) -> None:
     spec = model.spec
-    st.markdown("**Selection**")
     layer, head, token = st.columns(3)
     layer.number_input("Layer", 0, spec.n_layers - 1, step=1, **url_state.bound("layer"))
     head.number_input("Head", 0, spec.n_heads - 1, step=1, **url_state.bound("head"))
+    at = url_state.selected_token(len(tokens))
+    st.session_state[_TOKEN] = at
     token.number_input(
         "Token",
-        -1,
+        0,
         len(tokens) - 1,
         step=1,
-        help="Position in the prompt, from 0; -1 is the last one, however long the prompt.",
-        **url_state.bound("token"),
+        key=_TOKEN,
+        help="Position in the prompt, from 0. While the last token is selected, it stays the last one.",
+        on_change=_token_typed,
+        args=(len(tokens),),
     )
-    at = url_state.selected_token(len(tokens))
     st.caption(f"Token {at}: {quoted(tokens[at].text, 24)}, id {tokens[at].id:,}")
 
 
-def _edits(model: Any | None) -> None:
+def _edits(model: Any | None, tokens: Sequence[Token]) -> None:
     edits = url_state.get("edits")
     if not edits:
         return
     st.markdown("**Edits of the model**")
     for index, edit in enumerate(edits):
         words, button = st.columns([5, 1], vertical_alignment="center")
-        wrong = misfit(edit, model.spec) if model is not None else None
-        words.caption(f"{describe(edit)}" + (f": not made, {wrong}" if wrong else ""))
+        wrong = misfit(edit, model.spec, len(tokens)) if model is not None else None
+        words.caption(describe(edit) + (f": not made, {wrong}" if wrong else ""))
         button.button(
             "✕",
             key=f"gf.edit.{index}",
@@ -149,6 +157,7 @@ def _pinned() -> None:
     if pinned is None:
         st.button(
             "Pin this run",
+            key="gf.pin",
             width="stretch",
             on_click=runs.pin,
             help="Keep this run, then change model, prompt, edits or sampling: pages draw both on one scale.",
@@ -161,8 +170,9 @@ def _pinned() -> None:
     if pinned.prompt != current.prompt:
         st.caption(quoted(pinned.prompt))
     with st.container(horizontal=True):
-        st.button("Swap", on_click=runs.swap, help="Make the pinned run the current one, and pin this one.")
-        st.button("Unpin", on_click=runs.unpin)
+        help_text = "Make the pinned run the current one, and pin this one."
+        st.button("Swap", key="gf.swap", on_click=runs.swap, help=help_text)
+        st.button("Unpin", key="gf.unpin", on_click=runs.unpin)
 
 
 def _more(model: Any | None) -> None:

@@ -117,13 +117,15 @@ def _chip(token: Token, position: int, n_tokens: int) -> dict[str, object]:
     }
 
 
-def token_chips(tokens: Sequence[Token], selected: int, on_pick: Callable[[int], None], *, key: str) -> None:
-    """Draw the chips. `on_pick(position)` is called before the rerun that a click or Enter starts."""
+def token_chips(
+    tokens: Sequence[Token], selected: int, on_pick: Callable[[int, int], None], *, key: str
+) -> None:
+    """Draw the chips. A click or Enter calls `on_pick(position, n_tokens)` before the rerun it starts."""
 
     def picked() -> None:
         position = st.session_state[key].picked
         if isinstance(position, int | float):
-            on_pick(int(position))
+            on_pick(int(position), len(tokens))
 
     label = f"Tokens of the prompt, {len(tokens)}. Arrow keys move, Enter selects."
     _component(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings as speed, strategies as st
+from hypothesis import given
+from hypothesis import settings as speed
+from hypothesis import strategies as st
 
 from model_runtime.interventions import (
     CutEdge,
@@ -18,7 +20,15 @@ from model_runtime.interventions import (
     ScaleNeuron,
     Steer,
 )
-from pages.shared.edits import MOST_EDITS, describe, format_edit, format_edits, misfit, parse_edit, parse_edits
+from pages.shared.edits import (
+    MOST_EDITS,
+    describe,
+    format_edit,
+    format_edits,
+    misfit,
+    parse_edit,
+    parse_edits,
+)
 from tests.pages.specs import spec_of
 
 CODES = {
@@ -40,8 +50,10 @@ CODES = {
 }
 
 INDEX = st.integers(0, 9_999_999)
-FACTOR = st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: float(f"{value:.6g}")).filter(
-    lambda value: value == 0 or abs(value) > 1e-6
+FACTOR = (
+    st.floats(-1e6, 1e6, allow_nan=False)
+    .map(lambda value: float(f"{value:.6g}"))
+    .filter(lambda value: value == 0 or abs(value) > 1e-6)
 )
 POSITIONS = st.none() | st.lists(INDEX, min_size=1, max_size=5).map(tuple)
 EDITS = st.one_of(
@@ -76,8 +88,26 @@ def test_hostile_text_never_raises_and_stays_canonical(text: str) -> None:
 
 @pytest.mark.parametrize(
     "code",
-    ["", "h3.5", "h3.5*nan", "h3.5*inf", "h3.5*1e300", "h-1.5*0", "h3.5*0@", "x3.5*0rr", "base-1", "base0", "linear*0"]
-    + ["f3.1.5=0.5", "f3.1=nan", "h99999999.1*0", "offset1.5", "c3.b.1.2", "nopos ", "h3.5*0\n"],
+    [
+        "",
+        "h3.5",
+        "h3.5*nan",
+        "h3.5*inf",
+        "h3.5*1e300",
+        "h-1.5*0",
+        "h3.5*0@",
+        "x3.5*0rr",
+        "base-1",
+        "base0",
+        "linear*0",
+        "f3.1.5=0.5",
+        "f3.1=nan",
+        "h99999999.1*0",
+        "offset1.5",
+        "c3.b.1.2",
+        "nopos ",
+        "h3.5*0\n",
+    ],
 )
 def test_what_is_no_edit(code: str) -> None:
     assert parse_edit(code) is None
@@ -109,11 +139,14 @@ def test_an_edit_is_told_in_words() -> None:
         (ForceExperts(0, (0,)), "this model has no experts"),
         (ScaleNeuron(0, 32), "its neurons end at 31"),
         (RopeBase(100.0), None),
+        (ScaleHead(0, 0, 0.0, (9,)), None),
+        (ScaleHead(0, 0, 0.0, (2, 10)), "the prompt ends at token 9"),
+        (CutEdge(0, 0, 10, 1), "the prompt ends at token 9"),
     ],
 )
 def test_what_does_not_fit_the_model_is_named(edit: ScaleHead, reason: str | None) -> None:
-    assert misfit(edit, spec_of()) == reason
+    assert misfit(edit, spec_of(), 10) == reason
 
 
 def test_rotary_edits_need_rotary_positions() -> None:
-    assert misfit(RopeOffset(3), spec_of(positions="learned")) == "this model has no rotary positions"
+    assert misfit(RopeOffset(3), spec_of(positions="learned"), 10) == "this model has no rotary positions"

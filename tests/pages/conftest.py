@@ -1,0 +1,48 @@
+"""A tiny model that visitors may name, and the shell in a headless Streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.unit.tiny_checkpoints import save, tiny_gpt2, tiny_llama
+
+HERE = Path(__file__).resolve().parent
+Visit = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models of 2 layers, 2 heads and 64 tokens of context: `llama` and `gpt2`, one token a byte."""
+    folder = tmp_path_factory.mktemp("models")
+    save(folder / "llama", tiny_llama())
+    save(folder / "gpt2", tiny_gpt2())
+    return folder
+
+
+@pytest.fixture
+def tiny(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of the tiny Llama, allowed on this server."""
+    monkeypatch.setenv("GLASSFORMER_ALLOW", str(model_folder))
+    return str(model_folder / "llama")
+
+
+@pytest.fixture
+def visit(tiny: str) -> Visit:
+    """`visit(prompt="hi", layer="1") -> AppTest`: the stub pages opened by a link with these parameters."""
+
+    def open_link(**link: str) -> AppTest:
+        app = AppTest.from_file(str(HERE / "stub_app" / "main.py"), default_timeout=60)
+        for key, value in {"model": tiny, **link}.items():
+            app.query_params[key] = value
+        return app.run()
+
+    return open_link
+
+
+def texts(app: AppTest) -> list[str]:
+    """What the stub page named."""
+    return [element.value for element in app.text]

@@ -1,0 +1,253 @@
+"""The shell under AppTest: links, widgets, the selection, pinned runs, errors that keep the last picture."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.shared.settings import MOST_PROMPT_CHARACTERS, SETTINGS
+from tests.pages.conftest import Visit, texts
+
+HOSTILE = "</script><img src=x onerror=alert(1)> `x` *y* [z](javascript:alert(1)) :material/home: $a$ \u202e"
+
+
+def query(app: AppTest) -> dict[str, str]:
+    return {key: value if isinstance(value, str) else value[-1] for key, value in app.query_params.items()}
+
+
+def test_a_link_opens_exactly_what_it_says(visit: Visit) -> None:
+    app = visit(prompt="hello", layer="1", head="0", token="2", edits="h1.1*0")
+    assert not app.exception
+    assert texts(app) == ["drawn: hello", "selected: 1 0 2 of 5"]
+    assert app.number_input(key="gf.widget.layer").value == 1
+    assert app.text_area[0].value == "hello"
+    assert any("head 1 of layer 1 cut" in caption.value for caption in app.caption)
+
+
+def test_the_link_holds_every_shared_setting_defaults_too(visit: Visit) -> None:
+    app = visit(prompt="hello")
+    assert {*query(app)} == {row.key for row in SETTINGS.values() if row.page is None}
+
+
+@pytest.mark.parametrize("value", ["999", "-5", "nan", "inf", "-inf", "1e400", "x", "", "9" * 5000, "[1]"])
+@pytest.mark.parametrize("key", ["layer", "head", "token"])
+def test_bad_selections_land_in_the_model(visit: Visit, key: str, value: str) -> None:
+    app = visit(prompt="hello", **{key: value})
+    assert not app.exception
+    assert texts(app)[0] == "drawn: hello"
+    layer, head, token = (int(word) for word in texts(app)[1].split()[1:4])
+    assert layer in (0, 1)
+    assert head in (0, 1)
+    assert token in range(5)
+
+
+def test_a_widget_changes_picture_and_link(visit: Visit) -> None:
+    app = visit(prompt="hello", layer="0", head="0")
+    app.number_input(key="gf.widget.layer").set_value(1).run()
+    assert texts(app)[1] == "selected: 1 0 4 of 5"
+    assert query(app)["layer"] == "1"
+
+
+def test_back_takes_the_earlier_link(visit: Visit) -> None:
+    app = visit(prompt="hello", layer="0", head="0")
+    before = query(app)
+    app.number_input(key="gf.widget.layer").set_value(1).run()
+    wait_until_not_late(app)
+    for key, value in before.items():
+        app.query_params[key] = value
+    app.run()
+    assert texts(app)[1] == "selected: 0 0 4 of 5"
+    assert app.number_input(key="gf.widget.layer").value == 0
+
+
+def wait_until_not_late(app: AppTest) -> None:
+    """Make our last writes older than the time in which a click may still carry an older URL."""
+    written = app.session_state["gf.written"]
+    app.session_state["gf.written"] = [(when - 10, link) for when, link in written]
+
+
+def test_a_click_with_an_older_url_is_no_back(visit: Visit) -> None:
+    app = visit(prompt="hello", layer="0", head="0")
+    before = query(app)
+    app.number_input(key="gf.widget.layer").set_value(1).run()
+    for key, value in before.items():  # the browser has not got our URL yet
+        app.query_params[key] = value
+    app.number_input(key="gf.widget.head").set_value(1).run()
+    assert texts(app)[1] == "selected: 1 1 4 of 5"
+
+
+def test_pages_keep_the_settings_when_the_link_between_them_carries_none(visit: Visit) -> None:
+    app = visit(prompt="hello", layer="1", head="1")
+    app.query_params.clear()
+    app.switch_page("attention/attention.py").run()
+    assert texts(app) == ["drawn: hello", "selected: 1 1 4 of 5"]
+    assert query(app)["layer"] == "1"
+
+
+def test_a_shorter_prompt_clamps_the_token(visit: Visit) -> None:
+    app = visit(prompt="hello", token="4", layer="0", head="0")
+    app.text_area[0].set_value("hi").run()
+    assert texts(app) == ["drawn: hi", "selected: 0 0 1 of 2"]
+    assert query(app)["token"] == "1"
+
+
+def test_the_last_token_follows_the_prompt(visit: Visit) -> None:
+    app = visit(prompt="hello", layer="0", head="0")
+    app.text_area[0].set_value("hello there").run()
+    assert texts(app)[1] == "selected: 0 0 10 of 11"
+    assert query(app)["token"] == "-1"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("", "blank"),
+        ("  \n ", "blank"),
+        ("x" * 65, "65 tokens"),
+        ("x" * (MOST_PROMPT_CHARACTERS + 1), f"{MOST_PROMPT_CHARACTERS + 1:,} characters"),
+        ("boom", "Nothing is left"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told_and_the_last_picture_stays(
+    visit: Visit, prompt: str, words: str
+) -> None:
+    app = visit(prompt="hello", layer="0", head="0")
+    app.text_area[0].set_value(prompt).run()
+    assert not app.exception
+    messages = [element.value for element in (*app.error, *app.warning)]
+    assert any(words in message.replace("\\", "") for message in messages), messages
+    assert texts(app) == ["drawn: hello", "selected: 0 0 4 of 5"]
+    assert app.text_area[0].value == prompt  # left in its box, to be shortened
+    app.text_area[0].set_value("hi").run()
+    assert not app.error
+    assert not app.warning
+    assert texts(app)[0] == "drawn: hi"
+
+
+def test_a_sampling_setting_that_fails_is_told_once_and_can_be_undone(visit: Visit) -> None:
+    app = visit(prompt="hello")
+    app.session_state["gf.values"]["temperature"] = 99.0
+    app.run()
+    assert not app.exception
+    assert len(app.error) == 1
+    app.session_state["gf.values"]["temperature"] = 1.0
+    app.run()
+    assert not app.error
+    assert texts(app)[0] == "drawn: hello"
+
+
+def test_one_button_goes_back_to_the_last_picture(visit: Visit) -> None:
+    app = visit(prompt="hello", layer="0", head="0")
+    app.text_area[0].set_value(" ").run()
+    app.button(key="gf.back").click().run()
+    assert not app.error
+    assert app.text_area[0].value == "hello"
+    assert query(app)["prompt"] == "hello"
+
+
+def test_a_first_link_that_cannot_be_drawn_offers_a_way_on(visit: Visit) -> None:
+    app = visit(model="no-such-model", prompt="hello")
+    assert not app.exception
+    assert "no-such-model" in app.error[0].value.replace("\\", "")
+    assert texts(app) == []
+    assert app.selectbox(key="gf.widget.model").value == "no-such-model"
+    assert app.button(key="gf.afresh")
+
+
+def test_a_prompt_in_a_link_over_the_limit_is_named_with_both_numbers(visit: Visit) -> None:
+    app = visit(prompt="x" * 5_001)
+    assert "5,001" in app.warning[0].value
+    assert "4,000" in app.warning[0].value
+
+
+@pytest.mark.parametrize("prompt", ["x", "😀", "\u200b\u200b", "\x00\x1b[31m", "שלום עולם", HOSTILE[:40]])
+def test_awkward_prompts_are_drawn(visit: Visit, prompt: str) -> None:
+    app = visit(prompt=prompt)
+    assert not app.exception
+    assert not app.error
+    assert texts(app)[0].startswith("drawn: ")
+
+
+def test_no_markup_of_a_hostile_prompt_reaches_markdown_unescaped(visit: Visit) -> None:
+    app = visit(prompt="ok")
+    app.text_area[0].set_value(HOSTILE[:60]).run()
+    app.button(key="gf.pin").click().run()
+    app.text_area[0].set_value(" ").run()
+    shown = [element.value for element in (*app.markdown, *app.caption, *app.error, *app.warning)]
+    outside_code = [re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", words, flags=re.S) for words in shown]
+    assert any("script" in words for words in shown)
+    assert not any("<img" in words or "</script" in words for words in outside_code)
+
+
+def test_switching_to_a_smaller_model_clamps_the_selection(visit: Visit, model_folder: Path) -> None:
+    app = visit(prompt="hello", layer="1", head="1")
+    app.session_state["gf.values"]["layer"] = 29
+    app.session_state["gf.values"]["model"] = str(model_folder / "gpt2")
+    app.query_params.clear()
+    app.run()
+    assert texts(app)[1] == "selected: 1 1 4 of 5"
+    assert query(app)["layer"] == "1"
+
+
+def test_an_edit_can_be_removed(visit: Visit) -> None:
+    app = visit(prompt="hello", edits="h1.1*0_m0*0")
+    app.button(key="gf.edit.0").click().run()
+    assert query(app)["edits"] == "m0*0"
+
+
+def test_an_edit_the_model_cannot_take_is_named_and_the_rest_is_drawn(visit: Visit) -> None:
+    app = visit(prompt="hello", edits="h29.0*0_m0*0")
+    assert not app.exception
+    assert any("its layers end at 1" in caption.value for caption in app.caption)
+    assert texts(app)[0] == "drawn: hello"
+
+
+def test_a_pinned_run_is_drawn_beside_the_current_one(visit: Visit) -> None:
+    app = visit(prompt="hello")
+    app.button(key="gf.pin").click().run()
+    app.text_area[0].set_value("other").run()
+    assert texts(app)[:2] == ["drawn: other", "drawn: hello"]
+    assert json.loads(query(app)["pin"])["prompt"] == "hello"
+    app.button(key="gf.swap").click().run()
+    assert texts(app)[:2] == ["drawn: hello", "drawn: other"]
+    app.button(key="gf.unpin").click().run()
+    assert texts(app)[0] == "drawn: hello"
+    assert len(texts(app)) == 2
+
+
+def test_a_link_with_a_pinned_run_shows_both(visit: Visit, tiny: str) -> None:
+    pin = json.dumps({"model": tiny, "prompt": "there"})
+    assert texts(visit(prompt="hello", pin=pin))[:2] == ["drawn: hello", "drawn: there"]
+
+
+def test_a_pinned_run_that_cannot_be_drawn_is_told_and_left_out(visit: Visit) -> None:
+    app = visit(prompt="hello", pin=json.dumps({"model": "nothing", "prompt": "there"}))
+    assert "nothing" in app.error[0].value
+    assert texts(app)[0] == "drawn: hello"
+    assert len(texts(app)) == 2
+
+
+def test_an_example_sets_its_prompt(visit: Visit) -> None:
+    app = visit(prompt="hello")
+    app.session_state["gf.values"]["token"] = 2
+    app.button(key="gf.example.0").click().run()
+    assert not app.exception
+    assert query(app)["prompt"].startswith("a fluffy blue creature")
+    assert query(app)["token"] == "-1"
+
+
+def test_two_visitors_do_not_share_their_settings(visit: Visit) -> None:
+    one = visit(prompt="one")
+    two = visit(prompt="two")
+    one.run()
+    assert texts(one)[0] == "drawn: one"
+    assert texts(two)[0] == "drawn: two"
+
+
+def test_projector_text_changes_the_root_font(visit: Visit) -> None:
+    app = visit(prompt="hello", text="large")
+    assert any("font-size: 22px" in element.value for element in app.html)
