@@ -1,4 +1,4 @@
-"""The attention pattern of one head: who reads whom, query on the left, key on top.
+"""The attention pattern of one head as a record, and what it says in words.
 
 Above MOST_CELLS tokens the map shows blocks of tokens, each as the largest probability in it, because a
 mean would wash out the few keys that a head looks for; the selected token's row stays exact.
@@ -8,19 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from viz import style
-from viz.drawn import Drawn
 
 MOST_CELLS = 128  # rows and columns of the map
-MOST_TICKS = 32
 N_NAMED_KEYS = 4  # keys that the row's sentence names
-_GAPS_UP_TO = 48  # cells a side; with more, the white lines between cells would eat them
-_LONGEST_TICK = 12
 
 Grid = tuple[tuple[float | None, ...], ...]
 
@@ -87,19 +81,43 @@ def attention_pattern_record(
 
 
 def largest_in_blocks(pattern: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each block's largest probability, and the query position that pays it: both [n_blocks, n_blocks].
+    """Each block's largest value by size, sign kept, and the query position it belongs to.
+
+    Both are [n_blocks, n_blocks]; the last row and column may be of smaller blocks.
 
     >>> values, queries = largest_in_blocks(np.array([[1, 0, 0], [0.2, 0.8, 0], [0.5, 0.1, 0.4]]), 2)
     >>> values.tolist(), queries.tolist()
     ([[1.0, 0.0], [0.5, 0.4]], [[0, 0], [2, 2]])
     """
-    n_blocks = -(-len(pattern) // block)
-    spare = n_blocks * block - len(pattern)
-    padded = np.pad(pattern, ((0, spare), (0, spare)), constant_values=-1.0)
-    # [query block, key block, query within, key within], the keys' largest first
-    by_query = padded.reshape(n_blocks, block, n_blocks, block).swapaxes(1, 2).max(axis=3)
-    queries = by_query.argmax(axis=2) + block * np.arange(n_blocks)[:, None]
-    return by_query.max(axis=2), queries
+    n_tokens = len(pattern)
+    n_blocks = -(-n_tokens // block)
+    spare = n_blocks * block - n_tokens
+    padded = np.pad(pattern, ((0, spare), (0, spare)))
+    # [query block, key block, cell within the block], row by row
+    blocks = padded.reshape(n_blocks, block, n_blocks, block).swapaxes(1, 2).reshape(n_blocks, n_blocks, -1)
+    where = np.abs(blocks).argmax(axis=2)
+    values = np.take_along_axis(blocks, where[:, :, None], axis=2)[:, :, 0]
+    queries = where // block + block * np.arange(n_blocks)[:, None]
+    return values, np.minimum(queries, n_tokens - 1)
+
+
+def attention_difference_record(
+    pattern: np.ndarray,  # [query_pos, key_pos] of the current run
+    other: np.ndarray,  # of the pinned run
+    token_texts: Sequence[str],
+    *,
+    layer: int,
+    head: int,
+    selected: int,
+) -> AttentionPattern:
+    """`pattern` less `other`, cell by cell: positive where the current run reads more.
+
+    Raises:
+        ValueError: the two are not of one shape.
+    """
+    if pattern.shape != other.shape:
+        raise ValueError(f"patterns {pattern.shape} and {other.shape}")
+    return attention_pattern_record(pattern - other, token_texts, layer=layer, head=head, selected=selected)
 
 
 def _causal(values: np.ndarray) -> Grid:
@@ -108,125 +126,6 @@ def _causal(values: np.ndarray) -> Grid:
         tuple(float(v) if key <= query else None for key, v in enumerate(line))
         for query, line in enumerate(values)
     )
-
-
-def attention_pattern_figure(record: AttentionPattern) -> Drawn:
-    """The map, from 0 to 1 always: equal probabilities look equal on every head, prompt and model."""
-    figure = _map(
-        record,
-        record.cells,
-        {"colorscale": style.PROBABILITY_SCALE, "zmin": 0, "zmax": 1},
-        _scale_words(record, "probability"),
-        [[_hover(record, q, k) for k in range(record.n_cells)] for q in range(record.n_cells)],
-    )
-    return Drawn(
-        figure=figure,
-        alt=f"Attention pattern of layer {record.layer}, head {record.head}. {row_sentence(record)}",
-        stem="attention-pattern",
-        table=_table(record, record.cells, "probability"),
-        narrow_layout=_narrow(figure),
-    )
-
-
-def _scale_words(record: AttentionPattern, quantity: str) -> str:
-    return (
-        quantity if record.block == 1 else f"largest {quantity} in blocks of {record.block} × {record.block}"
-    )
-
-
-def _hover(record: AttentionPattern, query: int, key: int) -> str:
-    value = record.cells[query][key]
-    if value is None:
-        return ""
-    if record.block > 1:
-        return f"{_span(record, query)} read {_span(record, key)}<br>at most {style.share(value)}"
-    return f"{_named(record, query)} reads {_named(record, key)}<br>{style.share(value)} ({value:.6f})"
-
-
-def _span(record: AttentionPattern, cell: int) -> str:
-    first, last = record.positions(cell)
-    return f"tokens {first}–{last}"
-
-
-def _named(record: AttentionPattern, position: int) -> str:
-    return f"{position} “{style.label(record.tokens[position])}”"
-
-
-def _map(
-    record: AttentionPattern, cells: Grid, colors: dict[str, Any], bar_title: str, hover: list[list[str]]
-) -> go.Figure:
-    """A square map of tokens with the selected row outlined; the future lies bare on the masked colour."""
-    n = record.n_cells
-    gap = 1 if n <= _GAPS_UP_TO else 0
-    values = np.array([[np.nan if v is None else v for v in line] for line in cells], dtype=np.float32)
-    figure = go.Figure()
-    figure.add_heatmap(
-        name="pattern",
-        z=values.reshape(n, n),
-        text=hover,
-        hovertemplate="%{text}<extra></extra>",
-        hoverongaps=False,
-        xgap=gap,
-        ygap=gap,
-        colorbar={"title": {"text": bar_title}, "len": 0.7, "y": 0, "yanchor": "bottom"},
-        **colors,
-    )
-    shown = _ticks(record)
-    axis = {
-        "tickmode": "array",
-        "tickvals": shown,
-        "showgrid": False,
-        "constrain": "domain",
-        "tickfont": {"family": style.MONO, "color": style.LIGHT.ink},
-        "title": {"text": ""},
-    }
-    labels = [_tick(record, cell) for cell in shown]
-    figure.update_xaxes(range=[-0.5, n - 0.5], side="top", tickangle=-60, ticktext=labels, **axis)
-    figure.update_yaxes(
-        range=[n - 0.5, -0.5], ticktext=labels, scaleanchor="x", scaleratio=1, constraintoward="top", **axis
-    )
-    _outline(figure, record)
-    figure.update_layout(
-        template=style.TEMPLATE,
-        plot_bgcolor=style.MASKED,
-        height=560,
-        margin={"l": 8, "r": 8, "t": 44, "b": 8},
-        title={"text": title(record), "pad": {"b": 8}},
-    )
-    return figure
-
-
-def _ticks(record: AttentionPattern) -> list[int]:
-    """Cells with a name: all up to MOST_TICKS, then every so many, and the selected one always."""
-    n = record.n_cells
-    chosen = record.selected // record.block
-    step = -(-n // MOST_TICKS)
-    return [cell for cell in range(n) if cell == chosen or (cell % step == 0 and abs(cell - chosen) >= step)]
-
-
-def _tick(record: AttentionPattern, cell: int) -> str:
-    """The token's text, or in a map of blocks the block's first position."""
-    chosen = cell == record.selected // record.block
-    first, _ = record.positions(cell)
-    words = style.label(record.tokens[first], _LONGEST_TICK) if record.block == 1 else f"{first}"
-    return f"<b>{words}</b>" if chosen else words
-
-
-def _outline(figure: go.Figure, record: AttentionPattern) -> None:
-    """A frame round the selected query's row, as far as it may look."""
-    chosen = record.selected // record.block
-    figure.add_shape(
-        type="rect",
-        x0=-0.5,
-        x1=chosen + 0.5,
-        y0=chosen - 0.5,
-        y1=chosen + 0.5,
-        line={"color": style.LIGHT.ink, "width": 2},
-    )
-
-
-def _narrow(figure: go.Figure) -> dict[str, Any]:
-    return {"height": 470, "margin": {"l": 2, "r": 2, "t": 40, "b": 60}, "title": {"font": {"size": 13}}}
 
 
 def strongest_keys(record: AttentionPattern, most: int = N_NAMED_KEYS) -> tuple[tuple[int, float], ...]:
@@ -266,19 +165,3 @@ def _key_words(record: AttentionPattern, key: int) -> str:
 
 def _quoted(text: str) -> str:
     return f"“{style.shorten(style.visible(text))}”"
-
-
-def _table(record: AttentionPattern, cells: Grid, quantity: str) -> dict[str, list[object]]:
-    """One row a cell that exists, then the selected row exactly where the map shows blocks."""
-    rows: list[tuple[object, ...]] = []
-    for q, line in enumerate(cells):
-        rows += [(*_names(record, q), *_names(record, k), v) for k, v in enumerate(line) if v is not None]
-    names = ("query", "query text", "key", "key text", _scale_words(record, quantity))
-    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-
-
-def _names(record: AttentionPattern, cell: int) -> tuple[str, str]:
-    first, last = record.positions(cell)
-    if record.block == 1:
-        return str(first), style.visible(record.tokens[first])
-    return f"{first}-{last}", style.visible("".join(record.tokens[first : last + 1]))

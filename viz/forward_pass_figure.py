@@ -28,7 +28,7 @@ def forward_pass_figure(record: ForwardPass, beside: Sequence[ForwardPass] = ())
     together = (record, *beside)
     return Drawn(
         figure=wide_figure(record, together),
-        alt=" ".join(sentences(record)),
+        alt=sentences(record),
         stem="forward-pass",
         table=table(record),
         narrow_figure=narrow_figure(record, together),
@@ -52,7 +52,7 @@ def wide_figure(record: ForwardPass, together: tuple[ForwardPass, ...]) -> go.Fi
     _fan(figure, page, (norm.right, middle), 0.822, following, record)
     _names_wide(figure, page, stream, scale, record)
     heading(figure, page, (0.0, 0), "① Tokens", _pieces(record))
-    heading(figure, page, (0.1725, 0), "② Embedding", f"{record.d_model:,} numbers each")
+    heading(figure, page, (0.152, 0), "② Embedding", f"{record.d_model:,} numbers each")
     heading(figure, page, (stream.left, 0), f"③ {_blocks(record)}", _stream_line(record))
     heading(figure, page, (norm.left - 0.012, 0), "④ Norm", "one scale")
     heading(figure, page, (0.822, 0), "⑤ Next token", f"{record.d_vocab:,} compared")

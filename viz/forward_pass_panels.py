@@ -180,37 +180,33 @@ def add_candidates(figure: go.Figure, page: Page, box: Box, record: ForwardPass)
         ticktext=[*(short(c.text, 11) for c in record.candidates), "all others"],
         tickfont={"family": style.MONO, "size": 13, "color": style.LIGHT.ink},
     )
-    others = record.d_vocab - n
-    shown = [*(c.probability for c in record.candidates), record.rest_probability]
+    number = {
+        "textposition": "outside",
+        "cliponaxis": False,
+        "textfont": {"size": 12, "color": style.LIGHT.ink},
+    }
+    place = {"orientation": "h", "xaxis": "x4", "yaxis": "y4", "width": 0.72}
     figure.add_bar(
         name="next token",
-        orientation="h",
-        xaxis="x4",
-        yaxis="y4",
-        x=shown,
-        y=list(range(n + 1)),
-        width=0.72,
-        marker={
-            "color": [style.LIGHT.accent] * n + [style.LIGHT.cut],
-            "pattern": {
-                "shape": [""] * n + ["/"],
-                "size": 6,
-                "solidity": 0.15,
-                "fgcolor": style.LIGHT.cut_line,
-                "bgcolor": style.LIGHT.cut,
-            },
-            "line": {"color": style.LIGHT.cut_line, "width": [0] * n + [1]},
-            "cornerradius": 3,
-        },
-        text=[style.share(p) for p in shown],
-        textposition="outside",
-        cliponaxis=False,
-        textfont={"size": 12, "color": style.LIGHT.ink},
-        customdata=[*(["candidate", c.id] for c in record.candidates), ["candidate", -1]],
-        hovertemplate=[
-            *(_candidate_hover(c) for c in record.candidates),
-            f"{others:,} other tokens together: {style.share(record.rest_probability)}<extra></extra>",
-        ],
+        x=[c.probability for c in record.candidates],
+        y=list(range(n)),
+        marker={"color": style.LIGHT.accent, "cornerradius": 3},
+        text=[style.share(c.probability) for c in record.candidates],
+        customdata=[["candidate", c.id] for c in record.candidates],
+        hovertemplate=[_candidate_hover(c) for c in record.candidates],
+        **place,
+        **number,
+    )
+    others = f"{record.d_vocab - n:,} other tokens together: {style.share(record.rest_probability)}"
+    figure.add_bar(
+        name="all others",
+        x=[record.rest_probability],
+        y=[n],
+        marker=style.CUT,
+        text=[style.share(record.rest_probability)],
+        hovertemplate=f"{others}<extra></extra>",
+        **place,
+        **number,
     )
 
 

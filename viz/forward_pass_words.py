@@ -15,15 +15,14 @@ def title(record: ForwardPass) -> str:
     )
 
 
-def sentences(record: ForwardPass) -> tuple[str, ...]:
-    """The numbers of the selection, one sentence a stage: plain text with visible tokens, not escaped."""
-    said = [_tokens(record), _embedding(record)]
-    if record.blocks:
-        said += [_additions(record), _lengths(record)]
-    said.append(_next(record))
-    if record.followed_by is not None:
-        said.append(_followed(record.followed_by))
-    return tuple(said)
+def stage_sentences(record: ForwardPass) -> tuple[str, str, str, str, str]:
+    """The numbers of the selection, one text a stage: plain text with visible tokens, not escaped."""
+    return (_tokens(record), _embedding(record), _additions(record), _norm(record), _next(record))
+
+
+def sentences(record: ForwardPass) -> str:
+    """The whole picture in words, for those who cannot see it."""
+    return " ".join(filter(None, stage_sentences(record)))
 
 
 def _quoted(text: str) -> str:
@@ -34,52 +33,48 @@ def _tokens(record: ForwardPass) -> str:
     pieces = "one token" if record.n_tokens == 1 else f"{record.n_tokens:,} tokens"
     drawn = "" if record.n_left_out == 0 else f", of which {record.n_tokens - record.n_left_out} are drawn"
     selected = f"token {record.selected.position}, {_quoted(record.selected.text)}"
-    return f"The prompt is {pieces}{drawn}; selected is {selected}."
+    return f"The prompt is {pieces}{drawn}. Selected is {selected}."
 
 
 def _embedding(record: ForwardPass) -> str:
     length = f" of length {style.three_digits(record.stream_lengths[0])}" if record.blocks else ""
-    return f"Its id {record.selected.id:,} is looked up as {record.d_model:,} numbers, a vector{length}."
+    return f"Its id {record.selected.id:,} becomes {record.d_model:,} numbers, a vector{length}."
 
 
 def _additions(record: ForwardPass) -> str:
+    if not record.blocks:
+        return ""
     attention = max(record.blocks, key=lambda block: block.attention_share)
     mlp = max(record.blocks, key=lambda block: block.mlp_share)
     return (
-        f"Attention adds its largest share in block {attention.layer} ({_part(attention.attention_share)}), "
-        f"the {record.mlp_name} in block {mlp.layer} ({_part(mlp.mlp_share)})."
+        f"Attention's largest share is {style.share(attention.attention_share)} in block {attention.layer}, "
+        f"the {record.mlp_name}'s {style.share(mlp.mlp_share)} in block {mlp.layer}."
     )
 
 
-def _part(share: float) -> str:
-    return f"{style.share(share)} of the lengths that meet there"
-
-
-def _lengths(record: ForwardPass) -> str:
-    last = record.stream_lengths[-1]
-    norm = ""
-    if record.final_length is not None:
-        norm = f"; the final norm ({record.norm}) makes that {style.three_digits(record.final_length)}"
-    return f"After {_count(record.blocks)} the stream has length {style.three_digits(last)}{norm}."
-
-
-def _count(blocks: tuple[Block, ...]) -> str:
-    return "one block" if len(blocks) == 1 else f"{len(blocks)} blocks"
+def _norm(record: ForwardPass) -> str:
+    if not record.blocks:
+        return ""
+    blocks = "one block" if len(record.blocks) == 1 else f"{len(record.blocks)} blocks"
+    said = f"After {blocks} the stream has length {style.three_digits(record.stream_lengths[-1])}"
+    if record.final_length is None:
+        return f"{said}; this model has no final norm."
+    return f"{said}; {record.norm} makes that {style.three_digits(record.final_length)}."
 
 
 def _next(record: ForwardPass) -> str:
     best = record.candidates[0]
     others = record.d_vocab - len(record.candidates)
-    return (
-        f"Of {record.d_vocab:,} possible next tokens {_quoted(best.text)} is the likeliest with "
-        f"{style.share(best.probability)}; {others:,} tokens that are not drawn share "
-        f"{style.share(record.rest_probability)}."
+    said = (
+        f"{_quoted(best.text)} is the likeliest with {style.share(best.probability)}; "
+        f"the {others:,} tokens not drawn share {style.share(record.rest_probability)}."
     )
+    return said if record.followed_by is None else f"{said} {_followed(record.followed_by)}"
 
 
 def _followed(candidate: Candidate) -> str:
     return (
-        f"In the prompt {_quoted(candidate.text)} follows: rank {candidate.rank:,} with probability "
+        f"In the prompt {_quoted(candidate.text)} follows: rank {candidate.rank:,} with "
         f"{style.share(candidate.probability)}."
     )
 

@@ -30,13 +30,11 @@ def head_grid_record(
     *,
     layer: int,
     head: int,
-    top: float | None = None,  # shared end of the scale, when two runs stand side by side
+    top: float,  # end of the scale: see `heads.shared_top`
 ) -> HeadGrid:
-    """Values of one measure -> what will be drawn. Shares end at 1, others at the largest value."""
+    """Values of one measure -> what will be drawn."""
     chosen = MEASURES[measure]
     plain = tuple(tuple(float(v) if np.isfinite(v) else None for v in line) for line in values)
-    if top is None:
-        top = 1.0 if chosen.unit == "share" else style.shared_range(values)[1]
     return HeadGrid(chosen, plain, layer, head, top, strongest(values))
 
 
@@ -64,7 +62,7 @@ def head_grid_figure(record: HeadGrid) -> Drawn:
             "yanchor": "top",
             "ypad": 24,
             "x": 0.5,
-            "len": 1,
+            "len": 0.9,
             "tickformat": ".0%" if record.measure.unit == "share" else "",
             "nticks": 5,
         },

@@ -142,18 +142,18 @@ KINDS = (
 )
 
 
-def findings(values: Mapping[str, float]) -> tuple[str, ...]:
-    """Sentences with the names that fit one head, from its measures on this prompt (see `Measures.at`).
+def findings(values: Mapping[str, float]) -> dict[str, str]:
+    """Measure -> a sentence with the name that fits one head, from its measures (see `Measures.at`).
 
     >>> findings({"first": 0.62, "previous": 0.1})
-    ('On average this head pays 62.0\\xa0% to the first token: an attention sink (Xiao et al. 2023).',)
+    {'first': 'On average this head pays 62.0\\xa0% to the first token: an attention sink (Xiao et al. 2023).'}
     """
-    return tuple(
-        f"On average this head {kind.says.format(style.share(values[kind.key]))}: "
+    return {
+        kind.key: f"On average this head {kind.says.format(style.share(values[kind.key]))}: "
         f"{kind.name} ({kind.source})."
         for kind in KINDS
         if values.get(kind.key, np.nan) >= kind.least
-    )
+    }
 
 
 def head_to_open(measures: Measures) -> tuple[int, int]:
@@ -163,3 +163,10 @@ def head_to_open(measures: Measures) -> tuple[int, int]:
     if best is not None and measures.induction[best] >= KINDS[0].least:
         return best
     return strongest(measures.previous) or (0, 0)
+
+
+def shared_top(key: str, *several: Measures) -> float:
+    """End of the colour scale for one measure of one or more runs: 1 for shares, else the largest value."""
+    if MEASURES[key].unit == "share":
+        return 1.0
+    return style.shared_range(*(measures.of(key) for measures in several))[1]

@@ -39,7 +39,7 @@ def quoted(text: str, longest: int = 60) -> str:
 
 
 def token_text(token: Token) -> str:
-    """What a person reads of a token: its text, or its bytes where they are no whole characters.
+    r"""What a person reads of a token: its text, or its bytes where they are no whole characters.
 
     >>> token_text(Token(1, " the", b" the")), token_text(Token(2, "\ufffd", b"\xf0\x9f"))
     (' the', '⟨F0 9F⟩')

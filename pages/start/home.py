@@ -16,7 +16,7 @@ from pages.shared.runs import Run
 from pages.shared.words import plain, token_text
 from viz.forward_pass import Block, ForwardPass, forward_pass_record
 from viz.forward_pass_figure import forward_pass_figure
-from viz.forward_pass_words import sentences
+from viz.forward_pass_words import sentences, stage_sentences
 from viz.style import share, three_digits
 
 ATTENTION, NEXT_TOKEN = "attention/attention.py", "output/next_token.py"
@@ -66,40 +66,34 @@ def follow(target: Any) -> None:
 
 
 def stages(view: View, record: ForwardPass) -> None:
-    """What each part does in one sentence, with an ordinary link where it has a page of its own."""
+    """Under the picture: what each stage does, what it did here, and a link where it has its own page."""
     spec = view.model.spec
-    columns = st.columns(5)
-    with columns[0]:
-        st.markdown("**① Tokens**")
-        st.markdown(
-            f"The text is cut into pieces from a fixed list of {spec.d_vocab:,}; the model sees only their "
-            "numbers. Choose a piece to follow it."
-        )
-    with columns[1]:
-        st.markdown("**② Embedding**")
-        st.markdown(
-            f"Each number picks its row of a table: {spec.d_model:,} numbers, learned in training. The first "
-            "ten are drawn. Here the token's *stream* begins."
-        )
-    with columns[2]:
-        st.markdown(f"**③ {spec.n_layers} blocks**")
-        st.markdown(
-            "In each, attention copies from earlier tokens' streams and the MLP works on this one alone. "
-            "Both only *add*."
-        )
-        st.page_link(ATTENTION, label=f"Attention in block {view.layer} →")
-    with columns[3]:
-        st.markdown("**④ Final norm**")
-        st.markdown(
-            f"{spec.norm} brings every stream to a common scale, so that only its direction decides what comes next."
-        )
-    with columns[4]:
-        st.markdown("**⑤ Next token**")
-        st.markdown(
-            f"The direction is compared with all {spec.d_vocab:,} tokens; softmax makes the scores into "
-            "probabilities."
-        )
-        st.page_link(NEXT_TOKEN, label="How one is chosen →")
+    explained = (
+        ("① Tokens", "The text is cut into pieces of a fixed list; the model sees only their numbers."),
+        (
+            "② Embedding",
+            "A table has a row for each number. The row starts the token's *stream*; ten are drawn.",
+        ),
+        (
+            f"③ {spec.n_layers} blocks",
+            "In each, attention brings in what earlier tokens hold and the MLP works on this one alone. Both only "
+            "*add*. Bars: length added, as a share of all lengths that meet in the block.",
+        ),
+        ("④ Final norm", "All streams are brought to one scale: from here on only the direction counts."),
+        (
+            "⑤ Next token",
+            f"It is compared with all {spec.d_vocab:,} tokens; softmax turns scores into shares.",
+        ),
+    )
+    for column, (name, what), here in zip(st.columns(5), explained, stage_sentences(record), strict=True):
+        with column:
+            st.markdown(f"**{name}**")
+            st.caption(what)
+            st.markdown(plain(here))
+            if name.startswith("③"):
+                st.page_link(ATTENTION, label=f"Attention in block {view.layer} →")
+            if name.startswith("⑤"):
+                st.page_link(NEXT_TOKEN, label="How one is chosen →")
 
 
 def mathematics(record: ForwardPass, block: Block) -> str:
@@ -107,7 +101,8 @@ def mathematics(record: ForwardPass, block: Block) -> str:
     k = block.layer
     best = record.candidates[0]
     return (
-        "The residual stream of one token is a vector $x$; block $k$ adds to it twice (Elhage et al. 2021):\n\n"
+        "The residual stream of one token is a vector $x$; block $k$ adds to it twice "
+        "(Elhage et al. 2021):\n\n"
         r"$$x_{k+1} = x_k + a_k + m_k, \qquad a_k = \mathrm{Attention}_k(\mathrm{norm}(x_k)), \qquad "
         r"m_k = \mathrm{MLP}_k(\mathrm{norm}(x_k + a_k))$$"
         f"\n\nMeasured here for $k = {k}$, as lengths (Euclidean norms):\n\n"
@@ -116,8 +111,8 @@ def mathematics(record: ForwardPass, block: Block) -> str:
         "\n\nVectors add head to tail, so the lengths do not sum: "
         f"{block.before:.4g} + {block.attention:.4g} + {block.mlp:.4g} = "
         f"{block.before + block.attention + block.mlp:.4g}, of which attention is "
-        f"{share(block.attention_share)} and the {record.mlp_name} {share(block.mlp_share)}. These two shares are the "
-        "bars. (In families with parallel blocks $m_k$ reads $x_k$; in some a norm follows instead.)\n\n"
+        f"{share(block.attention_share)} and the {record.mlp_name} {share(block.mlp_share)}. These shares "
+        "are the bars. (In parallel blocks $m_k$ reads $x_k$; in some families a norm follows instead.)\n\n"
         "At the end, with one row $u_t$ of the output table for each token $t$ of the vocabulary:\n\n"
         r"$$p(t) = \frac{e^{u_t \cdot \mathrm{norm}(x)}}{\sum_s e^{u_s \cdot \mathrm{norm}(x)}}, \qquad "
         rf"\max_t p(t) = {best.probability:.4g}$$"
@@ -126,11 +121,13 @@ def mathematics(record: ForwardPass, block: Block) -> str:
 
 SOURCES = """
 - Vaswani et al. 2017, [Attention is all you need](https://arxiv.org/abs/1706.03762): the block.
-- Radford et al. 2019, *Language models are unsupervised multitask learners* (GPT-2): the decoder, norms first.
-- Elhage et al. 2021, [A mathematical framework for transformer circuits](https://transformer-circuits.pub/2021/framework/index.html):
-  the residual stream as what every block reads from and adds to.
+- Radford et al. 2019, *Language models are unsupervised multitask learners* (GPT-2): norms come first.
+- Elhage et al. 2021, [A mathematical framework for transformer circuits][circuits]: the residual stream as
+  what every block reads from and adds to.
 - Sun et al. 2024, [Massive activations in large language models](https://arxiv.org/abs/2402.17762): why the
   first token's stream grows so long.
+
+[circuits]: https://transformer-circuits.pub/2021/framework/index.html
 """
 
 view = start_page(
@@ -154,15 +151,17 @@ with showing_errors():
         )
         if click is not None:
             follow(click.customdata)
-        for sentence in sentences(record):
-            st.markdown(plain(sentence))
-    stages(view, records[0])
+        if index == 0:
+            stages(view, record)
+        else:
+            st.markdown(plain(sentences(record)))
     chosen = records[0].blocks[view.layer]
     try_this(
-        "Select the first token. Which bars shrink to almost nothing, and what happens to the length of its stream?",
-        "Attention's do: the first token has nobody but itself to read. In many models its stream grows far longer "
-        "than the others' in a few early blocks and later heads use it as a place to rest (*massive activations*, "
-        f"*attention sinks*). The stream on screen ends at length {three_digits(records[0].stream_lengths[-1])}.",
+        "Select the first token. Which bars shrink to almost nothing, and how long does its stream become?",
+        "Attention's shrink: the first token has nobody but itself to read. In many models its stream grows "
+        "far longer than all others in a few early blocks, and later heads use it as a place to rest (*massive "
+        "activations*, *attention sinks*). The stream on screen ends at length "
+        f"{three_digits(records[0].stream_lengths[-1])}.",
     )
     details(
         mathematics=mathematics(records[0], chosen),

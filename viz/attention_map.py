@@ -1,0 +1,207 @@
+"""Maps of tokens by tokens: one head's pattern, and the difference of two. Query on the left, key on top."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from viz import style
+from viz.attention_pattern import AttentionPattern, row_sentence, title
+from viz.drawn import Drawn
+
+MOST_TICKS = 32
+_GAPS_UP_TO = 48  # cells a side; with more, the white lines between cells would eat them
+_LONGEST_TICK = 12
+_NARROW = {"height": 470, "margin": {"l": 2, "r": 2, "t": 40, "b": 60}, "title": {"font": {"size": 13}}}
+
+
+def attention_pattern_figure(record: AttentionPattern) -> Drawn:
+    """The map, from 0 to 1 always: equal probabilities look equal on every head, prompt and model."""
+    figure = _map(record, "probability", {"colorscale": style.PROBABILITY_SCALE, "zmin": 0, "zmax": 1})
+    figure.update_layout(title={"text": title(record)})
+    return Drawn(
+        figure=figure,
+        alt=f"Attention pattern of layer {record.layer}, head {record.head}. {row_sentence(record)}",
+        stem="attention-pattern",
+        table=_table(record, "probability"),
+        narrow_layout=_NARROW,
+    )
+
+
+def attention_difference_figure(record: AttentionPattern) -> Drawn:
+    """Current less pinned, on a scale symmetric about 0; `record` is of `attention_difference_record`."""
+    values = [v for line in record.cells for v in line if v is not None]
+    low, high = style.shared_range(values, symmetric=True)
+    figure = _map(record, "difference", {"colorscale": style.SIGNED_SCALE, "zmin": low, "zmax": high})
+    largest = max(values, key=abs)
+    words = (
+        f"Current less pinned: up to {signed_points(largest)}" if largest else "The two patterns are equal"
+    )
+    figure.update_layout(title={"text": words})
+    return Drawn(
+        figure=figure,
+        alt=f"Difference of two attention patterns, layer {record.layer}, head {record.head}. {words}.",
+        stem="attention-difference",
+        table=_table(record, "difference"),
+        narrow_layout=_NARROW,
+    )
+
+
+def signed_points(difference: float) -> str:
+    """A difference of two shares, in percentage points with its sign.
+
+    >>> signed_points(-0.0512)
+    '−5.12 points'
+    """
+    return f"{'+' if difference > 0 else ''}{style.three_digits(100 * difference)} points"
+
+
+def attention_row_figure(record: AttentionPattern) -> Drawn:
+    """The selected query's row, exact for every key: what a map of blocks cannot show."""
+    keys = list(range(len(record.row)))
+    figure = go.Figure()
+    figure.add_bar(
+        name="probability",
+        x=keys,
+        y=list(record.row),
+        width=1,
+        marker={"color": style.LIGHT.accent},
+        text=[f"{key} “{style.label(record.tokens[key])}”" for key in keys],
+        textposition="none",
+        hovertemplate="%{text}<br>%{y:.6f}<extra></extra>",
+    )
+    figure.update_xaxes(title={"text": "key position"}, range=[-0.5, len(record.tokens) - 0.5])
+    figure.update_yaxes(title={"text": "probability"}, rangemode="tozero")
+    figure.update_layout(
+        template=style.TEMPLATE,
+        height=240,
+        bargap=0,
+        title={"text": f"What token {record.selected} reads, exactly"},
+    )
+    return Drawn(
+        figure=figure,
+        alt=row_sentence(record),
+        stem="attention-row",
+        table={
+            "key": keys,
+            "key text": [style.visible(record.tokens[key]) for key in keys],
+            "probability": list(record.row),
+        },
+    )
+
+
+def _scale_words(record: AttentionPattern, quantity: str) -> str:
+    return (
+        quantity if record.block == 1 else f"largest {quantity} in blocks of {record.block} × {record.block}"
+    )
+
+
+def _hover(record: AttentionPattern, quantity: str, query: int, key: int) -> str:
+    value = record.cells[query][key]
+    if value is None:
+        return ""
+    if record.block > 1:
+        largest = (
+            f"at most {style.share(value)}" if quantity == "probability" else f"up to {signed_points(value)}"
+        )
+        return f"{_span(record, query)} read {_span(record, key)}<br>{largest}"
+    exact = f"{style.share(value)} ({value:.6f})" if quantity == "probability" else signed_points(value)
+    return f"{_named(record, query)} reads {_named(record, key)}<br>{exact}"
+
+
+def _span(record: AttentionPattern, cell: int) -> str:
+    first, last = record.positions(cell)
+    return f"tokens {first}–{last}"
+
+
+def _named(record: AttentionPattern, position: int) -> str:
+    return f"{position} “{style.label(record.tokens[position])}”"
+
+
+def _map(record: AttentionPattern, quantity: str, colors: dict[str, Any]) -> go.Figure:
+    """A square map of tokens with the selected row outlined; the future lies bare on the masked colour."""
+    n = record.n_cells
+    gap = 1 if n <= _GAPS_UP_TO else 0
+    values = np.array([[np.nan if v is None else v for v in line] for line in record.cells], dtype=np.float32)
+    figure = go.Figure()
+    figure.add_heatmap(
+        name="pattern",
+        z=values.reshape(n, n),
+        text=[[_hover(record, quantity, q, k) for k in range(n)] for q in range(n)],
+        hovertemplate="%{text}<extra></extra>",
+        hoverongaps=False,
+        xgap=gap,
+        ygap=gap,
+        colorbar={"title": {"text": _scale_words(record, quantity)}, "len": 0.7, "y": 0, "yanchor": "bottom"},
+        **colors,
+    )
+    shown = _ticks(record)
+    axis = {
+        "tickmode": "array",
+        "tickvals": shown,
+        "showgrid": False,
+        "constrain": "domain",
+        "tickfont": {"family": style.MONO, "color": style.LIGHT.ink},
+        "title": {"text": ""},
+    }
+    labels = [_tick(record, cell) for cell in shown]
+    figure.update_xaxes(range=[-0.5, n - 0.5], side="top", tickangle=-60, ticktext=labels, **axis)
+    figure.update_yaxes(
+        range=[n - 0.5, -0.5], ticktext=labels, scaleanchor="x", scaleratio=1, constraintoward="top", **axis
+    )
+    _outline(figure, record)
+    figure.update_layout(
+        template=style.TEMPLATE,
+        plot_bgcolor=style.MASKED,
+        height=560,
+        margin={"l": 8, "r": 8, "t": 44, "b": 8},
+        title={"pad": {"b": 8}},
+    )
+    return figure
+
+
+def _ticks(record: AttentionPattern) -> list[int]:
+    """Cells with a name: all up to MOST_TICKS, then every so many, and the selected one always."""
+    n = record.n_cells
+    chosen = record.selected // record.block
+    step = -(-n // MOST_TICKS)
+    return [cell for cell in range(n) if cell == chosen or (cell % step == 0 and abs(cell - chosen) >= step)]
+
+
+def _tick(record: AttentionPattern, cell: int) -> str:
+    """The token's text, or in a map of blocks the block's first position."""
+    chosen = cell == record.selected // record.block
+    first, _ = record.positions(cell)
+    words = style.label(record.tokens[first], _LONGEST_TICK) if record.block == 1 else f"{first}"
+    return f"<b>{words}</b>" if chosen else words
+
+
+def _outline(figure: go.Figure, record: AttentionPattern) -> None:
+    """A frame round the selected query's row, as far as it may look."""
+    chosen = record.selected // record.block
+    figure.add_shape(
+        type="rect",
+        x0=-0.5,
+        x1=chosen + 0.5,
+        y0=chosen - 0.5,
+        y1=chosen + 0.5,
+        line={"color": style.LIGHT.ink, "width": 2},
+    )
+
+
+def _table(record: AttentionPattern, quantity: str) -> dict[str, list[object]]:
+    """One row a cell that exists."""
+    rows: list[tuple[object, ...]] = []
+    for q, line in enumerate(record.cells):
+        rows += [(*_names(record, q), *_names(record, k), v) for k, v in enumerate(line) if v is not None]
+    names = ("query", "query text", "key", "key text", _scale_words(record, quantity))
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def _names(record: AttentionPattern, cell: int) -> tuple[str, str]:
+    first, last = record.positions(cell)
+    if record.block == 1:
+        return str(first), style.visible(record.tokens[first])
+    return f"{first}-{last}", style.visible("".join(record.tokens[first : last + 1]))
