@@ -145,8 +145,8 @@ KINDS = (
 def findings(values: Mapping[str, float]) -> dict[str, str]:
     """Measure -> a sentence with the name that fits one head, from its measures (see `Measures.at`).
 
-    >>> findings({"first": 0.62, "previous": 0.1})
-    {'first': 'On average this head pays 62.0\\xa0% to the first token: an attention sink (Xiao et al. 2023).'}
+    >>> findings({"first": 0.62, "previous": 0.1})["first"]
+    'On average this head pays 62.0\\xa0% to the first token: an attention sink (Xiao et al. 2023).'
     """
     return {
         kind.key: f"On average this head {kind.says.format(style.share(values[kind.key]))}: "

@@ -205,8 +205,8 @@ def difference(current: Drawing, pinned: Drawing) -> None:
     if tokens[0] != tokens[1]:
         st.markdown(
             f"The two prompts are different tokens ({len(tokens[0]):,} and {len(tokens[1]):,}), so no cell "
-            "of one map means the same as a cell of the other: there is no difference to draw. Pin a run of the "
-            "same prompt, with a head switched off or another number format, to see one."
+            "of one map means the same as a cell of the other: there is no difference to draw. Pin a run of "
+            "the same prompt, with a head switched off or another number format, to see one."
         )
         return
     record = attention_difference_record(
@@ -260,6 +260,16 @@ def mathematics(drawing: Drawing) -> str:
     )
 
 
+TRY_QUESTION = (
+    "In the prompt `When Harry Potter arrived, everyone knew that Harry` a word comes back. Which token will a "
+    "head read that looks for what followed it the first time? Type the prompt in, colour by *Induction* and go "
+    "to the strongest head."
+)
+TRY_ANSWER = (
+    "The last `Harry` reads `Potter`, the token after the first one, and so the model can say it again. Two heads "
+    "work together for this: one in an earlier layer tells each token what stands before it, and a later one "
+    "looks for a token whose predecessor is the present one (Olsson et al. 2022)."
+)
 SOURCES = """
 - Vaswani et al. 2017, [Attention is all you need](https://arxiv.org/abs/1706.03762), 3.2: attention, heads.
 - Elhage et al. 2021, [A mathematical framework for transformer circuits][circuits]: previous-token heads and
@@ -293,14 +303,7 @@ with showing_errors():
             alone(drawings[0], chosen_measure)
         else:
             beside(drawings[0], drawings[1], chosen_measure)
-        try_this(
-            "In the prompt `When Harry Potter arrived, everyone knew that Harry` a word comes back. Which token "
-            "will a head read that looks for what followed it the first time? Type the prompt in, colour by "
-            "*Induction* and go to the strongest head.",
-            "The last `Harry` reads `Potter`, the token after the first one, and so the model can say it again. "
-            "Two heads work together for this: one in an earlier layer tells each token what stands before it, "
-            "and a later one looks for a token whose predecessor is the present one (Olsson et al. 2022).",
-        )
+        try_this(TRY_QUESTION, TRY_ANSWER)
         details(
             mathematics=mathematics(drawings[0]),
             code=f"{inspect.getsource(teaching.attention_pattern)}\n\n{inspect.getsource(teaching.softmax)}",

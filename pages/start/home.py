@@ -76,8 +76,8 @@ def stages(view: View, record: ForwardPass) -> None:
         ),
         (
             f"③ {spec.n_layers} blocks",
-            "In each, attention brings in what earlier tokens hold and the MLP works on this one alone. Both only "
-            "*add*. Bars: length added, as a share of all lengths that meet in the block.",
+            "In each, attention brings in what earlier tokens hold and the MLP works on this one alone. Both "
+            "only *add*. Bars: length added, as a share of all lengths that meet in the block.",
         ),
         ("④ Final norm", "All streams are brought to one scale: from here on only the direction counts."),
         (
@@ -159,8 +159,8 @@ with showing_errors():
     try_this(
         "Select the first token. Which bars shrink to almost nothing, and how long does its stream become?",
         "Attention's shrink: the first token has nobody but itself to read. In many models its stream grows "
-        "far longer than all others in a few early blocks, and later heads use it as a place to rest (*massive "
-        "activations*, *attention sinks*). The stream on screen ends at length "
+        "far longer than all others in a few early blocks, and later heads use it as a place to rest "
+        "(*massive activations*, *attention sinks*). The stream on screen ends at length "
         f"{three_digits(records[0].stream_lengths[-1])}.",
     )
     details(
