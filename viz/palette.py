@@ -81,6 +81,8 @@ CATEGORIES_DARK: tuple[Color, ...] = (
     "#f5ec70",
     "#dfe2ea",
 )
+# Text on a category: the dark theme's categories are all bright, so both become near-black there.
+_ON_DEEP, _ON_BRIGHT, _ON_DARK_THEME = "#fffffe", "#0a0b0d", "#0a0c10"
 # After eight, colours start again under a pattern (plotly's marker.pattern.shape).
 PATTERNS: tuple[str, ...] = ("", "/", ".", "x", "-", "\\", "+", "|")
 
@@ -105,8 +107,8 @@ SIGNED_SCALE: Scale = (
     (0.0, "#532788"),
     (0.25, "#9a86be"),
     (0.5, "#fefefe"),
-    (0.75, "#e2a254"),
-    (1.0, "#9c4a04"),
+    (0.75, "#cf8a3c"),
+    (1.0, "#7f3b02"),
 )
 SIGNED_SCALE_DARK: Scale = (
     (0.0, "#c3a9f5"),
@@ -122,6 +124,7 @@ def light_to_dark() -> dict[Color, Color]:
     """Every light colour and its dark partner: what the browser swaps when the theme changes."""
     pairs = [(getattr(LIGHT, field.name), getattr(DARK, field.name)) for field in fields(Palette)]
     pairs += zip(CATEGORIES, CATEGORIES_DARK, strict=True)
+    pairs += [(_ON_DEEP, _ON_DARK_THEME), (_ON_BRIGHT, _ON_DARK_THEME)]
     for light, dark in ((PROBABILITY_SCALE, PROBABILITY_SCALE_DARK), (SIGNED_SCALE, SIGNED_SCALE_DARK)):
         pairs += [(a[1], b[1]) for a, b in zip(light, dark, strict=True)]
     swapped = dict(pairs)
@@ -153,8 +156,11 @@ def token_color(token_id: int) -> Color:
 
 
 def text_on(color: Color) -> Color:
-    """Black-ish or white text, whichever reads better on `color`; always 4.5:1 or better on our palette."""
-    dark, light = LIGHT.ink, LIGHT.background
+    """The colour of text on a fill of ours (category, accent, cut, end of a scale): 4.5:1 in both themes.
+
+    Between the ends of a scale leave it to plotly, which looks at the drawn colour.
+    """
+    dark, light = (_ON_BRIGHT, _ON_DEEP) if color in CATEGORIES else (LIGHT.ink, LIGHT.background)
     return dark if contrast(dark, color) >= contrast(light, color) else light
 
 

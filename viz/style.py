@@ -26,7 +26,7 @@ from viz.palette import (
     text_on,
     token_color,
 )
-from viz.text import inert, label, share, shared_range, shorten, three_digits, visible
+from viz.text import inert, label, prose, share, shared_range, shorten, three_digits, visible
 
 __all__ = [
     "CATEGORIES",
@@ -49,6 +49,7 @@ __all__ = [
     "inert",
     "label",
     "pattern",
+    "prose",
     "share",
     "shared_range",
     "shorten",

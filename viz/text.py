@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import unicodedata
 
 LONGEST_LABEL = 24  # characters; a token of 128 spaces or a base64 blob must not widen an axis
@@ -46,6 +47,15 @@ def visible(text: str) -> str:
         else:
             shown.append(character)
     return "".join(shown)
+
+
+def prose(text: str) -> str:
+    """As `visible`, but a single space between two words stays a space: for prompts inside a sentence.
+
+    >>> prose("The quick  fox ")
+    'The quick··fox·'
+    """
+    return " ".join(visible(part) for part in re.split(r"(?<=\S) (?=\S)", text))
 
 
 def shorten(text: str, longest: int = LONGEST_LABEL) -> str:
@@ -112,7 +122,7 @@ def share(probability: float) -> str:
         return f"> 99.9{_THIN}%"
     if abs(probability) < 0.001:
         return _scientific(probability)
-    return f"{_number(100 * probability)}{_THIN}%"
+    return f"{_three(100 * probability)}{_THIN}%"
 
 
 def shared_range(*values: object, symmetric: bool = False) -> tuple[float, float]:
@@ -150,6 +160,10 @@ def _number(value: float) -> str:
         return "not a number"
     if math.isinf(value):
         return "∞" if value > 0 else f"{_MINUS}∞"
+    return _three(value)
+
+
+def _three(value: float) -> str:
     rounded = float(f"{value:.3g}")
     if not 1e-3 <= abs(rounded) < 1e9:
         return _scientific(value)

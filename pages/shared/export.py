@@ -27,7 +27,16 @@ from pages.shared.renderer import INSTALL_HELP, NoRenderer, find_browser, render
 from viz.style import LIGHT, PRINT_TEMPLATE, PRINT_WIDTH
 from viz.text import inert
 
-__all__ = ["INSTALL_HELP", "KINDS", "Exportable", "NoRenderer", "find_browser", "table_rows", "to_csv", "to_html"]
+__all__ = [
+    "INSTALL_HELP",
+    "KINDS",
+    "Exportable",
+    "NoRenderer",
+    "find_browser",
+    "table_rows",
+    "to_csv",
+    "to_html",
+]
 
 KINDS: Mapping[str, str] = {
     "png": "image/png",
@@ -37,10 +46,15 @@ KINDS: Mapping[str, str] = {
     "csv": "text/csv; charset=utf-8",
 }
 _CAPTION_LETTERS = 104  # of 8 point fit into a line of 6.5 inches
+_CAPTION_SIZE = 8 * 96 / 72  # CSS pixels
+_CAPTION_LINE = 1.3 * _CAPTION_SIZE  # plotly's line height
+_ABOVE_CAPTION = 16
 _PNG_SCALE = 3  # 288 dots per inch
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 # The saved page may run its own inline script and nothing else: it cannot fetch or send anything.
-_OFFLINE_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+_OFFLINE_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+)
 
 Table = Mapping[str, Sequence[object]]
 
@@ -74,42 +88,49 @@ class Exportable:
         return {kind: file_name(self.stem, self.provenance, kind) for kind in KINDS}
 
     def render(self, kind: str) -> bytes:
-        """The file's bytes. Raises `NoRenderer` for png, svg and pdf where there is no browser to draw with."""
+        """The file's bytes. Raises `NoRenderer` for png, svg and pdf without a browser to draw with."""
         if kind == "csv":
             return to_csv(self.table)
         if kind == "html":
             return to_html(self.figure, self.alt, caption(self.provenance))
         printed = print_figure(json.loads(self.figure), caption(self.provenance))
-        size = {"width": PRINT_WIDTH, "height": printed["layout"]["height"]}
-        return render(printed, kind, scale=_PNG_SCALE if kind == "png" else 1, **size)
+        height = round(printed["layout"]["height"])
+        return render(
+            printed, kind, width=PRINT_WIDTH, height=height, scale=_PNG_SCALE if kind == "png" else 1
+        )
 
 
 def print_figure(figure: dict[str, Any], words: str) -> dict[str, Any]:
-    """The figure in print style: print template, one column wide, title and caption below the picture."""
+    """The figure in print style: print template, one column wide, title and caption below the picture.
+
+    Both are plotly's own title, put at the foot: it alone makes room for itself below the axes' words.
+    """
     layout = dict(figure["layout"])
     title = (layout.get("title") or {}).get("text", "")
     lines = [inert(line) for line in textwrap.wrap(words, _CAPTION_LETTERS, break_on_hyphens=False)]
-    heading = f"<b>{title}</b><br>" if title else ""
-    n_lines = len(lines) + (heading.count("<br>") if heading else 0)
+    if title:
+        lines.insert(0, f"<span style='font-size:10pt'><b>{title}</b></span>")
+    depth = _ABOVE_CAPTION + _CAPTION_LINE * sum(1 + line.count("<br>") for line in lines)
+    height = (layout.get("height") or 400) + depth
     layout |= {
         "template": pio.templates[PRINT_TEMPLATE].to_plotly_json(),
         "width": PRINT_WIDTH,
-        "height": (layout.get("height") or 400) + 16 * n_lines,
+        "height": height,
         "title": {
-            "text": f"{heading}<span style='font-size:8pt'>{'<br>'.join(lines)}</span>",
-            "font": {"size": 10 * 96 / 72, "color": LIGHT.ink},
+            "text": "<br>".join(lines),
+            "font": {"size": _CAPTION_SIZE, "color": LIGHT.ink},
             "x": 0,
             "xref": "container",
             "xanchor": "left",
-            "y": 0,
+            "y": 1e-6,  # at exactly 0 plotly.js 4.1 moves the lines of a title off the page
             "yref": "container",
             "yanchor": "bottom",
             "automargin": True,
-            "pad": {"t": 12, "b": 8, "l": 8},
+            "pad": {"t": _ABOVE_CAPTION / 2, "b": _ABOVE_CAPTION / 2, "l": 8},
         },
     }
-    layout.pop("updatemenus", None)
-    layout.pop("sliders", None)
+    for control in ("updatemenus", "sliders"):
+        layout.pop(control, None)
     return {"data": figure["data"], "layout": layout}
 
 

@@ -1,4 +1,4 @@
-"""The one figure frame of the app: `live_figure` shows what `viz` drew, in place, with all that belongs to it.
+"""The one figure frame of the app: `live_figure` shows what `viz` drew, with all that belongs to it.
 
 It is a single component whose browser side lives in `assets/js/live_figure.js`. The message to the browser
 holds the figure; arrays behind sliders, the data table and the exports are fetched by content hash (see
@@ -204,14 +204,16 @@ def _within(values: Mapping[str, Any], sliders: Sequence[Slider]) -> dict[str, f
 
 
 def _click(payload: Any) -> Click | None:
-    if not isinstance(payload, Mapping):
+    if not isinstance(payload, Mapping) or not isinstance(trace := payload.get("trace"), int):
         return None
-    point = payload.get("point")
-    if isinstance(point, list):
-        point = (int(point[0]), int(point[1]))
-    elif not isinstance(point, int):
-        return None
-    return Click(int(payload["trace"]), point, payload.get("x"), payload.get("y"), payload.get("customdata"))
+    match payload.get("point"):
+        case int(index):
+            point: int | tuple[int, int] = index
+        case [int(row), int(column)]:
+            point = (row, column)
+        case _:
+            return None
+    return Click(trace, point, payload.get("x"), payload.get("y"), payload.get("customdata"))
 
 
 def _nothing() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from viz.text import shorten, visible
+from viz.text import prose, shorten
 
 Kind = Literal["measured", "computed", "illustration"]
 
@@ -69,7 +69,7 @@ def badge_text(provenance: Provenance) -> str:
     )
     parts = [
         provenance.kind,
-        visible(provenance.model).replace("·", " ") if provenance.model else "",
+        prose(provenance.model) if provenance.model else "",
         _SHORT_DTYPES.get(provenance.dtype or "", provenance.dtype or ""),
         place,
         f"seed {provenance.seed}" if provenance.seed is not None else "",
@@ -81,16 +81,16 @@ def caption(provenance: Provenance) -> str:
     """One line that would let a reader make the picture again. Plain text: nothing in it is markup.
 
     >>> caption(Provenance("measured", "SmolLM2-135M", "abc", "float32", "cpu", "Hi there", 14, 3, 7))
-    'Measured on SmolLM2-135M (revision abc), float32 on cpu. Prompt: “Hi·there”. Layer 14, head 3. Seed 7.'
+    'Measured on SmolLM2-135M (revision abc), float32 on cpu. Prompt: “Hi there”. Layer 14, head 3. Seed 7.'
     """
     sentences = [_origin(provenance)]
     if provenance.prompt is not None:
-        sentences.append(f"Prompt: “{shorten(visible(provenance.prompt), _LONGEST_PROMPT)}”.")
+        sentences.append(f"Prompt: “{shorten(prose(provenance.prompt), _LONGEST_PROMPT)}”.")
     sentences.append(_place(provenance))
     if provenance.seed is not None:
         sentences.append(f"Seed {provenance.seed}.")
     if provenance.extra:
-        settings = ", ".join(f"{visible(name).replace('·', ' ')} {value}" for name, value in provenance.extra.items())
+        settings = ", ".join(f"{prose(name)} {value}" for name, value in provenance.extra.items())
         sentences.append(f"{settings[:1].upper()}{settings[1:]}.")
     if provenance.compared_with is not None:
         sentences.append(f"Compared with: {caption(provenance.compared_with)}")
@@ -119,10 +119,16 @@ def file_name(stem: str, provenance: Provenance, extension: str) -> str:
 def _origin(provenance: Provenance) -> str:
     if provenance.model is None:
         return "Computed." if provenance.kind == "computed" else provenance.meaning
-    model = visible(provenance.model).replace("·", " ")
-    revision = f" (revision {shorten(provenance.revision, 20)})" if provenance.revision else ""
+    model = prose(provenance.model)
+    revision = f" (revision {_short_revision(provenance.revision)})" if provenance.revision else ""
     where = " on ".join(part for part in (provenance.dtype, provenance.device) if part)
     return f"{_OPENINGS[provenance.kind]} {model}{revision}{', ' + where if where else ''}."
+
+
+def _short_revision(revision: str) -> str:
+    """Twelve digits of a hash name it well enough; a kind in front ("sha256:") stays."""
+    kind, colon, digits = prose(revision).rpartition(":")
+    return f"{kind}{colon}{digits[:12]}"
 
 
 def _place(provenance: Provenance) -> str:
@@ -136,4 +142,4 @@ def _place(provenance: Provenance) -> str:
 
 def _slug(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii").lower()
-    return re.sub(r"[^a-z0-9.]+", "-", plain).strip("-.")
+    return re.sub(r"[-.]{2,}", "-", re.sub(r"[^a-z0-9.]+", "-", plain)).strip("-.")

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import os
 import shutil
 import threading
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+_LOG = logging.getLogger(__name__)
+_CLOSE_SECONDS = 10.0
 _DRAW_SECONDS = 60.0  # a figure that takes longer is given up
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 _PLACES = (
@@ -70,6 +72,8 @@ def close() -> None:
 
 
 class _Renderer:
+    """The browser, its event loop and the loop's thread: all three, or none."""
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -81,47 +85,70 @@ class _Renderer:
             return self._draw(figure, options)
         except NoRenderer:
             raise
-        except Exception:  # the browser may have died (memory, a killed process): once more with a new one
+        except Exception:
+            # The browser may have died (memory, a killed process): once more with a new one.
+            _LOG.warning("The export browser failed; starting another.", exc_info=True)
             self.close()
             return self._draw(figure, options)
 
     def _draw(self, figure: dict[str, Any], options: dict[str, Any]) -> bytes:
-        loop = self._started()
-        drawing = self._kaleido.calc_fig(figure, opts=options)
-        return asyncio.run_coroutine_threadsafe(drawing, loop).result(_DRAW_SECONDS)
+        loop, kaleido = self._started()
+        drawing = asyncio.run_coroutine_threadsafe(kaleido.calc_fig(figure, opts=options), loop)
+        return drawing.result(_DRAW_SECONDS)
 
-    def _started(self) -> asyncio.AbstractEventLoop:
+    def _started(self) -> tuple[asyncio.AbstractEventLoop, Any]:
         with self._lock:
-            if self._loop is not None:
-                return self._loop
-            path = find_browser()
-            if path is None:
-                raise NoRenderer(INSTALL_HELP)
-            loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=loop.run_forever, name="figure-renderer", daemon=True)
-            self._thread.start()
-            opened: Future[Any] = asyncio.run_coroutine_threadsafe(_open(path), loop)
-            try:
-                self._kaleido = opened.result(_DRAW_SECONDS)
-            except BaseException:
-                loop.call_soon_threadsafe(loop.stop)
-                raise
-            self._loop = loop
-            return loop
+            if self._loop is None:
+                path = find_browser()
+                if path is None:
+                    raise NoRenderer(INSTALL_HELP)
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=_run, args=(self._loop,), name="figure-renderer", daemon=True
+                )
+                self._thread.start()
+                try:
+                    self._kaleido = asyncio.run_coroutine_threadsafe(_open(path), self._loop).result(
+                        _DRAW_SECONDS
+                    )
+                except BaseException:
+                    self._end_loop()
+                    raise
+            return self._loop, self._kaleido
 
     def close(self) -> None:
         with self._lock:
-            loop, self._loop = self._loop, None
-            if loop is None:
+            if self._loop is None:
                 return
-            closing = asyncio.run_coroutine_threadsafe(self._kaleido.close(), loop)
             try:
-                closing.result(10)
+                asyncio.run_coroutine_threadsafe(self._kaleido.close(), self._loop).result(_CLOSE_SECONDS)
+            except Exception:
+                _LOG.warning("The export browser did not close cleanly.", exc_info=True)
             finally:
-                loop.call_soon_threadsafe(loop.stop)
-                assert self._thread is not None
-                self._thread.join(5)
-                self._kaleido = None
+                self._end_loop()
+
+    def _end_loop(self) -> None:
+        assert self._loop is not None
+        assert self._thread is not None
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CLOSE_SECONDS)
+        self._loop = self._thread = self._kaleido = None
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+        loop.run_until_complete(_cancel(asyncio.all_tasks(loop)))
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
+async def _cancel(left: set[asyncio.Task[Any]]) -> None:
+    """Ends what still waits: a browser that was killed leaves its watchers behind."""
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 async def _open(path: str) -> Any:

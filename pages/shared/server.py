@@ -104,7 +104,9 @@ async def _browser_data(request: Request) -> Response:
     content = BROWSER_DATA.get(request.path_params["key"])
     if content is None:
         return _gone()
-    return Response(content, media_type="application/json", headers={"Cache-Control": "private, max-age=3600"})
+    return Response(
+        content, media_type="application/json", headers={"Cache-Control": "private, max-age=3600"}
+    )
 
 
 async def _table(request: Request) -> Response:

@@ -88,7 +88,13 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     opened: list[tuple[Page, list[str]]] = []
 
     def open_one(
-        url: str, *, width: int = 1440, height: int = 900, dark: bool = False, allow: tuple[str, ...] = (), **context: object
+        url: str,
+        *,
+        width: int = 1440,
+        height: int = 900,
+        dark: bool = False,
+        allow: tuple[str, ...] = (),
+        **context: object,
     ) -> Page:
         scheme = "dark" if dark else "light"
         tab = browser.new_context(
@@ -128,9 +134,21 @@ def _watch(page: Page, problems: list[str], allow: tuple[str, ...]) -> None:
 def _start(app_path: str, env: Mapping[str, str], log: Path) -> tuple[subprocess.Popen[bytes], str]:
     port = _free_port()
     command = [
-        sys.executable, "-m", "streamlit", "run", str(ROOT / app_path), "--server.port", str(port),
-        "--server.address", "127.0.0.1", "--server.headless", "true", "--server.fileWatcherType", "none",
-        "--browser.gatherUsageStats", "false",
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(ROOT / app_path),
+        "--server.port",
+        str(port),
+        "--server.address",
+        "127.0.0.1",
+        "--server.headless",
+        "true",
+        "--server.fileWatcherType",
+        "none",
+        "--browser.gatherUsageStats",
+        "false",
     ]
     paths = os.pathsep.join(path for path in (str(ROOT), os.environ.get("PYTHONPATH", "")) if path)
     full = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", **env}

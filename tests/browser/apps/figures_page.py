@@ -12,11 +12,31 @@ from viz.drawn import Drawn
 from viz.style import CUT, LIGHT, MASKED, PROBABILITY_SCALE, SIGNED_SCALE, TEMPLATE, label, share
 
 HOSTILE = '</script><img src=x onerror="window.hacked=1">'
-TOKENS = ["The", " quick", " brown", HOSTILE, "$x^2$", " %{y}", "\u202eabc", "\u200b", "\n", " fox", " fox", "🦊"]
+TOKENS = [
+    "The",
+    " quick",
+    " brown",
+    HOSTILE,
+    "$x^2$",
+    " %{y}",
+    "\u202eabc",
+    "\u200b",
+    "\n",
+    " fox",
+    " fox",
+    "🦊",
+]
 LOGITS = np.array([3.0, 2.5, 2.0, 1.4, 1.1, 0.7, 0.3, 0.1, -0.2, -0.5, -0.9, -1.4])
 NAMES = [label(token) for token in TOKENS]
 PLACE = Provenance(
-    "computed", model="Test-1B", revision="0" * 40, dtype="float32", device="cpu", prompt=" ".join(TOKENS), layer=3, head=1
+    "computed",
+    model="Test-1B",
+    revision="0" * 40,
+    dtype="float32",
+    device="cpu",
+    prompt=" ".join(TOKENS),
+    layer=3,
+    head=1,
 )
 
 
@@ -28,22 +48,32 @@ def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
 def bars(temperature: float, kept: int) -> Drawn:
     probabilities = softmax(LOGITS, temperature)
     positions = np.arange(len(TOKENS))
-    figure = go.Figure(layout={"template": TEMPLATE, "height": 380, "title": {"text": "Which token comes next"}})
+    figure = go.Figure(
+        layout={"template": TEMPLATE, "height": 380, "title": {"text": "Which token comes next"}}
+    )
     for name, some, marker in (
         ("kept", positions < kept, {"color": LIGHT.accent}),
         ("cut", positions >= kept, CUT),
     ):
         figure.add_bar(
-            x=positions[some], y=probabilities[some], name=name, marker=marker, customdata=positions[some],
-            text=[share(p) for p in probabilities[some]], hovertemplate="%{x}: %{y:.3f}<extra></extra>",
+            x=positions[some],
+            y=probabilities[some],
+            name=name,
+            marker=marker,
+            customdata=positions[some],
+            text=[share(p) for p in probabilities[some]],
+            hovertemplate="%{x}: %{y:.3f}<extra></extra>",
         )
     figure.update_xaxes(tickvals=positions, ticktext=NAMES, title_text="token")
     figure.update_yaxes(title_text="probability", range=[0, 1], tickformat=".0%")
     figure.update_layout(showlegend=False)
     return Drawn(
-        figure, alt=f"Bars of {len(TOKENS)} probabilities at temperature {temperature:g}.", stem="next-token",
+        figure,
+        alt=f"Bars of {len(TOKENS)} probabilities at temperature {temperature:g}.",
+        stem="next-token",
         table={"token": TOKENS, "logit": LOGITS, "probability": probabilities},
-        browser="trial.js#bars", browser_data={"logits": LOGITS.astype(np.float32), "names": NAMES},
+        browser="trial.js#bars",
+        browser_data={"logits": LOGITS.astype(np.float32), "names": NAMES},
     )
 
 
@@ -53,18 +83,33 @@ def cells() -> Drawn:
     pattern[np.triu_indices(n, 1)] = np.nan
     figure = go.Figure(
         go.Heatmap(
-            z=pattern.astype(np.float32), customdata=np.tile(np.arange(n), (n, 1)), zmin=0, zmax=1,
-            colorscale=PROBABILITY_SCALE, colorbar_title_text="share of attention",
+            z=pattern.astype(np.float32),
+            customdata=np.tile(np.arange(n), (n, 1)),
+            zmin=0,
+            zmax=1,
+            colorscale=PROBABILITY_SCALE,
+            colorbar_title_text="share of attention",
             hovertemplate="%{y} to %{x}: %{z:.3f}<extra></extra>",
         ),
-        layout={"template": TEMPLATE, "height": 480, "title": {"text": "Where each token looks"}, "plot_bgcolor": MASKED},
+        layout={
+            "template": TEMPLATE,
+            "height": 480,
+            "title": {"text": "Where each token looks"},
+            "plot_bgcolor": MASKED,
+        },
     )
     ticks = {"tickvals": list(range(n)), "ticktext": NAMES, "showgrid": False}
     figure.update_xaxes(side="top", **ticks)
     figure.update_yaxes(autorange="reversed", **ticks)
     return Drawn(
-        figure, alt=f"Attention pattern of {n} tokens.", stem="attention-pattern",
-        table={"query": np.repeat(np.arange(n), n), "key": np.tile(np.arange(n), n), "share": pattern.ravel()},
+        figure,
+        alt=f"Attention pattern of {n} tokens.",
+        stem="attention-pattern",
+        table={
+            "query": np.repeat(np.arange(n), n),
+            "key": np.tile(np.arange(n), n),
+            "share": pattern.ravel(),
+        },
         narrow_layout={"xaxis.tickangle": 90},
     )
 
@@ -91,7 +136,11 @@ state.setdefault("kept", 12.0)
 state.runs = state.get("runs", 0) + 1
 
 click = live_figure(
-    bars(state.temperature, int(state.kept)), key="bars", provenance=PLACE, clickable=True, link_group="tokens",
+    bars(state.temperature, int(state.kept)),
+    key="bars",
+    provenance=PLACE,
+    clickable=True,
+    link_group="tokens",
     on_slide=slid,
     sliders=(
         Slider("temperature", "Temperature", state.temperature, 0.1, 3, 0.05),
