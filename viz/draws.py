@@ -18,7 +18,7 @@ from viz.style import LIGHT, MONO, TEMPLATE
 from viz.text import label, share, three_digits
 
 CENTRAL = 0.95  # of the repetitions lie inside the marked range
-ROW_HEIGHT, TOP, BELOW, LEFT = 22, 62, 48, 168  # pixels
+ROW_HEIGHT, TOP, BELOW, LEFT = 22, 62, 48, 150  # pixels
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,9 @@ def binomial_range(n: int, probability: float, central: float = CENTRAL) -> tupl
 
 def _title(tokens: Sequence[DrawnToken], n: int) -> str:
     top = tokens[0]
+    name = top.label if top.token_id is None else f"“{top.label}”"
     times = "once" if top.count == 1 else f"{top.count:,} times"
-    return f"{top.label} came up {times} in {n:,} draws; {three_digits(n * top.probability)} expected"
+    return f"{name} came up {times} in {n:,} draws; {three_digits(n * top.probability)} expected"
 
 
 def _words(tokens: Sequence[DrawnToken]) -> str:
@@ -151,7 +152,11 @@ def draws_figure(record: DrawsRecord) -> Drawn:
                    textposition="middle right", textfont={"family": MONO, "size": 12}, showlegend=False)
     )  # fmt: skip
     return Drawn(
-        figure=figure, alt=_alt(record), stem="draws", table=_table(record), narrow_layout={"margin.l": 120}
+        figure=figure,
+        alt=_alt(record),
+        stem="draws",
+        table=_table(record),
+        narrow_layout={"margin.l": 120, "title.font.size": 12},
     )
 
 
@@ -169,9 +174,9 @@ def _hover(token: DrawnToken, n: int) -> str:
 
 def _layout(record: DrawsRecord, end: float) -> go.Layout:
     signs = [
-        ("■ came up", LIGHT.accent, 0),
-        ("┃ expected", LIGHT.ink, 90),
-        ("■ range of 95 in 100", LIGHT.muted, 185),
+        ("■ came up", LIGHT.accent, -70),
+        ("┃ expected", LIGHT.ink, 8),
+        ("■ 95 % range", LIGHT.muted, 96),
     ]
     return go.Layout(
         template=TEMPLATE,

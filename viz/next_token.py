@@ -287,12 +287,14 @@ def _mass_beside(step: Step, shown: np.ndarray) -> float:
 def _title(candidates: Sequence[Candidate], final: Step, d_vocab: int) -> str:
     top = max(candidates, key=lambda candidate: candidate.final)
     if final.n_kept == 1:
-        return f"Only {top.label} is left: it is chosen every time"
+        return f"Only “{top.label}” is left: it is chosen every time"
     left = f"all {d_vocab:,}" if final.n_kept == d_vocab else f"{final.n_kept:,} of {d_vocab:,}"
-    return f"{top.label} leads with {share(top.final)}; {left} tokens can be drawn"
+    return f"“{top.label}” leads with {share(top.final)}; {left} tokens can be drawn"
 
 
 def _words(rest: Rest, final: StepRow) -> str:
+    if final.n_kept == 1:
+        return f"Entropy 0 nats: nothing is left to chance. {rest_words(rest)}"
     return (
         f"Entropy {three_digits(final.entropy)} nats: as open as a fair choice among "
         f"{three_digits(final.effective_choices)} tokens. {rest_words(rest)}"
@@ -310,3 +312,15 @@ def rest_words(rest: Rest) -> str:
         f"And {rest.n_tokens:,} more tokens: {share(rest.model)} in the model, {share(rest.final)} after the "
         f"steps ({left} of them left)."
     )
+
+
+def total_variation(mine: np.ndarray, theirs: np.ndarray) -> float:
+    """How far two distributions are apart: half the sum of all differences, 0 (equal) to 1 (apart).
+
+    It is the share of draws in which the two must differ, however cleverly the draws are paired.
+
+    >>> total_variation(np.array([0.5, 0.5]), np.array([0.75, 0.25]))
+    0.25
+    """
+    assert mine.shape == theirs.shape, (mine.shape, theirs.shape)
+    return float(np.abs(mine - theirs).sum()) / 2

@@ -13,13 +13,12 @@ import numpy as np
 
 from viz.drawn import Drawn
 from viz.next_token import SLIDER_STEPS, NextTokenRecord
-from viz.next_token_figure import SEGMENT_LABEL, THICK, THIN, TRACES, column_edges
-from viz.palette import NEGATIVE, POSITIVE
+from viz.next_token_figure import LABEL_ROOM, THICK, THIN, column_edges, resting_words
+from viz.palette import LIGHT, NEGATIVE, POSITIVE
 
 FUNCTION = "next_token.js#update"
 # Numbers of the moment: the browser puts its own in.
-_MOVING = ("x", "y", "base", "width", "text", "hovertext", "customdata")
-_STRIP_TRACES = 3  # their bars' widths move too; a candidate's bar keeps its own
+_MOVING = ("x", "y", "base", "width", "text", "textposition", "hovertext", "customdata")
 
 
 def with_sliders(
@@ -49,12 +48,13 @@ def with_sliders(
         "pinned": pinned,
         "slider_steps": list(SLIDER_STEPS),
         "traces": _resting_traces(drawn),
-        "annotations": _resting_annotations(drawn),
         "look": {
             "thick": THICK,
             "thin": THIN,
-            "segment_label": SEGMENT_LABEL,
+            "label_room": LABEL_ROOM,
             "column_edges": column_edges(),
+            "resting_words": resting_words(record),
+            "ink": LIGHT.ink,
             "positive": POSITIVE,
             "negative": NEGATIVE,
         },
@@ -69,22 +69,16 @@ def _known(value: float | None) -> float | None:
 def _resting_traces(drawn: Drawn) -> list[dict[str, object]]:
     """The traces without the numbers of the moment."""
     traces = drawn.figure.to_plotly_json()["data"]
-    assert len(traces) == len(TRACES), (len(traces), len(TRACES))
     resting = []
-    for number, trace in enumerate(traces):
-        moving = [key for key in _MOVING if key != "width" or number < _STRIP_TRACES]
+    for trace in traces:
+        moving = [key for key in _MOVING if _is_list(trace.get(key))]
         kept = {key: value for key, value in trace.items() if key not in moving}
-        if "marker" in kept:
-            kept["marker"] = {key: value for key, value in kept["marker"].items() if not _is_list(value)}
+        for part in ("marker", "textfont"):
+            if part in kept:
+                kept[part] = {key: value for key, value in kept[part].items() if not _is_list(value)}
         resting.append(kept)
     return resting
 
 
 def _is_list(value: object) -> bool:
     return isinstance(value, list | tuple | np.ndarray)
-
-
-def _resting_annotations(drawn: Drawn) -> list[dict[str, object]]:
-    """The annotations; the first one's text (the rest of the vocabulary) is of the moment."""
-    first, *others = drawn.figure.to_plotly_json()["layout"]["annotations"]
-    return [{**first, "text": ""}, *others]

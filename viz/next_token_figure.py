@@ -9,33 +9,37 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from viz.drawn import Drawn
-from viz.next_token import LONGEST_TOKEN, Candidate, NextTokenRecord, StepRow
+from viz.next_token import Candidate, NextTokenRecord, StepRow
 from viz.palette import NEGATIVE, POSITIVE
 from viz.style import CATEGORIES, CUT, LIGHT, MONO, PROBABILITY_SCALE, TEMPLATE, faded
-from viz.text import inert, label, share, three_digits
+from viz.text import inert, share, three_digits
 
 TRACES = (
     "segments",  # pipeline: candidates that are left
     "other segments",  # pipeline: the rest of the vocabulary, what is left of it
     "cut segments",  # pipeline: what the step cuts
     "numbers",  # pipeline: the columns at the right
-    "model",  # candidates: outline of the model's own probability
     "final",  # candidates: what is drawn from
     "cut",  # candidates: cut ones, as long as they were when they were cut
-    "model mark",  # candidates: the model's own probability once more, as a stroke in front
-    "pinned",  # candidates: the pinned run
+    "model",  # candidates: the model's own probability, a stroke in front
     "shares",  # candidates: words at the end of the bars
     "hits",  # candidates: one invisible bar a row, to hover and click
+)
+PAIRED_TRACES = (
+    "pinned",  # candidates: the pinned run
     "difference",  # candidates: this run less the pinned one
 )
 
-STEP_HEIGHT, ROW_HEIGHT = 24, 21  # pixels
-HEADING, GAP, AXIS = 20, 30, 48  # above the columns, between the panels, under the probability axis
-TOP, LEFT, RIGHT = 40, 168, 12
-THIN, THICK = 0.22, 0.72  # height of a pipeline bar, in rows: the step is off, the step works
+STEP_HEIGHT, ROW_HEIGHT = 22, 19  # pixels
+GAP, AXIS = 4, 48  # between the panels, under the probability axis
+TOP, RIGHT = 40, 12
+LEAST_LEFT, MOST_LEFT, NARROW_LEFT = 132, 190, 124  # the margin of the rows' labels
+STRIP_END = 0.58  # where the pipeline's bars end and its numbers begin
+LEGEND_PLACES = (0.0, 0.4, 0.66, 0.86)  # on the pipeline's axis
+THIN, THICK = 0.22, 0.84  # height of a pipeline bar, in rows: the step is off, the step works
 COLUMNS = ("left", "cut", "nats", "choices")
-COLUMN_WIDTHS = (1.05, 1.05, 0.8, 1.1)  # relative
-SEGMENT_LABEL = 0.075  # a segment at least this wide carries its token
+COLUMN_WIDTHS = (1.1, 1.1, 0.9, 1.1)  # relative
+LABEL_ROOM = (0.03, 0.026)  # a segment carries its label where it is this wide, and this much a character
 
 Lists = dict[str, list[object]]
 
@@ -43,21 +47,25 @@ Lists = dict[str, list[object]]
 def next_token_figure(record: NextTokenRecord) -> Drawn:
     """Draw one choice. A click on a candidate's row carries its token id as customdata."""
     figure = go.Figure(layout=_layout(record))
-    for name, trace in zip(TRACES, _traces(record), strict=True):
+    traces, names = _traces(record), list(TRACES)
+    if record.pinned_label is not None:
+        traces, names = [*traces, *_paired_traces(record)], [*TRACES, *PAIRED_TRACES]
+    for name, trace in zip(names, traces, strict=True):
         figure.add_trace(trace.update(name=name, showlegend=False))
     return Drawn(
         figure=figure,
         alt=_alt(record),
         stem="next-token",
         table=_table(record),
-        narrow_layout=_narrow(),
+        narrow_layout=_narrow(record),
     )
 
 
 def _traces(record: NextTokenRecord) -> list[go.Bar | go.Scatter]:
-    strip = {"orientation": "h", "xaxis": "x", "yaxis": "y", "insidetextanchor": "middle", "textangle": 0,
+    strip = {"orientation": "h", "xaxis": "x", "yaxis": "y", "textposition": "inside",
+             "insidetextanchor": "middle", "textangle": 0,
              "hovertemplate": "%{hovertext}<extra></extra>"}  # fmt: skip
-    rows = {"orientation": "h", "xaxis": "x3", "yaxis": "y2", "hoverinfo": "skip"}
+    rows = {"orientation": "h", "xaxis": "x2", "yaxis": "y2", "hoverinfo": "skip"}
     parted = {"color": LIGHT.background, "width": 1}
     mono = {"family": MONO, "size": 12}
     paired = record.pinned_label is not None
@@ -66,31 +74,41 @@ def _traces(record: NextTokenRecord) -> list[go.Bar | go.Scatter]:
     return [
         go.Bar(**strip, **_segments(record, cut=False, others=False),
                marker={"color": LIGHT.accent, "line": parted},
-               textfont={**mono, "color": LIGHT.background}),
+               textfont={**mono, "size": 11, "color": LIGHT.background}),
         go.Bar(**strip, **_segments(record, cut=False, others=True),
                marker={"color": PROBABILITY_SCALE[1][1], "line": parted},
-               textfont={"size": 12, "color": LIGHT.ink}),
+               textfont={"size": 11, "color": LIGHT.ink}),
         go.Bar(**strip, **_segments(record, cut=True, others=None),
-               marker={**CUT, "line": parted}, textfont={"size": 12, "color": LIGHT.ink}),
-        go.Scatter(**_numbers(record), xaxis="x2", yaxis="y", mode="text", textposition="middle left",
-                   textfont=mono, hoverinfo="skip", cliponaxis=False),
-        go.Bar(**rows, **_row_bars(record, "model"), width=height, offset=offset,
-               marker={"color": "rgba(0,0,0,0)", "line": {"color": LIGHT.line, "width": 1.2}}),
+               marker={**CUT, "line": parted}, textfont={"size": 11, "color": LIGHT.ink}),
+        _numbers_trace(record),
         go.Bar(**rows, **_row_bars(record, "final"), width=height, offset=offset,
                marker={"color": LIGHT.accent}),
         go.Bar(**rows, **_row_bars(record, "cut"), width=height, offset=offset, marker=CUT),
-        go.Scatter(**_marks(record, paired), xaxis="x3", yaxis="y2", mode="markers", hoverinfo="skip",
-                   marker={"symbol": "line-ns", "size": 6 if paired else 12,
+        go.Scatter(**_marks(record, paired), xaxis="x2", yaxis="y2", mode="markers", hoverinfo="skip",
+                   marker={"symbol": "line-ns", "size": 5 if paired else 11,
                            "line": {"color": LIGHT.ink, "width": 1.8}}),
-        go.Bar(**rows, **_row_bars(record, "pinned"), width=0.38, offset=0.04,
-               marker={"color": CATEGORIES[1]}),
-        go.Scatter(**_shares(record), xaxis="x3", yaxis="y2", mode="text", textposition="middle right",
+        go.Scatter(**_shares(record), xaxis="x2", yaxis="y2", mode="text", textposition="middle right",
                    textfont=mono, hoverinfo="skip", cliponaxis=False),
-        go.Bar(orientation="h", xaxis="x3", yaxis="y2", **_hits(record), width=1, offset=-0.5,
+        go.Bar(orientation="h", xaxis="x2", yaxis="y2", **_hits(record), width=1, offset=-0.5,
                marker={"color": "rgba(0,0,0,0)"}, hovertemplate="%{hovertext}<extra></extra>"),
-        go.Bar(**{**rows, "xaxis": "x4"}, **_differences(record), width=0.5, offset=-0.25,
-               textposition="outside", textfont=mono, constraintext="none", cliponaxis=False),
     ]  # fmt: skip
+
+
+def _paired_traces(record: NextTokenRecord) -> list[go.Bar]:
+    """The pinned run's bar under each row's own, and the difference beside them."""
+    look = {"orientation": "h", "yaxis": "y2", "hoverinfo": "skip"}
+    return [
+        go.Bar(**look, **_row_bars(record, "pinned"), xaxis="x2", width=0.38, offset=0.04,
+               marker={"color": CATEGORIES[1]}),
+        go.Bar(**look, **_differences(record), xaxis="x3", width=0.5, offset=-0.25, textposition="outside",
+               textfont={"family": MONO, "size": 12}, constraintext="none", cliponaxis=False),
+    ]  # fmt: skip
+
+
+def _numbers_trace(record: NextTokenRecord) -> go.Scatter:
+    lists = _numbers(record)
+    font = {"family": MONO, "size": 12, "color": lists.pop("color")}
+    return go.Scatter(**lists, xaxis="x", yaxis="y", mode="text", textfont=font, hoverinfo="skip")
 
 
 def _segments(record: NextTokenRecord, cut: bool, others: bool | None) -> Lists:
@@ -103,7 +121,8 @@ def _segments(record: NextTokenRecord, cut: bool, others: bool | None) -> Lists:
                 lists["base"].append(segment.start)
                 lists["x"].append(segment.width)
                 lists["width"].append(THICK if row.active else THIN)
-                wide = segment.width >= SEGMENT_LABEL and row.active
+                room, character = LABEL_ROOM
+                wide = segment.width >= room + character * len(segment.label) and row.active
                 lists["text"].append(segment.label if wide else "")
                 fate = f" · cut by {inert(row.setting)}" if cut else ""
                 words = f"{inert(row.setting)}: {segment.label} {share(segment.width)}{fate}"
@@ -112,14 +131,33 @@ def _segments(record: NextTokenRecord, cut: bool, others: bool | None) -> Lists:
 
 
 def _numbers(record: NextTokenRecord) -> Lists:
-    """The columns at the right of the pipeline, right-aligned at the columns' right edges."""
-    lists: Lists = {"x": [], "y": [], "text": []}
+    """All words on the pipeline's axes: headings, legend, and the columns at the right of the bars.
+
+    They are points of one trace because annotations cost a third of the time of each redrawing.
+    """
+    lists: Lists = {"x": [], "y": [], "text": [], "textposition": [], "color": []}
+    for words in resting_words(record):
+        for key, value in zip(lists, words, strict=True):
+            lists[key].append(value)
     for y, row in enumerate(record.steps):
         for x, text in zip(column_edges(), step_numbers(row), strict=True):
-            lists["x"].append(x)
-            lists["y"].append(y)
-            lists["text"].append(text)
+            for key, value in zip(lists, (x, y, text, "middle left", LIGHT.ink), strict=True):
+                lists[key].append(value)
     return lists
+
+
+def resting_words(record: NextTokenRecord) -> list[tuple[float, int, str, str, str]]:
+    """Headings above and legend below the pipeline: x, y, text, position, colour. No slider changes them."""
+    headings = [(0.0, -1, "the whole vocabulary", "middle right", LIGHT.muted)]
+    headings += [
+        (edge, -1, text, "middle left", LIGHT.muted)
+        for edge, text in zip(column_edges(), COLUMNS, strict=True)
+    ]
+    legend = [("■ drawn from", LIGHT.accent), ("┃ model", LIGHT.ink), ("▨ cut", LIGHT.muted)]
+    if record.pinned_label is not None:
+        legend.append(("■ pinned", CATEGORIES[1]))
+    places = zip(LEGEND_PLACES, legend, strict=False)
+    return headings + [(x, len(record.steps), text, "middle right", color) for x, (text, color) in places]
 
 
 def step_numbers(row: StepRow) -> tuple[str, str, str, str]:
@@ -135,14 +173,13 @@ def step_numbers(row: StepRow) -> tuple[str, str, str, str]:
 
 
 def column_edges() -> list[float]:
-    """Right edge of each number column on the axis 0 to 1."""
-    total = sum(COLUMN_WIDTHS)
-    return [sum(COLUMN_WIDTHS[: column + 1]) / total for column in range(len(COLUMN_WIDTHS))]
+    """Right edge of each number column on the pipeline's axis, where the bars end at 1."""
+    room, total = 1 / STRIP_END - 1, sum(COLUMN_WIDTHS)
+    return [1 + room * sum(COLUMN_WIDTHS[: column + 1]) / total for column in range(len(COLUMN_WIDTHS))]
 
 
 def _row_bars(record: NextTokenRecord, which: str) -> Lists:
     values = {
-        "model": [candidate.model for candidate in record.candidates],
         "final": [candidate.final for candidate in record.candidates],
         "cut": [candidate.entering if candidate.cut_by else 0.0 for candidate in record.candidates],
         "pinned": [_number(candidate.pinned) for candidate in record.candidates],
@@ -164,9 +201,12 @@ def _middles(record: NextTokenRecord, paired: bool) -> list[object]:
 
 def _shares(record: NextTokenRecord) -> Lists:
     return {
-        "x": [candidate.reach for candidate in record.candidates],
-        "y": _middles(record, record.pinned_label is not None),
-        "text": [row_words(candidate, record.selected) for candidate in record.candidates],
+        "x": [*(candidate.reach for candidate in record.candidates), 0.0],
+        "y": [*_middles(record, record.pinned_label is not None), len(record.candidates)],
+        "text": [
+            *(row_words(candidate, record.selected) for candidate in record.candidates),
+            f" {rest_line(record)}",
+        ],
     }
 
 
@@ -242,8 +282,8 @@ def _number(value: float | None) -> float:
 
 
 def heights(record: NextTokenRecord) -> tuple[int, int]:
-    """Pixels of the pipeline panel and of the candidates' panel."""
-    return STEP_HEIGHT * len(record.steps), ROW_HEIGHT * (len(record.candidates) + 1)
+    """Pixels of the pipeline's panel, headings and legend included, and of the candidates' panel."""
+    return STEP_HEIGHT * (len(record.steps) + 2), ROW_HEIGHT * (len(record.candidates) + 1)
 
 
 def tick_words(record: NextTokenRecord) -> tuple[list[str], list[str]]:
@@ -265,64 +305,51 @@ def isolated(text: str) -> str:
 
 def _layout(record: NextTokenRecord) -> go.Layout:
     steps, rows = heights(record)
-    inner = HEADING + steps + GAP + rows
+    inner = steps + GAP + rows
     below, above = rows / inner, (rows + GAP) / inner
     step_words, candidate_words = tick_words(record)
     paired = record.pinned_label is not None
     hidden = {"showgrid": False, "showticklabels": False, "fixedrange": True, "zeroline": False}
     row_axis = {"showgrid": False, "automargin": False, "fixedrange": True}
-    largest = max((abs(difference(candidate) or 0.0) for candidate in record.candidates), default=0.0)
     return go.Layout(
         template=TEMPLATE,
         height=TOP + inner + AXIS,
-        margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": AXIS, "autoexpand": False},
+        margin={"l": left_margin(record), "r": RIGHT, "t": TOP, "b": AXIS, "autoexpand": False},
         barmode="overlay",
         title={"text": record.title, "x": 0, "xref": "container", "y": 1, "yref": "container",
                "yanchor": "top", "pad": {"t": 8, "l": 4}},
-        xaxis={**hidden, "domain": [0, 0.66], "range": [0, 1], "anchor": "y"},
-        yaxis={**row_axis, "domain": [above, above + steps / inner], "range": [len(record.steps) - 0.5, -0.5],
+        xaxis={**hidden, "domain": [0, 1], "range": [0, 1 / STRIP_END], "anchor": "y"},
+        yaxis={**row_axis, "domain": [above, above + steps / inner], "range": [len(record.steps) + 0.5, -1.5],
                "tickvals": list(range(len(step_words))), "ticktext": step_words, "anchor": "x"},
-        xaxis2={**hidden, "domain": [0.66, 1], "range": [0, 1], "anchor": "y"},
-        xaxis3={"domain": [0, 0.7 if paired else 1], "range": [0, record.axis_end * 1.2], "anchor": "y2",
+        xaxis2={"domain": [0, 0.7 if paired else 1], "range": [0, record.axis_end * 1.2], "anchor": "y2",
                 "tickformat": "~%", "rangemode": "tozero", "fixedrange": True,
                 "title": {"text": "probability of being the next token"}},
         yaxis2={**row_axis, "domain": [0, below], "range": [len(record.candidates) + 0.5, -0.5],
-                "tickvals": list(range(len(candidate_words))), "ticktext": candidate_words, "anchor": "x3",
+                "tickvals": list(range(len(candidate_words))), "ticktext": candidate_words, "anchor": "x2",
                 "tickfont": {"family": MONO, "color": LIGHT.ink}},
-        xaxis4={"domain": [0.76 if paired else 0.999, 1], "range": difference_range(largest), "anchor": "y2",
-                "visible": paired, "zeroline": True, "zerolinecolor": LIGHT.line, "fixedrange": True,
-                "title": {"text": "difference, percentage points"}},
-        annotations=_annotations(record, above + steps / inner, below),
         shapes=_selection_band(record),
+        **_difference_axis(record),
     )  # fmt: skip
+
+
+def _difference_axis(record: NextTokenRecord) -> dict[str, object]:
+    """The axis of the differences, beside a pinned run only: every further axis costs each redrawing time."""
+    if record.pinned_label is None:
+        return {}
+    largest = max(abs(difference(candidate) or 0.0) for candidate in record.candidates)
+    return {
+        "xaxis3": {
+            "domain": [0.76, 1], "range": difference_range(largest), "anchor": "y2", "zeroline": True,
+            "zerolinecolor": LIGHT.line, "fixedrange": True,
+            "title": {"text": "difference, percentage points"},
+        }
+    }  # fmt: skip
 
 
 def difference_range(largest: float) -> list[float]:
     """Symmetric about 0, with room for the numbers."""
     end = 1.9 * next(end for end in (1, 5, 10, 25, 50, 100) if largest <= end or end == 100)
     return [-end, end]
-
-
-def _annotations(record: NextTokenRecord, top: float, below: float) -> list[dict[str, object]]:
-    above_steps = {"y": top, "yref": "paper", "yanchor": "bottom"}
-    rest = {"text": rest_line(record), "x": 0, "xref": "x3", "xanchor": "left", "xshift": 4,
-            "y": len(record.candidates), "yref": "y2"}  # fmt: skip
-    whole = {"text": "the whole vocabulary at each step", "x": 0, "xref": "x", "xanchor": "left",
-             **above_steps}  # fmt: skip
-    columns = [
-        {"text": text, "x": edge, "xref": "x2", "xanchor": "right", **above_steps}
-        for edge, text in zip(column_edges(), COLUMNS, strict=True)
-    ]
-    # Stands where a legend would, each word beside its sign.
-    signs = [("■ drawn from", LIGHT.accent), ("┃ model", LIGHT.ink), ("▨ cut", LIGHT.muted)]
-    if record.pinned_label is not None:
-        signs.append((f"■ pinned: {label(record.pinned_label, 40)}", CATEGORIES[1]))
-    legend, x = [], 0
-    for text, color in signs:
-        legend.append({"text": text, "font": {"color": color}, "x": 0, "xref": "x3", "xanchor": "left",
-                       "xshift": x, "y": below, "yref": "paper", "yanchor": "bottom"})  # fmt: skip
-        x += 8 * len(text) + 10
-    return [rest, whole, *columns, *legend]
 
 
 def _selection_band(record: NextTokenRecord) -> list[dict[str, object]]:
@@ -336,19 +363,23 @@ def _selection_band(record: NextTokenRecord) -> list[dict[str, object]]:
 
 def rest_line(record: NextTokenRecord) -> str:
     """The last row of the candidates' panel: everything that has no row of its own."""
-    rest = record.rest
-    after = f"{share(rest.final)} after the steps, {rest.n_kept:,} of them left"
-    return f"{share(rest.model)} in the model → {after}"
+    return f"{share(record.rest.model)} in the model → {share(record.rest.final)} now"
 
 
-def _narrow() -> dict[str, object]:
-    """Below 600 px: shorter labels' margin, and of the number columns only the first."""
+def left_margin(record: NextTokenRecord) -> int:
+    """Pixels for the labels at the left; those that change under a slider are counted at their longest."""
+    tokens = max(len(c.label) + len(f"{c.rank:,}") + 4 for c in record.candidates) * 7.3
+    steps = max(len(row.setting) for row in record.steps) * 7.4
+    return round(min(max(LEAST_LEFT, tokens, steps), MOST_LEFT))
+
+
+def _narrow(record: NextTokenRecord) -> dict[str, object]:
+    """Below 600 px: less room for labels, and of the number columns only the first."""
     return {
-        "margin.l": 120,
+        "margin.l": min(left_margin(record), NARROW_LEFT),
         "margin.r": 6,
-        "xaxis.domain": [0, 0.78],
-        "xaxis2.domain": [0.78, 1],
-        "xaxis2.range": [0, column_edges()[0]],
+        "title.font.size": 12,
+        "xaxis.range": [0, column_edges()[0]],
     }
 
 
@@ -372,6 +403,3 @@ def _table(record: NextTokenRecord) -> dict[str, list[object]]:
     if record.pinned_label is not None:
         table["pinned run's probability"] = [c.pinned for c in record.candidates]
     return table
-
-
-assert LONGEST_TOKEN * 7.3 + 50 < LEFT, "the label of a row must fit its margin"

@@ -12,7 +12,7 @@ from viz.next_token import Report, shown_in_order
 from viz.style import LIGHT, MONO, PROBABILITY_SCALE, TEMPLATE
 from viz.text import label, share, three_digits
 
-ROW_HEIGHT, TOP, BELOW, LEFT = 21, 86, 20, 168  # pixels
+ROW_HEIGHT, TOP, BELOW, LEFT = 20, 86, 16, 150  # pixels
 AXIS_END = 1.5  # room for the words behind a bar of 1
 GUTTER = 0.012  # between panels, of the figure's width
 
@@ -161,7 +161,7 @@ def _narrow(record: TemperaturesRecord) -> dict[str, object]:
     n, heading = len(record.panels), 40
     panel = _height(record)
     inner = n * panel + (n - 1) * heading
-    changes: dict[str, object] = {"margin.l": 120, "height": TOP + inner + BELOW}
+    changes: dict[str, object] = {"margin.l": 120, "title.font.size": 12, "height": TOP + inner + BELOW}
     for number in range(n):
         top = 1 - number * (panel + heading) / inner
         changes[f"xaxis{_suffix(number)}.domain"] = [0, 1]

@@ -1,10 +1,10 @@
 // The next-token picture while a slider is dragged: the whole vocabulary goes through the pipeline again, and
 // the traces of viz/next_token_figure.py get the numbers of the moment. Everything that stays (colours, widths,
-// fonts, places) comes from Python in `data.traces` and `data.annotations`; a test holds both to the same
-// picture, number by number.
+// fonts, places) comes from Python in `data.traces` and `data.look`; a test holds both to the same picture,
+// number by number.
 //
 // data: { logits Float32Array [d_vocab], settings, context_ids, generated_ids, shown: [{ id, label, rank }],
-//         selected, pinned: [share, null where unknown], paired, traces, annotations, slider_steps, heights }
+//         selected, pinned: [share, null where unknown], paired, slider_steps, traces, look }
 
 import { cutBy, samplingSteps, tail } from "./sampling.js"
 import { share, thousands, threeDigits } from "./numbers.js"
@@ -90,8 +90,8 @@ function titleOf(candidates, final) {
   const left = final.n_kept === size ? `all ${thousands(size)}` : `${thousands(final.n_kept)} of ${thousands(size)}`
   // Typical-p or a penalty can make a token lead that has no row until the slider is let go.
   if (top.final < largest(final.probabilities)) return `${left} tokens can be drawn`
-  if (final.n_kept === 1) return `Only ${top.label} is left: it is chosen every time`
-  return `${top.label} leads with ${share(top.final)}; ${left} tokens can be drawn`
+  if (final.n_kept === 1) return `Only “${top.label}” is left: it is chosen every time`
+  return `“${top.label}” leads with ${share(top.final)}; ${left} tokens can be drawn`
 }
 
 function largest(values) {
@@ -102,10 +102,13 @@ function largest(values) {
 
 function wordsOf(rest, final) {
   const left = rest.n_kept === rest.n_tokens ? "all" : rest.n_kept ? thousands(rest.n_kept) : "none"
+  const others =
+    `And ${thousands(rest.n_tokens)} more tokens: ${share(rest.mass)} in the model, ` +
+    `${share(rest.final_mass)} after the steps (${left} of them left).`
+  if (final.n_kept === 1) return `Entropy 0 nats: nothing is left to chance. ${others}`
   return (
     `Entropy ${threeDigits(final.entropy)} nats: as open as a fair choice among ` +
-    `${threeDigits(final.effective_choices)} tokens. And ${thousands(rest.n_tokens)} more tokens: ` +
-    `${share(rest.mass)} in the model, ${share(rest.final_mass)} after the steps (${left} of them left).`
+    `${threeDigits(final.effective_choices)} tokens. ${others}`
   )
 }
 
@@ -121,17 +124,18 @@ function traceNumbers(record, data) {
     segmentNumbers(record, data, (segment) => !segment.cut && segment.others),
     segmentNumbers(record, data, (segment) => segment.cut),
     columnNumbers(record, data),
-    { x: of((c) => c.model), y },
     { x: of((c) => c.final), y },
     { x: of((c) => (c.cutName ? c.entering : 0)), y },
     { x: of((c) => c.model), y: middles },
-    { x: of((c) => c.pinned ?? 0), y },
-    { x: of((c) => c.reach), y: middles, text: of((c) => rowWords(c, data.selected)) },
+    {
+      x: [...of((c) => c.reach), 0], y: [...middles, candidates.length],
+      text: [...of((c) => rowWords(c, data.selected)), ` ${restLine(record.rest)}`],
+    },
     {
       x: of(() => record.axisEnd * 1.2), y, customdata: of((c) => [c.id]),
       hovertext: of((c) => hoverWords(c, data.paired)),
     },
-    differenceNumbers(candidates, y, data),
+    ...(data.paired ? [{ x: of((c) => c.pinned ?? 0), y }, differenceNumbers(candidates, y, data)] : []),
   ]
 }
 
@@ -143,7 +147,7 @@ function segmentNumbers(record, { look }, wanted) {
       lists.base.push(segment.start)
       lists.x.push(segment.width)
       lists.width.push(row.active ? look.thick : look.thin)
-      lists.text.push(row.active && segment.width >= look.segment_label ? segment.label : "")
+      lists.text.push(row.active && hasRoom(segment, look.label_room) ? segment.label : "")
       const fate = segment.cut ? ` · cut by ${row.setting}` : ""
       lists.hovertext.push(`${row.setting}: ${segment.label} ${share(segment.width)}${fate}`)
     }
@@ -151,20 +155,27 @@ function segmentNumbers(record, { look }, wanted) {
   return lists
 }
 
+const hasRoom = ({ width, label }, [room, character]) => width >= room + character * [...label].length
+
 function columnNumbers(record, { look }) {
-  const lists = { x: [], y: [], text: [] }
+  const lists = { x: [], y: [], text: [], textposition: [] }
+  const color = []
+  const add = (x, y, text, place, ink) => {
+    lists.x.push(x)
+    lists.y.push(y)
+    lists.text.push(text)
+    lists.textposition.push(place)
+    color.push(ink)
+  }
+  for (const words of look.resting_words) add(...words)
   record.rows.forEach((row, y) => {
     const texts = row.active
       ? [thousands(row.n_kept), row.cut_mass > 0 ? share(row.cut_mass) : "", threeDigits(row.entropy),
         threeDigits(row.effective_choices)]
       : ["", "", "", ""]
-    texts.forEach((text, column) => {
-      lists.x.push(look.column_edges[column])
-      lists.y.push(y)
-      lists.text.push(text)
-    })
+    texts.forEach((text, column) => add(look.column_edges[column], y, text, "middle left", look.ink))
   })
-  return lists
+  return { ...lists, textfont: { color } }
 }
 
 function rowWords(candidate, selected) {
@@ -203,21 +214,26 @@ function points(value) {
 // --- what changes in the layout ---------------------------------------------------------------------------
 
 function layoutOf(record, data) {
-  const { candidates, rest } = record
-  const differences = candidates.map((c) => (known(c.pinned) ? Math.abs(100 * (c.final - c.pinned)) : 0))
-  const widest = Math.max(...differences)
-  const end = 1.9 * (DIFFERENCE_ENDS.find((limit) => widest <= limit) ?? 100)
-  const [first, ...others] = data.annotations
-  const line = `${share(rest.mass)} in the model → ${share(rest.final_mass)} after the steps, ${thousands(rest.n_kept)} of them left`
-  return {
-    title: { text: record.title },
-    annotations: [{ ...first, text: line }, ...others],
-    yaxis: { ticktext: record.rows.map((row) => (row.active ? `<b>${escaped(row.setting)}</b>` : escaped(row.setting))) },
-    xaxis3: { range: [0, record.axisEnd * 1.2] },
-    xaxis4: { range: [-end, end] },
+  const ticks = record.rows.map(({ setting, active }) => (active ? `<b>${escaped(setting)}</b>` : escaped(setting)))
+  const layout = {
+    title: { text: record.title }, yaxis: { ticktext: ticks }, xaxis2: { range: [0, record.axisEnd * 1.2] },
   }
+  return data.paired ? { ...layout, xaxis3: { range: differenceRange(record.candidates) } } : layout
 }
 
+function differenceRange(candidates) {
+  const widest = Math.max(...candidates.map((c) => (known(c.pinned) ? Math.abs(100 * (c.final - c.pinned)) : 0)))
+  const end = 1.9 * (DIFFERENCE_ENDS.find((limit) => widest <= limit) ?? 100)
+  return [-end, end]
+}
+
+const restLine = (rest) => `${share(rest.mass)} in the model → ${share(rest.final_mass)} now`
+
+/** A trace with the numbers of the moment in it; the part of its look that moves goes one level deeper. */
 function merge(trace, numbers) {
-  return numbers.marker ? { ...trace, ...numbers, marker: { ...trace.marker, ...numbers.marker } } : { ...trace, ...numbers }
+  const merged = { ...trace, ...numbers }
+  for (const part of ["marker", "textfont"]) {
+    if (numbers[part]) merged[part] = { ...trace[part], ...numbers[part] }
+  }
+  return merged
 }

@@ -1,11 +1,168 @@
-"""Next token: the tokens of the prompt, until the page is built."""
+"""Next token: logits to probabilities to choice, over the whole vocabulary."""
+
+from __future__ import annotations
+
+import dataclasses
 
 import streamlit as st
 
-from pages.shared.page import end_page, showing_errors, start_page
-from pages.shared.words import quoted
+from model_runtime.sampling import draws
+from pages.output import next_token_texts as texts
+from pages.output import writing
+from pages.output.choice import Choice, appended, choice_of, plain_sampling, report_of, settings_words
+from pages.output.choice_words import facts, final_fraction, model_fraction, verdict
+from pages.output.sampling_controls import more_settings, sliders
+from pages.shared import runs, runtime
+from pages.shared import url_state as state
+from pages.shared.live_figure import live_figure
+from pages.shared.page import details, end_page, showing_errors, start_page, try_this
+from viz.draws import draws_figure, draws_record
+from viz.next_token import next_token_record
+from viz.next_token_browser import with_sliders
+from viz.next_token_figure import next_token_figure
+from viz.style import share, shorten, visible
+from viz.temperatures import temperatures_figure, temperatures_record
 
-view = start_page("Output", "Next token", "How logits become probabilities, and probabilities a choice.")
+
+def pipeline(choice: Choice) -> None:
+    """The main figure. A click selects a candidate."""
+    pinned = choice.pinned
+    record = next_token_record(
+        choice.report,
+        choice.shown,
+        choice.text,
+        choice.selected,
+        pinned.shares if pinned else None,
+        pinned.words if pinned else None,
+    )
+    moving = with_sliders(
+        next_token_figure(record),
+        record,
+        choice.report.base.scores,
+        dataclasses.asdict(choice.run.sampling),
+        [token.id for token in choice.tokens],
+    )
+    click = live_figure(
+        moving,
+        key="next-token",
+        provenance=runtime.provenance_of(
+            choice.run, compared_with=pinned.run if pinned else None, **settings_words(choice.run.sampling)
+        ),
+        clickable=True,
+        sliders=sliders(choice),
+        on_slide=lambda values: state.set(**values),
+    )
+    if click is not None and click.customdata:
+        state.set(candidate=click.customdata[0])
+        st.rerun()
+
+
+def candidate(choice: Choice) -> None:
+    """The selected candidate: its fate, its fraction, and the way on."""
+    ids = sorted({*choice.shown, choice.selected}, key=choice.report.rank)
+
+    def name(token_id: int) -> str:
+        if token_id < 0:
+            return f"the likeliest: {visible(choice.text(ids[0]))}"
+        probability = share(float(choice.report.base.probabilities[token_id]))
+        return f"{choice.report.rank(token_id):,}  {shorten(visible(choice.text(token_id)))}  {probability}"
+
+    st.selectbox("Candidate", [-1, *ids], format_func=name, **state.bound("candidate"))
+    st.markdown(verdict(choice))
+    st.caption(facts(choice))
+    _append_buttons(choice)
+    st.latex(model_fraction(choice))
+    final = final_fraction(choice)
+    if final is not None:
+        st.latex(final)
+    if choice.pinned is not None and choice.pinned.variation is not None:
+        st.markdown(
+            f"The two runs must differ in at least **{share(choice.pinned.variation)}** of their draws "
+            "(total variation distance)."
+        )
+
+
+def _append_buttons(choice: Choice) -> None:
+    after = appended(choice)
+    before = writing.step_back(choice.run.prompt)
+    with st.container(horizontal=True):
+        if st.button(
+            "Append to the prompt", type="primary", disabled=after.prompt is None, key="gf.next.append"
+        ):
+            writing.remember(choice.run.prompt, str(after.prompt))
+            state.set(prompt=after.prompt, candidate=-1)
+            st.rerun()
+        if before is not None and st.button("Undo", key="gf.next.undo"):
+            writing.undo(choice.run.prompt)
+            st.rerun()
+    if after.note:
+        st.caption(after.note)
+
+
+def draws_section(choice: Choice) -> None:
+    """Draws from the final distribution, over what they should give."""
+    sampling = choice.run.sampling
+    counts = draws(choice.report, state.get("draws"), sampling.seed)
+    record = draws_record(choice.report.final.probabilities, counts, sampling.seed, choice.text)
+    figure, words = st.columns([7, 3], gap="medium")
+    with figure:
+        live_figure(
+            draws_figure(record),
+            key="draws",
+            provenance=runtime.provenance_of(
+                choice.run, seed=sampling.seed, draws=record.n, **settings_words(sampling)
+            ),
+        )
+    with words:
+        st.markdown(record.words)
+        with st.container(horizontal=True):
+            st.number_input("Draws", 10, 10_000, step=100, width=130, **state.bound("draws"))
+            st.number_input("Seed", 0, 2**53 - 1, step=1, width=130, **state.bound("seed"))
+        st.caption(
+            "One seed, one series of random numbers: the same link gives the same draws. The first is the "
+            "token that Generate chooses first."
+        )
+
+
+@st.fragment
+def moving_part() -> None:
+    """What follows the sliders: redrawn alone, while the rest of the page rests."""
+    with showing_errors():
+        choice = choice_of(runs.runs())
+        figure, words = st.columns([7, 3], gap="medium")
+        with figure:
+            pipeline(choice)
+        with words:
+            more_settings(choice)
+            candidate(choice)
+        st.subheader("Draws over the theory", anchor=False)
+        draws_section(choice)
+    state.write()
+
+
+def temperatures(choice: Choice) -> None:
+    """The same prompt at five temperatures, nothing else on."""
+    reports = [
+        (temperature, report_of(choice.run, plain_sampling(temperature=temperature)))
+        for temperature in writing.TEMPERATURES
+    ]
+    shown = [int(token_id) for token_id in reports[0][1].top(10)]
+    live_figure(
+        temperatures_figure(temperatures_record(reports, shown, choice.text)),
+        key="temperatures",
+        provenance=runtime.provenance_of(choice.run, temperatures="0, 0.2, 0.8, 1.2, 10, no other step"),
+    )
+    writing.comparison_section(choice)
+
+
+view = start_page("Output", "Next token", texts.CLAIM)
+moving_part()
 with showing_errors():
-    st.markdown(" ".join(quoted(token.text) for token in view.tokens))
+    now = choice_of(runs.runs())
+    st.subheader("Write on", anchor=False)
+    writing.text_section(now)
+    st.subheader("One prompt, five temperatures", anchor=False)
+    temperatures(now)
+try_this(texts.QUESTION, texts.ANSWER)
+details(mathematics=texts.MATHEMATICS, code=texts.code(), sources=texts.SOURCES)
 end_page()

@@ -1,0 +1,140 @@
+"""What the next-token page shows, gathered: the steps of the current run's choice and the pinned run's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from model_runtime.records import Token
+from model_runtime.sampling import SamplingReport, sampling_steps
+from model_runtime.sampling_settings import DEFAULT_ORDER, SamplingSettings
+from pages.shared import runtime
+from pages.shared import url_state as state
+from pages.shared.runs import Run, differences
+from pages.shared.settings import MOST_PROMPT_CHARACTERS, TOP_CANDIDATE
+from viz.next_token import total_variation
+
+PINNED_TOP = 3  # the pinned run's likeliest tokens always have a row
+
+
+@dataclass(frozen=True, eq=False)
+class Pinned:
+    """The pinned run's choice, for the tokens of the current run's vocabulary."""
+
+    run: Run
+    words: str  # what sets it apart
+    shares: dict[int, float]  # final probability by our token id; NaN: its vocabulary has no such token
+    variation: float | None  # total variation distance; None: other vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """One choice, ready to be drawn."""
+
+    run: Run
+    model: Any
+    tokens: tuple[Token, ...]
+    report: SamplingReport
+    shown: tuple[int, ...]  # ids with a row of their own
+    selected: int  # token id
+    pinned: Pinned | None
+
+    @property
+    def token(self) -> Token:
+        """The selected candidate."""
+        return self.model.token(self.selected)
+
+    def text(self, token_id: int) -> str:
+        return self.model.token(token_id).text
+
+
+def report_of(run: Run, sampling: SamplingSettings | None = None) -> SamplingReport:
+    """All steps of the choice after the prompt of `run`, under its own settings or others."""
+    context = [token.id for token in runtime.tokens_for(run)]
+    return sampling_steps(runtime.logits_for(run), context, (), sampling or run.sampling)
+
+
+def choice_of(runs: tuple[Run, ...]) -> Choice:
+    """The current run's choice and, where one is pinned, the other's.
+
+    Raises:
+        GlassformerError: a run cannot be computed, or its distribution not be sampled.
+    """
+    run = runs[0]
+    report = report_of(run)
+    model = runtime.model_for(run)
+    top = [int(token_id) for token_id in report.top(state.get("bars"))]
+    candidate = state.get("candidate")
+    selected = top[0] if candidate == TOP_CANDIDATE else min(candidate, report.d_vocab - 1)
+    shown = (*top, selected, int(report.final.probabilities.argmax()))
+    pinned = None
+    if len(runs) > 1:
+        pinned = _pinned(runs[1], run, report, shown)
+        shown = tuple(pinned.shares)
+    return Choice(run, model, runtime.tokens_for(run), report, shown, selected, pinned)
+
+
+def _pinned(run: Run, current: Run, report: SamplingReport, shown: tuple[int, ...]) -> Pinned:
+    other = report_of(run)
+    words = ", ".join(differences(run, current)) or "equal to this run"
+    probabilities = other.final.probabilities
+    if run.model == current.model:
+        ids = dict.fromkeys([*shown, *(int(token_id) for token_id in other.top(PINNED_TOP))])
+        shares = {token_id: float(probabilities[token_id]) for token_id in ids}
+        return Pinned(run, words, shares, total_variation(report.final.probabilities, probabilities))
+    mine, theirs = runtime.model_for(current), runtime.model_for(run)
+    shares = {}
+    for token_id in dict.fromkeys(shown):
+        twin = same_token(theirs, mine.token(token_id))
+        shares[token_id] = math.nan if twin is None else float(probabilities[twin])
+    return Pinned(run, words, shares, None)
+
+
+def same_token(model: Any, token: Token) -> int | None:
+    """The id of the token with the same bytes in another model's vocabulary, if it has one."""
+    if not token.bytes or not token.text.strip():
+        return None
+    last = model.tokenize(token.text)[-1]
+    return last.id if last.bytes == token.bytes else None
+
+
+@dataclass(frozen=True)
+class Appended:
+    """The prompt with a token at its end."""
+
+    prompt: str | None  # None: it cannot be appended
+    note: str = ""  # why not, or what is different from what one might think
+
+
+def appended(choice: Choice) -> Appended:
+    """The current prompt with the selected candidate at its end, as text."""
+    token = choice.token
+    prompt = choice.run.prompt + token.text
+    if "\ufffd" in token.text:
+        return Appended(None, "This token is a part of a character: its bytes alone are no text to append.")
+    if len(prompt) > MOST_PROMPT_CHARACTERS:
+        return Appended(None, f"The prompt would be longer than {MOST_PROMPT_CHARACTERS:,} characters.")
+    ids = [read.id for read in choice.model.tokenize(prompt)]
+    if ids != [*(read.id for read in choice.tokens), token.id]:
+        return Appended(prompt, "As text, the prompt and this token are cut into other tokens than these.")
+    return Appended(prompt)
+
+
+def plain_sampling(**changes: Any) -> SamplingSettings:
+    """The model's own distribution with a few settings changed."""
+    return replace(SamplingSettings(), **changes)
+
+
+def settings_words(sampling: SamplingSettings) -> dict[str, Any]:
+    """The settings that are on, for badge and caption; the order where it is not the usual one."""
+    words: dict[str, Any] = {
+        name.replace("_", "-"): f"{sampling.value(name):g}"
+        for name in DEFAULT_ORDER
+        if sampling.is_active(name)
+    }
+    if sampling.order != DEFAULT_ORDER:
+        words["order"] = " then ".join(
+            name.replace("_", "-") for name in sampling.order if sampling.is_active(name)
+        )
+    return words

@@ -1,0 +1,112 @@
+"""The selected candidate in sentences and as a fraction with its real numbers."""
+
+from __future__ import annotations
+
+from model_runtime.sampling import Fraction, SamplingReport
+from pages.output.choice import Choice
+from pages.shared.words import plain, quoted
+from viz.style import share, three_digits
+
+
+def verdict(choice: Choice) -> str:
+    """One sentence: kept or cut, and why. Markdown."""
+    report, token_id = choice.report, choice.selected
+    name = quoted(choice.token.text, 24)
+    reason = report.why_cut(token_id)
+    if reason is not None:
+        step = report.cut_by(token_id)
+        assert step is not None
+        return f"{name} is **cut by {plain(step.setting)}**. {plain(reason)}"
+    before, after = report.base.probabilities[token_id], report.final.probabilities[token_id]
+    last = float(report.final.probabilities[report.final.kept].min())
+    n = report.final.n_kept
+    if n == 1:
+        alone = "and nothing else: it is chosen every time"
+        return f"{name} is **kept**, {alone}. The model gives it {share(before)}."
+    moved = f"goes from {share(before)} to {share(after)}" if before != after else f"has {share(after)}"
+    return (
+        f"{name} is **kept**: it {moved}. Of the {n:,} tokens left it is number "
+        f"{place(report, token_id):,}; the last of them has {share(last)}."
+    )
+
+
+def place(report: SamplingReport, token_id: int) -> int:
+    """Place of a token among those left, the likeliest to be drawn is 1."""
+    probabilities = report.final.probabilities
+    return 1 + int((probabilities > probabilities[token_id]).sum())
+
+
+def model_fraction(choice: Choice) -> str:
+    """The softmax of the model's own logit, with symbols and with numbers. LaTeX."""
+    symbols = r"p_{\text{model}} &= \frac{e^{\,z-z_{\max}}}{\sum_{j} e^{\,z_j-z_{\max}}}"
+    return _aligned(symbols, *_numbers(choice.report.fraction(choice.selected)))
+
+
+def final_fraction(choice: Choice) -> str | None:
+    """The same after all steps, over the tokens that are left. LaTeX; None where no step is on."""
+    report = choice.report
+    if not any(step.active for step in report.steps):
+        return None
+    symbols = r"p_{\text{drawn}} &= \frac{e^{\,s-s_{\max}}}{\sum_{j\ \text{left}} e^{\,s_j-s_{\max}}}"
+    fraction = report.fraction(choice.selected, report.final)
+    if not report.final.kept[choice.selected]:
+        cut = rf"&= \frac{{0}}{{{tex(fraction.denominator)}}} = \mathbf{{0}} \quad (s=-\infty)"
+        return _aligned(symbols, cut)
+    return _aligned(symbols, *_numbers(fraction))
+
+
+def _numbers(fraction: Fraction) -> tuple[str, str]:
+    """The fraction with the scores put in, and with their powers worked out."""
+    exponent = f"{tex(fraction.score)}-{bracketed(tex(fraction.top_score))}"
+    numerator, denominator = tex(fraction.numerator), tex(fraction.denominator)
+    return (
+        rf"&= \frac{{e^{{\,{exponent}}}}}{{{denominator}}}",
+        rf"&= \frac{{{numerator}}}{{{denominator}}} = {tex_share(fraction.probability)}",
+    )
+
+
+def _aligned(*lines: str) -> str:
+    body = r" \\[4pt] ".join(lines)
+    return rf"\begin{{aligned}} {body} \end{{aligned}}"
+
+
+def tex(value: float) -> str:
+    """A number in a formula: three digits, powers of ten as such.
+
+    >>> tex(1234.5), tex(0.0000123), tex(-3.456)
+    ('1{,}230', '1.23\\\\times 10^{-5}', '-3.46')
+    """
+    if value and not 1e-3 <= abs(value) < 1e6:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return rf"{mantissa}\times 10^{{{int(exponent)}}}"
+    return three_digits(value).replace("\u2212", "-").replace(",", "{,}")
+
+
+def tex_share(probability: float) -> str:
+    """A probability in a formula, in bold: percent above 0.1 %; more digits close to 100 %.
+
+    >>> tex_share(0.338), tex_share(0.99996), tex_share(0.00002)
+    ('\\\\mathbf{33.8\\\\,\\\\%}', '\\\\mathbf{99.996\\\\,\\\\%}', '\\\\mathbf{2.00\\\\times 10^{-5}}')
+    """
+    if probability < 0.001:
+        return rf"\mathbf{{{tex(probability)}}}"
+    percent = tex(100 * probability) if probability < 0.9995 else f"{100 * probability:.6g}"
+    return rf"\mathbf{{{percent}\,\%}}"
+
+
+def bracketed(number: str) -> str:
+    """A negative number in brackets, so that two minus signs do not meet."""
+    return f"({number})" if number.startswith("-") else number
+
+
+def facts(choice: Choice) -> str:
+    """The candidate's numbers in a line. Markdown."""
+    report, token = choice.report, choice.token
+    bytes_of = " ".join(f"{byte:02x}" for byte in token.bytes[:16]) + (" …" if len(token.bytes) > 16 else "")
+    parts = [
+        f"number **{report.rank(token.id):,}** of {report.d_vocab:,} in the model",
+        f"logit **{three_digits(float(report.base.scores[token.id]))}**",
+        f"id **{token.id:,}**",
+        f"bytes `{bytes_of}`" if bytes_of else "a special token",
+    ]
+    return " · ".join(parts)
