@@ -52,7 +52,7 @@ bench: $(DONE)/dev $(DONE)/model browser ## measure speed and memory, as ratios 
 
 screenshots: $(DONE)/dev $(DONE)/model browser ## take the pictures of the README
 	@$(BIN)/python -m model_runtime.convert
-	BROWSER_PATH="$$(.ci/chromium)" $(BIN)/python -m tests.browser.screenshots
+	BROWSER_PATH="$$(.ci/chromium)" $(BIN)/python -m bench.screenshots
 
 browser:
 	@.ci/chromium --install

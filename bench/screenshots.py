@@ -1,0 +1,61 @@
+"""Take the pictures of the README: every page, light and dark, wide and narrow, on the default model.
+
+    python -m bench.screenshots [folder]
+
+Each is `<page>-<light|dark>-<width>.png`, in `docs/pictures` unless another folder is named.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from urllib.parse import urlencode
+
+from playwright.sync_api import Browser, sync_playwright
+
+from bench.browser import DRAWN, FLAGS, ROOT, server
+from pages.shared.contents import PAGES
+from pages.shared.renderer import find_browser
+
+PROMPT = "The capital of France is"
+SIZES = {1440: 1000, 390: 844}  # width -> height of the window, in CSS pixels
+RESTING = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+SETTLE_MS = 1500  # the longest animation, fonts and theme colours included
+
+
+def take(browser: Browser, address: str, file: Path, *, width: int, theme: str) -> None:
+    """One picture of one page, taken when its figures are drawn and nothing runs."""
+    context = browser.new_context(
+        viewport={"width": width, "height": SIZES[width]},
+        color_scheme="dark" if theme == "dark" else "light",
+        device_scale_factor=2 if width < 600 else 1,
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_function(DRAWN % 1, timeout=120_000)
+    page.wait_for_selector(RESTING, timeout=120_000)
+    page.wait_for_timeout(SETTLE_MS)
+    page.screenshot(path=file)
+    context.close()
+
+
+def main() -> None:
+    """Take all pictures and print where each one is."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    with server("app.py") as port, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+        for entry in PAGES:
+            path = "" if entry is PAGES[0] else entry.url
+            address = f"http://127.0.0.1:{port}/{path}?{urlencode({'prompt': PROMPT})}"
+            for width in SIZES:
+                for theme in ("light", "dark"):
+                    file = folder / f"{entry.url}-{theme}-{width}.png"
+                    take(browser, address, file, width=width, theme=theme)
+                    print(f"{file}  {file.stat().st_size / 1000:.0f} kB", flush=True)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
