@@ -21,7 +21,7 @@ import streamlit as st
 
 from model_runtime.errors import GlassformerError
 from model_runtime.records import Token
-from pages.shared import contents, errors, history, opening, runs, runtime, sidebar, url_state
+from pages.shared import contents, errors, history, opening, proof, runs, runtime, sidebar, url_state
 from pages.shared.runs import Run
 from pages.shared.settings import Limits
 
@@ -29,7 +29,7 @@ _LAST_GOOD = "gf.last_good"
 _FAILED = "gf.failed"  # (run, error): found while a page was drawn
 TEXT_PIXELS = {"normal": 16, "large": 22}
 _STYLE = """
-.st-key-gf-head h1 { padding: 0 0 0.4rem; }
+.st-key-gf-head h1 { padding: 0 0 1.2rem; }
 @media (min-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; }
 }
@@ -186,3 +186,4 @@ def end_page() -> None:
     if after is not None:
         with right.container(horizontal_alignment="right"):
             st.page_link(after.file, label=f"{after.title} →", help=after.says)
+    proof.show_if_asked()

@@ -11,7 +11,7 @@ from pages.shared import errors, runs, runtime
 from pages.shared.words import plain
 
 if TYPE_CHECKING:
-    from model_runtime.self_proof import ProofCheck
+    from model_runtime import ProofCheck
 
 _ASKED = "gf.proof"
 WHY = "Recomputes the captured numbers from one another and shows the largest error."
@@ -32,7 +32,7 @@ def ask() -> None:
 
 
 def show_if_asked() -> None:
-    """The dialog, once, after its button was pressed."""
+    """The dialog, once, after its button was pressed. Called last, so that the page stands behind it."""
     if st.session_state.pop(_ASKED, False):
         _dialog()
 

@@ -29,7 +29,7 @@ from pages.shared.provenance import Kind, Provenance
 from pages.shared.runs import Run
 
 if TYPE_CHECKING:
-    from model_runtime.self_proof import SelfProof
+    from model_runtime import SelfProof
 
 SHOW_AFTER_SECONDS = 0.3
 Value = TypeVar("Value", bound=HasBytes)
@@ -209,7 +209,7 @@ def warm_up(run: Run) -> None:
 
 def self_proof_for(run: Run) -> SelfProof:
     """The runtime's check of its own capture, on the run's prompt and under its edits."""
-    from model_runtime.self_proof import self_proof
+    from model_runtime import self_proof
 
     model = model_for(run)
     with working("Checking the captured numbers"), turns().take():

@@ -77,7 +77,7 @@ def _prompt(tokens: Sequence[Token]) -> None:
         help=f"Press Ctrl+Enter, or click elsewhere, to run. At most {MOST_PROMPT_CHARACTERS:,} characters.",
         **url_state.bound("prompt"),
     )
-    with st.popover(f"{OPENING}…", width="stretch"):
+    with st.popover(f"{OPENING}…", width="stretch"), st.container(gap=None):
         for index, example in enumerate(EXAMPLES):
             st.button(
                 f"… {example.sees}",
@@ -133,7 +133,7 @@ def _edits(model: Any | None, tokens: Sequence[Token]) -> None:
     edits = url_state.get("edits")
     if not edits:
         return
-    st.markdown("**Edits of the model**")
+    st.caption("**Edits of the model**")
     for index, edit in enumerate(edits):
         words, button = st.columns([5, 1], vertical_alignment="center")
         wrong = misfit(edit, model.spec, len(tokens)) if model is not None else None
@@ -164,9 +164,10 @@ def _pinned() -> None:
         )
         return
     current = runs.current_run()
-    st.markdown("**Pinned run**")
+    st.caption("**Pinned run**")
     apart = runs.differences(pinned, current)
-    st.caption(", ".join(map(plain, apart)) or "Equal to the current run. Change something to compare.")
+    words = ", ".join(map(plain, apart))
+    st.caption(f"Differs in: {words}" if words else "Equal to the current run. Change something to compare.")
     if pinned.prompt != current.prompt:
         st.caption(quoted(pinned.prompt))
     with st.container(horizontal=True):
@@ -190,5 +191,4 @@ def _more(model: Any | None) -> None:
             **url_state.bound("text"),
         )
         if model is not None:
-            st.button("Check the numbers", on_click=proof.ask, help=proof.WHY)
-    proof.show_if_asked()
+            st.button("Check the numbers", key="gf.check", on_click=proof.ask, help=proof.WHY)

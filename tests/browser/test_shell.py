@@ -1,0 +1,168 @@
+"""The shell in a real browser: the first link to a fresh server, Back, two tabs, hostile prompts, a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+Serve = Callable[..., str]
+OpenPage = Callable[..., Page]
+HOSTILE = (
+    "</script><img src=x onerror=\"document.title='owned'\"> **b** $x$ :material/home: [l](javascript:0) \u202e"
+)
+# On a page below the root, Streamlit's browser side first asks for the server under that page's path.
+PROBES = ("404",)
+WAIT = 30_000
+
+
+def parameter(page: Page, key: str) -> str:
+    return parse_qs(urlsplit(page.url).query, keep_blank_values=True).get(key, [""])[0]
+
+
+def wait_for_parameter(page: Page, key: str, value: str) -> None:
+    page.wait_for_function(
+        "([key, value]) => new URLSearchParams(location.search).get(key) === value",
+        arg=[key, value],
+        timeout=WAIT,
+    )
+
+
+def drawn(page: Page, title: str) -> None:
+    """Wait until the page stands with its sidebar."""
+    expect(page.get_by_role("heading", level=1, name=title)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("textbox", name="Prompt")).to_be_attached(timeout=60_000)
+    page.wait_for_function("new URLSearchParams(location.search).has('pin')", timeout=WAIT)
+
+
+def number(page: Page, label: str):  # type: ignore[no-untyped-def]
+    return page.get_by_role("spinbutton", name=label, exact=True)
+
+
+def choose_layer(page: Page, layer: str) -> None:
+    number(page, "Layer").fill(layer)
+    number(page, "Layer").press("Enter")
+    wait_for_parameter(page, "layer", layer)
+
+
+def test_the_first_link_to_a_fresh_server_shows_its_page(serve: Serve, open_page: OpenPage) -> None:
+    """A page in a sub-folder, seven parameters, a hostile prompt of 2,000 characters, at the first visit."""
+    prompt = HOSTILE + "x" * (2_000 - len(HOSTILE))
+    link = {
+        "prompt": prompt,
+        "layer": "7",
+        "head": "2",
+        "token": "3",
+        "edits": "h1.2*0",
+        "dtype": "auto",
+        "text": "large",
+    }
+    page = open_page(f"{serve('app.py', fresh=True)}/attention?{urlencode(link)}", allow=PROBES)
+    drawn(page, "Attention")
+    assert page.get_by_role("dialog").count() == 0
+    expect(number(page, "Layer")).to_have_value("7")
+    expect(number(page, "Head")).to_have_value("2")
+    expect(number(page, "Token")).to_have_value("3")
+    assert parameter(page, "prompt") == prompt
+    assert page.get_by_role("textbox", name="Prompt").input_value() == prompt
+    assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "22px"
+
+
+def test_a_hostile_prompt_is_text_and_nothing_runs(serve: Serve, open_page: OpenPage) -> None:
+    page = open_page(f"{serve('app.py')}/?{urlencode({'prompt': HOSTILE})}", allow=PROBES)
+    drawn(page, "From prompt to next token")
+    expect(page.locator(".gf-chips button").first).to_have_text("</")
+    page.wait_for_timeout(1_000)
+    assert page.title() != "owned"
+    assert page.locator("img[src='x']").count() == 0
+    assert page.locator("a[href^='javascript']").count() == 0
+
+
+def test_back_undoes_one_thing_at_a_time(serve: Serve, open_page: OpenPage) -> None:
+    page = open_page(f"{serve('app.py')}/?prompt=hello+big+world&layer=5&head=1", allow=PROBES)
+    drawn(page, "From prompt to next token")
+    page.get_by_role("link", name="Attention", exact=True).first.click()
+    drawn(page, "Attention")
+    assert parameter(page, "layer") == "5"
+    choose_layer(page, "7")
+    page.wait_for_timeout(1_500)  # two changes within the time of a drag share an entry
+    page.locator(".gf-chips button").first.click()
+    wait_for_parameter(page, "token", "0")
+    page.wait_for_timeout(1_500)
+    page.go_back()
+    wait_for_parameter(page, "token", "-1")
+    expect(number(page, "Token")).to_have_value("2")
+    expect(number(page, "Layer")).to_have_value("7")
+    page.go_back()
+    wait_for_parameter(page, "layer", "5")
+    expect(number(page, "Layer")).to_have_value("5")
+    page.go_back()
+    drawn(page, "From prompt to next token")
+    assert parameter(page, "prompt") == "hello big world"
+    page.go_forward()
+    drawn(page, "Attention")
+    expect(number(page, "Layer")).to_have_value("5")
+
+
+def test_two_tabs_keep_their_own_settings(serve: Serve, open_page: OpenPage) -> None:
+    url = serve("app.py")
+    one = open_page(f"{url}/?prompt=one+two&layer=1&head=0")
+    drawn(one, "From prompt to next token")
+    two = one.context.new_page()
+    two.goto(one.url)
+    drawn(two, "From prompt to next token")
+    choose_layer(two, "9")
+    choose_layer(one, "4")
+    expect(number(two, "Layer")).to_have_value("9")
+    assert parameter(two, "layer") == "9"
+
+
+def test_chips_are_chosen_by_keyboard(serve: Serve, open_page: OpenPage) -> None:
+    page = open_page(f"{serve('app.py')}/?prompt=one+two+three&layer=0&head=0")
+    drawn(page, "From prompt to next token")
+    chips = page.locator(".gf-chips button")
+    expect(chips).to_have_count(3)
+    chips.nth(2).focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    wait_for_parameter(page, "token", "1")
+    expect(chips.nth(1)).to_have_attribute("aria-selected", "true")
+
+
+def test_the_prompt_box_changes_the_tokens(serve: Serve, open_page: OpenPage) -> None:
+    page = open_page(f"{serve('app.py')}/?prompt=one&layer=0&head=0")
+    drawn(page, "From prompt to next token")
+    box = page.get_by_role("textbox", name="Prompt")
+    box.fill("one two three")
+    box.press("Control+Enter")
+    expect(page.locator(".gf-chips button")).to_have_count(3, timeout=WAIT)
+    box.fill("   ")
+    box.press("Control+Enter")
+    expect(page.get_by_text("The prompt is blank.")).to_be_visible(timeout=WAIT)
+    expect(page.locator(".gf-chips button")).to_have_count(3)
+
+
+@pytest.mark.parametrize("path", ["", "attention", "next-token"])
+def test_nothing_is_wider_than_a_phone(serve: Serve, open_page: OpenPage, path: str) -> None:
+    page = open_page(f"{serve('app.py')}/{path}", width=390, height=844, allow=PROBES)
+    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=60_000)
+    page.wait_for_function("new URLSearchParams(location.search).has('pin')", timeout=WAIT)
+    page.wait_for_timeout(1_500)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    main = page.locator("[data-testid='stMain']")
+    assert main.evaluate("element => element.scrollWidth") <= 390
+    page.get_by_test_id("stExpandSidebarButton").click()  # the drawer
+    expect(page.get_by_role("textbox", name="Prompt")).to_be_visible()
+
+
+def test_the_self_proof_opens_over_the_page(serve: Serve, open_page: OpenPage) -> None:
+    page = open_page(f"{serve('app.py')}/?prompt=one+two")
+    drawn(page, "From prompt to next token")
+    page.get_by_text("More", exact=True).click()
+    page.get_by_role("button", name="Check the numbers").first.click()
+    expect(page.get_by_role("dialog")).to_contain_text("Are these numbers the model's own?")
+    expect(page.get_by_role("dialog").get_by_test_id("stDataFrame")).to_be_visible(timeout=60_000)
