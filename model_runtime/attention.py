@@ -100,7 +100,7 @@ def describe_call(
     options: dict[str, Any],
 ) -> AttentionCall:
     """Keep what the function received, by reference."""
-    scaling = options.get("scaling")
+    scaling, sinks = options.get("scaling"), options.get("s_aux")
     return AttentionCall(
         query=query,
         key=key,
@@ -109,7 +109,7 @@ def describe_call(
         mask=mask,
         scaling=float(query.shape[-1] ** -0.5 if scaling is None else scaling),
         softcap=options.get("softcap"),
-        sinks=options.get("s_aux"),
+        sinks=None if sinks is None else sinks.detach().clone(),  # a weight, which may change later
         softmax_in_float32=family.softmax_in_float32
         or bool(getattr(module, "reorder_and_upcast_attn", False)),
     )

@@ -7,10 +7,13 @@ the errors are a lesson in themselves.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from model_runtime.attention import family_pattern, pattern_and_sink, scores
@@ -60,59 +63,81 @@ class SelfProof:
     def worst(self) -> ProofCheck | None:
         """The check with the largest error, None if none applied."""
         done = [check for check in self.checks if check.reason_skipped is None]
-        return max(done, key=lambda check: check.largest_error, default=None)
+        return max(done, key=lambda check: _rank(check.largest_error), default=None)
 
 
 Found = tuple[float, float]  # (largest error, tolerance)
+
+
+class _Layer:
+    """One traced layer under proof; its pattern is computed once for all checks that read it."""
+
+    def __init__(self, model: Model, trace: Trace, layer: int) -> None:
+        self.model, self.layer, self.call = model, layer, trace.calls[layer]
+        self._kept = trace.kept
+
+    def __getitem__(self, point: str) -> torch.Tensor:
+        return self._kept[point, self.layer]
+
+    @cached_property
+    def softmax(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        return pattern_and_sink(self.call, None)
+
+    @cached_property
+    def largest_score(self) -> float:
+        return float(scores(self.call, None).nan_to_num(neginf=0).abs().max())
+
+
+def _rank(error: float) -> float:
+    """For sorting: a NaN is worse than any number."""
+    return math.inf if math.isnan(error) else error
 
 
 def _error(found: torch.Tensor, expected: torch.Tensor) -> float:
     return float((found.float() - expected.float()).abs().max())
 
 
-def _softmax(model: Model, trace: Trace, layer: int) -> Found:
-    call = trace.calls[layer]
-    ours = pattern_and_sink(call, None)[0]
+def _softmax(layer: _Layer) -> Found:
+    ours = layer.softmax[0]
     # The same operations give 0; a matrix product of another shape may round its scores differently.
-    size = float(scores(call, None).nan_to_num(neginf=0).abs().max())
-    eps = torch.finfo(ours.dtype).eps
-    return _error(ours, family_pattern(model.adapter.attentions[layer], call)), eps * (1 + size)
+    tolerance = torch.finfo(ours.dtype).eps * (1 + layer.largest_score)
+    module = layer.model.adapter.attentions[layer.layer]
+    return _error(ours, family_pattern(module, layer.call)), tolerance
 
 
-def _rows(model: Model, trace: Trace, layer: int) -> Found:
-    pattern, sink = pattern_and_sink(trace.calls[layer], None)
+def _rows(layer: _Layer) -> Found:
+    pattern, sink = layer.softmax
     total = pattern.float().sum(-1) + (0 if sink is None else sink.float())
-    # Each of n shares is rounded by at most half an eps of its own size, and they sum to 1.
-    return float((total - 1).abs().max()), 4 * torch.finfo(pattern.dtype).eps
+    # Each of n shares is rounded by at most half an eps of its own size, and they sum to 1; the softmax
+    # adds n terms in float32, whose rounding errors grow like a random walk.
+    walk = torch.finfo(torch.float32).eps * pattern.shape[-1] ** 0.5
+    return float((total - 1).abs().max()), 4 * torch.finfo(pattern.dtype).eps + walk
 
 
-def _weighted_values(model: Model, trace: Trace, layer: int) -> Found:
-    call = trace.calls[layer]
-    pattern = pattern_and_sink(call, None)[0]
-    value = call.value[0].repeat_interleave(pattern.shape[0] // call.value.shape[1], dim=0)
-    z = trace.kept["z", layer]
+def _weighted_values(layer: _Layer) -> Found:
+    pattern, z = layer.softmax[0], layer["z"]
+    value = layer.call.value[0]
+    value = value.repeat_interleave(pattern.shape[0] // value.shape[0], dim=0)
     # The kernel sums in its own order. A score of size s is known to s x eps, which changes its
     # weight by that share; the weights sum to 1, so the error grows with s and the largest value.
-    size = float(scores(call, None).nan_to_num(neginf=0).abs().max())
-    tolerance = torch.finfo(z.dtype).eps * (4 + size) * float(value.abs().max())
+    tolerance = torch.finfo(z.dtype).eps * (4 + layer.largest_score) * float(value.abs().max())
     return _error(z, torch.matmul(pattern, value)), tolerance
 
 
-def _stream(model: Model, trace: Trace, layer: int) -> Found:
-    kept = trace.kept
-    before, attn, mlp = (kept[name, layer] for name in ("resid_pre", "attn_out", "mlp_out"))
-    total = mlp + attn + before if model.adapter.parallel else (before + attn) + mlp
-    return _error(kept["resid_post", layer], total), 0.0
+def _stream(layer: _Layer) -> Found:
+    before, attn, mlp = layer["resid_pre"], layer["attn_out"], layer["mlp_out"]
+    total = mlp + attn + before if layer.model.adapter.parallel else (before + attn) + mlp
+    return _error(layer["resid_post"], total), 0.0
 
 
-def _rotation(model: Model, trace: Trace, layer: int) -> Found:
-    kept, call = trace.kept, trace.calls[layer]
-    cos, sin = kept["rope_cos", layer], kept["rope_sin", layer]
-    q_error = _error(call.query[0], rotate(kept["q", layer], cos, sin))
-    return max(q_error, _error(call.key[0], rotate(kept["k", layer], cos, sin))), 0.0
+def _rotation(layer: _Layer) -> Found:
+    cos, sin = layer["rope_cos"], layer["rope_sin"]
+    q_error = _error(layer.call.query[0], rotate(layer["q"], cos, sin))
+    k_error = _error(layer.call.key[0], rotate(layer["k"], cos, sin))
+    return float(np.maximum(q_error, k_error)), 0.0  # unlike max(), it passes a NaN on
 
 
-_LAYER_CHECKS: dict[str, Callable[[Model, Trace, int], Found]] = {
+_LAYER_CHECKS: dict[str, Callable[[_Layer], Found]] = {
     "softmax of scores = the family's own pattern": _softmax,
     "each pattern row (and its sink) sums to 1": _rows,
     "pattern x v = z": _weighted_values,
@@ -169,19 +194,17 @@ def self_proof(model: Model, prompt: Prompt, interventions: Iterable[Interventio
     """
     edits = tuple(interventions)
     ids = model.prompt_ids(prompt)
-    rotates = any(layer.rotates for layer in model.spec.layers)
     points = tuple(name for name in _POINTS if name != "resid_mid" or not model.adapter.parallel)
     found: dict[str, list[tuple[float, float, int]]] = {name: [] for name in _LAYER_CHECKS}
     for layers in _groups(model, len(ids)):
         wanted = points + (_ROPE if any(model.spec.layers[layer].rotates for layer in layers) else ())
         trace = model.trace(ids, points=wanted, layers=layers, interventions=edits)
-        for name, check in _LAYER_CHECKS.items():
-            skipped = _skipped(model, name, edits)
-            with torch.no_grad():
-                found[name] += [
-                    (*check(model, trace, layer), layer) for layer in layers if layer not in skipped
-                ]
-    assert rotates or not found["rotated q and k = rot_q and rot_k"]
+        for layer in layers:
+            one = _Layer(model, trace, layer)
+            for name, check in _LAYER_CHECKS.items():
+                if layer not in _skipped(model, name, edits):
+                    with torch.no_grad():
+                        found[name].append((*check(one), layer))
     checks = [_summary(model, name, results, edits) for name, results in found.items()]
     return SelfProof((*checks, _head(model, ids, edits)), model.spec.dtype, len(ids))
 
@@ -193,5 +216,5 @@ def _summary(
         reason = next(iter(_skipped(model, name, edits).values()))
         return ProofCheck(name, float("nan"), 0.0, True, None, reason)
     # A NaN in the run fails the proof: it compares as not within any tolerance.
-    error, tolerance, layer = max(results, key=lambda r: float("inf") if r[0] != r[0] else r[0] - r[1])
+    error, tolerance, layer = max(results, key=lambda result: _rank(result[0] - result[1]))
     return ProofCheck(name, error, tolerance, all(e <= t for e, t, _ in results), layer)

@@ -151,8 +151,7 @@ def record(model: Any, ids: list[int]) -> Recording:
         logits = model(torch.tensor([ids]), use_cache=False).logits[0]
     for handle in handles:
         handle.remove()
-    recording = Recording(_points(model, seen, calls), logits)
-    return recording
+    return Recording(_points(model, seen, calls), logits)
 
 
 def _points(model: Any, seen: dict[str, tuple[Any, Any]], calls: list[dict[str, Any]]) -> Any:
