@@ -122,7 +122,8 @@ export class Menu {
     this.table.append(box)
     if (!answer.ok) { box.textContent = await answer.text(); this.filled = null; return }
     const { columns, rows, total } = await answer.json()
-    const head = element("tr", {}, ...columns.map(name => element("th", { scope: "col" }, name)))
+    const isNumber = columns.map((_, at) => rows.some(row => typeof row[at] === "number"))
+    const head = element("tr", {}, ...columns.map((name, at) => element("th", { scope: "col", ...(isNumber[at] ? { class: "gf-number" } : {}) }, name)))
     const body = rows.map(row => element("tr", {}, ...row.map(cell => element("td", typeof cell === "number" ? { class: "gf-number" } : {}, written(cell)))))
     box.append(element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)))
     if (total > rows.length) {

@@ -25,7 +25,7 @@ import plotly.io as pio
 from pages.shared.provenance import Provenance, caption, file_name
 from pages.shared.renderer import INSTALL_HELP, NoRenderer, find_browser, render
 from viz.style import LIGHT, PRINT_TEMPLATE, PRINT_WIDTH
-from viz.text import inert
+from viz.text import inert, prose
 
 __all__ = [
     "INSTALL_HELP",
@@ -171,8 +171,8 @@ def to_csv(table: Table) -> bytes:
 
 
 def table_rows(table: Table, most: int) -> dict[str, Any]:
-    """The first `most` rows as plain values for the page, and how many there are in all."""
-    rows = [[_plain(cell) for cell in row] for row, _ in zip(_rows(table), range(most), strict=False)]
+    """The first `most` rows as the page shows them (text with nothing hidden), and how many there are."""
+    rows = [[_shown(cell) for cell in row] for row, _ in zip(_rows(table), range(most), strict=False)]
     return {"columns": list(table), "rows": rows, "total": _n_rows(table)}
 
 
@@ -190,6 +190,11 @@ def _rows(table: Table) -> Iterator[tuple[object, ...]]:
 def _plain(cell: object) -> object:
     value = cell.item() if isinstance(cell, np.generic) else cell
     return value if isinstance(value, int | float | str | bool) or value is None else str(value)
+
+
+def _shown(cell: object) -> object:
+    value = _plain(cell)
+    return prose(value) if isinstance(value, str) else value
 
 
 def _safe_cell(cell: object) -> object:

@@ -93,11 +93,9 @@ def live_figure(
 
     def slid() -> None:
         report = _trigger(key, "slide")
-        # A run that a newer report overtook may still hand in its own: only a later number counts.
-        if on_slide is None or report is None or report["seq"] <= st.session_state.get(seq_key, 0):
-            return
-        st.session_state[seq_key] = report["seq"]
-        on_slide(_within(report["values"], sliders))
+        if on_slide is not None and _is_news(report, st.session_state.get(seq_key, 0)):
+            st.session_state[seq_key] = report["seq"]
+            on_slide(_within(report["values"], sliders))
 
     message = _message(drawn, key, provenance, height)
     message |= {
@@ -190,6 +188,17 @@ def _slider_message(slider: Slider) -> dict[str, Any]:
 def _trigger(key: str, name: str) -> Any:
     state = st.session_state.get(key)
     return None if state is None else state.get(name)
+
+
+def _is_news(report: Any, seen: int) -> bool:
+    """Whether a sliders' report is well formed and later than number `seen`.
+
+    A run that a newer report overtook may still hand in its own, older one.
+    """
+    match report:
+        case {"seq": int(seq), "values": dict()}:
+            return seq > seen
+    return False
 
 
 def _within(values: Mapping[str, Any], sliders: Sequence[Slider]) -> dict[str, float]:

@@ -71,12 +71,11 @@ def test_lone_surrogates_and_nul_do_not_break_the_files() -> None:
 
 
 def test_table_for_the_page_is_plain_and_bounded() -> None:
-    rows = table_rows(
-        {"id": np.arange(1000), "share": np.full(1000, 0.5, np.float32), "at": [(0, 1)] * 1000}, most=300
-    )
+    table = {"id": np.arange(1000), "share": np.full(1000, 0.5, np.float32), "at": [(0, 1)] * 1000}
+    rows = table_rows({**table, "token": [" \u200ba b"] * 1000}, most=300)
     assert rows["total"] == 1000
     assert len(rows["rows"]) == 300
-    assert rows["rows"][2] == [2, 0.5, "(0, 1)"]
+    assert rows["rows"][2] == [2, 0.5, "(0, 1)", "·⟨U+200B⟩a b"]
     assert table_rows({}, most=5) == {"columns": [], "rows": [], "total": 0}
 
 

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.live_figure import Slider, _click, _message, _within, encode_arrays
+from pages.shared.live_figure import Slider, _click, _is_news, _message, _within, encode_arrays
 from pages.shared.provenance import Provenance
 from pages.shared.shelf import BROWSER_DATA, EXPORTS
 from viz.drawn import Drawn
@@ -96,6 +96,14 @@ def test_slider_values_from_the_wire_are_clamped_or_left_out() -> None:
     assert _within({"t": 0.5, "other": 1}, sliders) == {"t": 0.5}
     assert _within({"t": float("nan"), "k": "5"}, sliders) == {}
     assert _within({"t": float("inf"), "k": None}, sliders) == {"t": 2.0}
+
+
+def test_only_a_later_report_counts() -> None:
+    assert _is_news({"seq": 4, "values": {"t": 1}}, seen=3)
+    assert not _is_news({"seq": 3, "values": {"t": 1}}, seen=3)
+    assert not _is_news({"seq": 2, "values": {"t": 1}}, seen=3)
+    for forged in (None, "x", {}, {"seq": 9}, {"seq": "9", "values": {}}, {"seq": 9, "values": 1}):
+        assert not _is_news(forged, seen=3)
 
 
 def test_clicks_from_the_wire() -> None:

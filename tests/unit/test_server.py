@@ -75,7 +75,7 @@ def test_the_table_has_the_first_rows_and_survives_what_json_has_not(client: Tes
     table = client.get(f"/glassformer/table/at/{made.key}").json()
     assert table["total"] == 600
     assert len(table["rows"]) == 300
-    assert table["rows"][:3] == [["NaN", "<b>"], ["Infinity", "\u202e"], [0.5, "c"]]
+    assert table["rows"][:3] == [["NaN", "<b>"], ["Infinity", "⟨U+202E⟩"], [0.5, "c"]]
 
 
 def test_an_export_is_an_attachment_that_cannot_act_as_this_site(client: TestClient) -> None:
