@@ -124,8 +124,7 @@ class Generation(Iterator[GeneratedToken]):
         return logits
 
     def _choose(self, logits: np.ndarray) -> GeneratedToken:
-        context = (*self.prompt_ids, *self.generated_ids)
-        distribution = final_distribution(logits, context, self.generated_ids, self.sampling)
+        distribution = final_distribution(logits, self.prompt_ids, self.generated_ids, self.sampling)
         token_id = draw(distribution.probabilities, self._rng)
         token = self._model.token(token_id)
         self.generated_ids.append(token_id)

@@ -65,9 +65,9 @@ def sampling_steps(
 
     Args:
         logits: [d_vocab] of one position.
-        context_ids: all tokens before the one to be chosen, the generated ones included (the repetition
-            penalty reads them).
-        generated_ids: those of them that were generated (the presence and frequency penalties count them).
+        context_ids: the tokens before the one to be chosen. The repetition penalty reads them, and the
+            generated ones whether they are listed here or not.
+        generated_ids: those that were generated: the presence and frequency penalties count them.
 
     Raises:
         SamplingError: NaN or infinite logits, or a step that leaves nothing.

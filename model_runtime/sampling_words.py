@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Decimal
+
 import numpy as np
 
 from model_runtime.sampling_settings import SamplingSettings
@@ -44,8 +46,20 @@ def share(probability: float) -> str:
 
 
 def _three(value: float) -> str:
-    """Three significant digits of a number from 0.1 to 100, as JavaScript's toPrecision(3) writes them."""
-    return f"{value:#.3g}".removesuffix(".")
+    """Three significant digits of a number from 0.1 to 100, halves up, as JavaScript writes them.
+
+    >>> _three(31.25), _three(99.96), _three(0.1)
+    ('31.3', '100', '0.100')
+    """
+    exact = Decimal(value)
+    for size in (
+        exact.adjusted(),
+        exact.adjusted() + 1,
+    ):  # 99.96 becomes 100: one digit more before the point
+        rounded = exact.quantize(Decimal(1).scaleb(size - 2), ROUND_HALF_UP)
+        if rounded.adjusted() == size:
+            break
+    return str(rounded)
 
 
 def _scientific(value: float) -> str:

@@ -207,6 +207,16 @@ def test_thresholds_that_are_met_exactly_decide_as_in_python(page: Any, top_p: f
     assert compare(page, np.zeros(4, dtype=np.float32), SamplingSettings(top_p=top_p), [], [])
 
 
+def test_scores_that_a_temperature_rounds_to_one_value_are_equals(page: Any) -> None:
+    # Neighbouring floats just below 2, the lowest id highest; divided by 0.9 they pass 2, where floats are
+    # half as dense, and meet in pairs. Each cut from one token to all but one splits some pair.
+    logits = (1.99 - np.arange(24) * 2.0**-23).astype(np.float32)
+    assert len(set((logits / np.float32(0.9)).tolist())) < 24 == len(set(logits.tolist()))
+    for n_kept in range(1, 24):
+        sampling = SamplingSettings(temperature=0.9, top_p=(n_kept - 0.5) / 24)
+        assert compare(page, logits, sampling, [], [])
+
+
 @pytest.mark.parametrize("temperature", [1e-5, 1e-38, 1e-300])
 def test_a_tiny_temperature_stays_a_distribution(page: Any, temperature: float) -> None:
     logits = np.array([3e4, 2.0, -3e4, 0.0], dtype=np.float32)

@@ -143,3 +143,15 @@ def test_greedy_is_transformers_argmax_also_with_ties() -> None:
     assert np.flatnonzero(report.final.kept).tolist() == [1]
     penalised = sampling_steps(logits, [1], [], SamplingSettings(temperature=0.0, repetition_penalty=1.5))
     assert np.flatnonzero(penalised.final.kept).tolist() == [2]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_equal_where_a_running_sum_meets_typical_p_exactly(seed: int) -> None:
+    logits = torch.randn(12, generator=torch.Generator().manual_seed(seed))
+    surprise = -logits.log_softmax(-1)
+    closest = (surprise - (surprise * (-surprise).exp()).sum()).abs().argsort()
+    met = float(logits[closest].softmax(-1).cumsum(-1)[2])
+    assert_equal(logits.numpy(), [0], SamplingSettings(typical_p=met))
+    assert_equal(
+        logits.numpy(), [0], SamplingSettings(top_p=1 - float(logits.sort()[0].softmax(-1).cumsum(-1)[4]))
+    )
