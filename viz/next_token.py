@@ -75,9 +75,13 @@ class Candidate:
 
     @property
     def reach(self) -> float:
-        """Where the longest of the row's bars ends."""
-        pinned = self.pinned if self.pinned is not None and self.pinned == self.pinned else 0.0
-        return max(self.model, self.final, self.entering, pinned)
+        """Where the longest of this run's own marks in the row ends."""
+        return max(self.model, self.final, self.entering)
+
+    @property
+    def full_reach(self) -> float:
+        """The same with the pinned run's bar."""
+        return max(self.reach, self.pinned) if self.pinned == self.pinned and self.pinned else self.reach
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ def next_token_record(
         rest=rest,
         d_vocab=report.d_vocab,
         selected=selected,
-        axis_end=axis_end(max(candidate.reach for candidate in candidates)),
+        axis_end=axis_end(max(candidate.full_reach for candidate in candidates)),
         title=_title(candidates, report.steps[-1], report.d_vocab),
         words=_words(rest, rows[-1]),
         pinned_label=pinned_label,

@@ -339,9 +339,9 @@ def _difference_axis(record: NextTokenRecord) -> dict[str, object]:
     largest = max(abs(difference(candidate) or 0.0) for candidate in record.candidates)
     return {
         "xaxis3": {
-            "domain": [0.76, 1], "range": difference_range(largest), "anchor": "y2", "zeroline": True,
+            "domain": [0.78, 1], "range": difference_range(largest), "anchor": "y2", "zeroline": True,
             "zerolinecolor": LIGHT.line, "fixedrange": True,
-            "title": {"text": "difference, percentage points"},
+            "title": {"text": "difference, points"},
         }
     }  # fmt: skip
 

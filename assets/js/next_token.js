@@ -41,7 +41,7 @@ export function recordOf(data, values) {
   }
   rows.push({ ...stepRow("final", "drawn from", final, final, candidates), active: true })
   const rest = tail(report, data.shown.map(({ id }) => id))
-  const reach = Math.max(...candidates.map((candidate) => candidate.reach))
+  const reach = Math.max(...candidates.map((candidate) => Math.max(candidate.reach, candidate.pinned ?? 0)))
   return {
     candidates, rows, rest, axisEnd: AXIS_ENDS.find((end) => reach <= end) ?? 1,
     title: titleOf(candidates, final), words: wordsOf(rest, final),
@@ -54,7 +54,7 @@ function candidateOf(report, { id, label, rank }, pinned) {
   const final = report.final.probabilities[id]
   const entering = found ? found.before.probabilities[id] : final
   const cutName = found ? found.step.setting.slice(0, found.step.setting.lastIndexOf(" ")) : null
-  const reach = Math.max(model, final, entering, pinned ?? 0)
+  const reach = Math.max(model, final, entering)
   return { id, label, rank, model, final, entering, cutName, pinned, reach }
 }
 

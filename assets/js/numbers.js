@@ -14,6 +14,10 @@ export function threeDigits(value) {
   if (Number.isNaN(value)) return "not a number"
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞"
   if (Number.isInteger(value) && Math.abs(value) < 1000) return minus(String(value))
+  return three(value)
+}
+
+function three(value) {
   const rounded = Number(value.toPrecision(3))
   if (Math.abs(rounded) < 1e-3 || Math.abs(rounded) >= 1e9) return scientific(value)
   const decimals = Math.max(0, 2 - exponentOf(rounded))
@@ -26,7 +30,7 @@ export function share(probability) {
   if (probability === 0 || probability === 1) return `${100 * probability}${SPACE}%`
   if (probability >= 0.9995 && probability < 1) return `> 99.9${SPACE}%`
   if (Math.abs(probability) < 0.001) return scientific(probability)
-  return `${threeDigits(100 * probability)}${SPACE}%`
+  return `${three(100 * probability)}${SPACE}%`
 }
 
 function scientific(value) {

@@ -28,7 +28,7 @@ STYLE = """<style>
 
 
 def written(tokens: Sequence[GeneratedToken], numbers: bool = True) -> str:
-    """The tokens in a row; a line break after each that ends a line. Safe whatever the tokens contain."""
+    """The tokens in a row, safe whatever they contain; with numbers, a new row after each line break."""
     return f'<div class="gf-written">{"".join(_token(token, numbers) for token in tokens)}</div>'
 
 
@@ -40,7 +40,7 @@ def _token(generated: GeneratedToken, numbers: bool) -> str:
         f"number {generated.rank:,}; {generated.n_kept:,} tokens could be drawn"
     )
     below = f"<small>{html.escape(chance)} · {generated.rank:,}</small>" if numbers else ""
-    line_end = "<i></i>" if generated.token.text.endswith("\n") else ""
+    line_end = "<i></i>" if numbers and generated.token.text.endswith("\n") else ""
     return (
         f'<span style="--p:{generated.probability:.3f}" title="{html.escape(says, quote=True)}">'
         f"<b>{text}</b>{below}</span>{line_end}"
