@@ -9,7 +9,7 @@ first alone, transformers passes no mask and the model silently stops being caus
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,6 +32,7 @@ class AttentionCall:
 
     query [1, head, query_pos, d_head]; key and value [1, kv head, key_pos, d_head], q and k rotated.
     rows: which rows of the forward `query` holds; None is all of them, as keys.
+    device: where the forward ran, and scores are recomputed: traces themselves are kept in main memory.
     mask: None (plain causal), bool (True is visible) or float (added; the dtype's minimum hides a cell).
     """
 
@@ -44,6 +45,21 @@ class AttentionCall:
     softcap: float | None
     sinks: torch.Tensor | None  # [head]
     softmax_in_float32: bool
+    device: torch.device
+
+    def to(self, device: torch.device, moved: dict[int, torch.Tensor] | None = None) -> AttentionCall:
+        """The same on another device. `moved` (by id) lets layers that share a mask go on sharing it."""
+        moved = {} if moved is None else moved
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        for tensor in tensors.values():
+            if id(tensor) not in moved:
+                moved[id(tensor)] = tensor.to(device)
+        there: dict[str, Any] = {name: moved[id(tensor)] for name, tensor in tensors.items()}
+        return replace(self, **there)
+
+    def at_home(self) -> AttentionCall:
+        """On the device where the forward ran."""
+        return self if self.query.device == self.device else self.to(self.device)
 
 
 def eager_attention(module: nn.Module, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -112,6 +128,7 @@ def describe_call(
         sinks=None if sinks is None else sinks.detach().clone(),  # a weight, which may change later
         softmax_in_float32=family.softmax_in_float32
         or bool(getattr(module, "reorder_and_upcast_attn", False)),
+        device=query.device,
     )
 
 

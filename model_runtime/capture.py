@@ -123,8 +123,15 @@ class Run:
             call.rows = self.positions
 
     def finish(self) -> None:
-        """After the forward: settle what belongs to the model as a whole."""
+        """After the forward: settle what belongs to the model as a whole, and free a GPU's memory."""
         self._settle(None)
+        main = torch.device("cpu")
+        if any(tensor.device != main for tensor in self.kept.values()) or any(
+            call.device != main for call in self.calls.values()
+        ):
+            moved: dict[int, torch.Tensor] = {}  # the originals stay alive meanwhile, so ids are unique
+            self.kept = {key: tensor.to(main) for key, tensor in self.kept.items()}
+            self.calls = {layer: call.to(main, moved) for layer, call in self.calls.items()}
 
 
 def compacted(tensors: dict[Key, torch.Tensor], call: AttentionCall | None) -> dict[Key, torch.Tensor]:

@@ -163,6 +163,7 @@ class Model:
         start = time.perf_counter()
         run.kept["logits", None], _ = self._forward(request.ids, run, request.logits_positions)
         seconds = time.perf_counter() - start
+        run.finish()
         self._check_complete(run, request)
         return Trace(
             spec=self.spec,
@@ -246,7 +247,7 @@ class Model:
             state = DecodeState((), DynamicCache(config=self.hf_model.config), state.plan)
         run = Run(self.adapter, state.plan, offset=len(state.ids))
         logits, cache = self._forward(ids, run, (len(ids) - 1,), state.cache)
-        return logits[-1].float().cpu().numpy(), DecodeState(state.ids + ids, cache, state.plan)
+        return logits[-1].float().numpy(), DecodeState(state.ids + ids, cache, state.plan)
 
     def _rotation_changes(self, state: DecodeState, n_new: int) -> bool:
         """Whether these tokens take the text across the length at which longrope changes its frequencies."""
@@ -290,8 +291,8 @@ class Model:
                 use_cache=cache is not None,
                 logits_to_keep=keep,
             )
-        run.finish()
-        return output.logits[0], output.past_key_values
+        # On a GPU this also waits for the forward to end, so that its duration is the real one.
+        return output.logits[0].cpu(), output.past_key_values
 
     # Checks
 

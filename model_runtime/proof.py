@@ -73,11 +73,11 @@ class _Layer:
     """One traced layer under proof; its pattern is computed once for all checks that read it."""
 
     def __init__(self, model: Model, trace: Trace, layer: int) -> None:
-        self.model, self.layer, self.call = model, layer, trace.calls[layer]
+        self.model, self.layer, self.call = model, layer, trace.call(layer)
         self._kept = trace.kept
 
     def __getitem__(self, point: str) -> torch.Tensor:
-        return self._kept[point, self.layer]
+        return self._kept[point, self.layer].to(self.call.device)
 
     @cached_property
     def softmax(self) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -94,7 +94,7 @@ def _rank(error: float) -> float:
 
 
 def _error(found: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((found.float() - expected.float()).abs().max())
+    return float((found.float() - expected.to(found.device).float()).abs().max())
 
 
 def _softmax(layer: _Layer) -> Found:
@@ -172,7 +172,7 @@ def _groups(model: Model, n_tokens: int) -> Iterator[tuple[int, ...]]:
 
 def _head(model: Model, prompt: Prompt, interventions: tuple[Intervention, ...]) -> ProofCheck:
     trace = model.trace(prompt, points=("ln_final",), layers=(), interventions=interventions)
-    last = trace.kept["ln_final", None][-1:]
+    last = trace.kept["ln_final", None][-1:].to(model.device)
     head: Any = model.adapter.model_roles["head"]
     with torch.no_grad():
         logits = head(last[None])[0]

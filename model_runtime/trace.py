@@ -96,7 +96,7 @@ class Trace:
     def call(self, layer: int) -> AttentionCall:
         """What attention received in this layer, for measures of whole patterns; errors as in `get`."""
         self._check(POINTS["pattern"], layer)
-        return self.calls[layer]
+        return self.calls[layer].at_home()
 
     def next_token_logits(self) -> np.ndarray:
         """Logits for the token after the last one, float32 [d_vocab]."""
@@ -146,7 +146,7 @@ class Trace:
             else:
                 tensor = self.kept[row.name, layer]
             return _array(tensor if head is None else tensor[head])
-        call = self.calls[layer]
+        call = self.calls[layer].at_home()
         if row.name == "attn_scores":
             result = scores(call, head)
         else:

@@ -75,7 +75,7 @@ def test_sentencepiece_pieces_and_the_added_beginning() -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t  "])
 def test_nothing_to_read_is_refused(tokens: Tokens, text: str) -> None:
-    with pytest.raises(PromptError, match="empty|blank"):
+    with pytest.raises(PromptError, match=r"empty|blank"):
         tokens.encode(text)
 
 
