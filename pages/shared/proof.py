@@ -46,12 +46,12 @@ def _dialog() -> None:
     except GlassformerError as error:
         errors.explain(error)
         return
-    st.dataframe(
+    st.table(
         {
-            "Check": [check.name for check in proof.checks],
+            "Check": [plain(check.name) for check in proof.checks],
             "Largest error": [_error(check) for check in proof.checks],
             "Allowed": [_allowed(check) for check in proof.checks],
-            "Outcome": [_outcome(check) for check in proof.checks],
+            "Outcome": [plain(_outcome(check)) for check in proof.checks],
         },
         hide_index=True,
         alt="The checks of the capture with their largest error",

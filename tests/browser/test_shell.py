@@ -165,4 +165,7 @@ def test_the_self_proof_opens_over_the_page(serve: Serve, open_page: OpenPage) -
     page.get_by_text("More", exact=True).click()
     page.get_by_role("button", name="Check the numbers").first.click()
     expect(page.get_by_role("dialog")).to_contain_text("Are these numbers the model's own?")
-    expect(page.get_by_role("dialog").get_by_test_id("stDataFrame")).to_be_visible(timeout=60_000)
+    table = page.get_by_role("dialog").get_by_role("table")
+    expect(table).to_be_visible(timeout=60_000)
+    expect(table).to_contain_text("holds")
+    expect(table).not_to_contain_text("FAILS")
