@@ -1,9 +1,7 @@
 """From intervention records to edits at the hooks: checked against the model, applied for one request only.
 
 An edit gets a hooked value and the position of its first token, and returns the value that the forward
-goes on with. It never writes into what it got, with one exception: the stream between attention and MLP
-(resid_mid) exists as no module's output, so it is edited where it lies, which is safe because it was just
-made by an addition and nobody else holds it.
+goes on with; how it does so is in `edits`.
 """
 
 from __future__ import annotations
@@ -17,14 +15,13 @@ from torch import nn
 
 from model_runtime import interventions as records
 from model_runtime.adapter import Adapter, Missing
+from model_runtime.edits import Change, edit_rows, router_weights, rows_at, scale_columns
 from model_runtime.errors import InterventionError
 from model_runtime.points import POINTS
 from model_runtime.records import ModelSpec
 from model_runtime.rope import RopeEdit, RopeEditor
 
 Edit = Callable[[Any, int], Any]
-Change = Callable[[torch.Tensor], torch.Tensor]  # rows [row, d] -> rows [row, d]
-Positions = tuple[int, ...] | None
 IN_PLACE = ("mlp_in", "input")
 
 
@@ -40,60 +37,6 @@ class Plan:
     def add(self, role: str, side: str, layer: int | None, edit: Edit) -> None:
         place = (role, side, layer)
         self.edits[place] = (*self.edits.get(place, ()), edit)
-
-
-def _rows(positions: Positions, offset: int, n: int, device: torch.device) -> torch.Tensor:
-    """Rows of this forward (of `n` tokens from `offset` on) that `positions` names."""
-    wanted = range(n) if positions is None else [p - offset for p in positions if offset <= p < offset + n]
-    return torch.tensor(list(wanted), dtype=torch.long, device=device)
-
-
-def edit_rows(value: Any, offset: int, positions: Positions, change: Change, in_place: bool = False) -> Any:
-    """Apply `change` to the named rows of the stream: [1, pos, d], [pos, d], or the first of a tuple."""
-    tensor: torch.Tensor = value[0] if isinstance(value, tuple) else value
-    edited = tensor if in_place else tensor.clone()
-    flat = edited.view(-1, edited.shape[-1])
-    rows = _rows(positions, offset, flat.shape[0], flat.device)
-    if len(rows):
-        flat[rows] = change(flat[rows])
-    return (edited, *value[1:]) if isinstance(value, tuple) else edited
-
-
-def _scale_columns(columns: slice, factor: float) -> Change:
-    def change(rows: torch.Tensor) -> torch.Tensor:
-        rows = rows.clone()
-        rows[:, columns] = rows[:, columns] * factor
-        return rows
-
-    return change
-
-
-def cut_mask(
-    cuts: tuple[records.CutEdge, ...],
-    mask: torch.Tensor | None,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    offset: int,
-) -> torch.Tensor | None:
-    """The attention mask [1, 1 or head, query_pos, key_pos] with the cells of `cuts` hidden as well.
-
-    Keys may have been dropped from the front of a sliding cache, so they are counted from the end.
-    """
-    n_queries, n_keys = query.shape[2], key.shape[2]
-    first_key = offset + n_queries - n_keys
-    here = [cut for cut in cuts if offset <= cut.query_pos < offset + n_queries and cut.key_pos >= first_key]
-    if not here:
-        return mask
-    if mask is None:
-        rows = torch.arange(n_keys - n_queries, n_keys, device=query.device)[:, None]
-        mask = (rows >= torch.arange(n_keys, device=query.device)[None, :])[None, None]
-    heads = query.shape[1] if any(cut.head is not None for cut in here) else mask.shape[1]
-    mask = mask.expand(-1, heads, -1, -1).clone()
-    hidden = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
-    for cut in here:
-        heads_cut = slice(None) if cut.head is None else cut.head
-        mask[:, heads_cut, cut.query_pos - offset, cut.key_pos - first_key] = hidden
-    return mask
 
 
 class Planner:
@@ -180,7 +123,7 @@ class Planner:
 
         def edit(value: torch.Tensor, offset: int) -> torch.Tensor:  # [1, pos, head, d_head]
             edited = value.clone()
-            rows = _rows(record.positions, offset, value.shape[1], value.device)
+            rows = rows_at(record.positions, offset, value.shape[1], value.device)
             edited[:, rows, record.head] = value[:, rows, record.head] * record.factor
             return edited
 
@@ -197,7 +140,7 @@ class Planner:
         down: Any = self.adapter.role("down", layer)
         width = getattr(down, "in_features", None) or down.weight.shape[0]  # GPT-2's Conv1D is transposed
         self._below(record, "neuron", record.neuron, width)
-        change = _scale_columns(slice(record.neuron, record.neuron + 1), record.factor)
+        change = scale_columns(slice(record.neuron, record.neuron + 1), record.factor)
         plan.add("down", "input", layer, lambda v, offset: edit_rows(v, offset, record.positions, change))
 
     def _scale_expert(self, plan: Plan, record: records.ScaleExpert) -> None:
@@ -238,7 +181,7 @@ class Planner:
 
         def edit(value: tuple[torch.Tensor, ...], offset: int) -> tuple[torch.Tensor, ...]:
             logits, weights, indices = value
-            rows = _rows(record.positions, offset, weights.shape[0], weights.device)
+            rows = rows_at(record.positions, offset, weights.shape[0], weights.device)
             chosen = torch.tensor(record.experts, device=indices.device, dtype=indices.dtype)
             indices, weights = indices.clone(), weights.clone()
             indices[rows] = chosen
@@ -304,20 +247,6 @@ class Planner:
             plan.add("pos_embed", "output", None, lambda value, offset: torch.zeros_like(value))
         else:
             self._rope(plan, record)
-
-
-def router_weights(router: Any, logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    """The weights that a family's router gives to `chosen` experts, [row, k], from its logits [row, expert].
-
-    GPT-OSS takes the softmax over the chosen logits; the others over all, and Mixtral always, the Qwen and
-    OLMoE families by their setting `norm_topk_prob`, divide by the sum of the chosen.
-    """
-    if hasattr(router, "bias"):
-        return logits[:, chosen].softmax(dim=-1)
-    weights = logits.float().softmax(dim=-1)[:, chosen]
-    if getattr(router, "norm_topk_prob", True):
-        weights = weights / weights.sum(dim=-1, keepdim=True)
-    return weights
 
 
 def _with_rope_record(now: RopeEdit, record: Any) -> RopeEdit:

@@ -16,8 +16,9 @@ from torch import nn
 
 from model_runtime import context
 from model_runtime.adapter import Adapter
-from model_runtime.apply_interventions import Plan, cut_mask
+from model_runtime.apply_interventions import Plan
 from model_runtime.attention import AttentionCall, describe_call
+from model_runtime.edits import cut_mask
 from model_runtime.points import ON_DEMAND, POINTS, Point, Port
 from model_runtime.rope import changes_itself, stateless
 

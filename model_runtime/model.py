@@ -9,26 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 from transformers import DynamicCache
 
 from model_runtime import context
-from model_runtime.adapter import Adapter, Missing, model_spec
+from model_runtime.adapter import Adapter, model_spec
 from model_runtime.apply_interventions import Plan, Planner
 from model_runtime.attention import KEYS
+from model_runtime.availability import default_points, reasons_of
 from model_runtime.capture import Run, install
-from model_runtime.errors import NotCaptured, PointUnavailable, PromptError
+from model_runtime.errors import PromptError
 from model_runtime.interventions import Intervention
-from model_runtime.points import DEFAULT_POINTS, POINTS, Point
 from model_runtime.records import Token
+from model_runtime.requests import LogitsAt, TraceRequest, check_complete, checked_request
 from model_runtime.tokens import Tokens
-from model_runtime.trace import Reasons, Trace
+from model_runtime.trace import Trace
 
 if TYPE_CHECKING:
     from model_runtime.sampling_settings import SamplingSettings
 
 Prompt = str | Sequence[int]
-LogitsAt = str | tuple[int, ...]  # "last", "all", or positions
 
 
 @dataclass
@@ -38,19 +37,6 @@ class DecodeState:
     ids: tuple[int, ...]
     cache: Any
     plan: Plan
-
-
-@dataclass(frozen=True)
-class _Request:
-    """A checked request for a trace: with the model, everything that decides its values."""
-
-    ids: tuple[int, ...]
-    points: tuple[str, ...]
-    layers: tuple[int, ...]
-    positions: tuple[int, ...] | None
-    logits_positions: tuple[int, ...]
-    interventions: tuple[Intervention, ...]
-    exact: bool
 
 
 class Model:
@@ -73,8 +59,8 @@ class Model:
         self.family = self.adapter.family
         self.spec = model_spec(self.adapter, model_id=model_id, name=name, revision=revision)
         self.tokens = Tokens(tokenizer)
-        self.reasons = _reasons(self.adapter)
-        self.default_points = self._default_points()
+        self.reasons = reasons_of(self.adapter)
+        self.default_points = default_points(self.adapter, self.reasons)
         self._planner = Planner(self.adapter, self.spec)
         hf_model.set_attn_implementation(KEYS[self.family.attention_kernel])
         install(self.adapter)
@@ -164,7 +150,7 @@ class Model:
         run.kept["logits", None], _ = self._forward(request.ids, run, request.logits_positions)
         seconds = time.perf_counter() - start
         run.finish()
-        self._check_complete(run, request)
+        check_complete(self.spec, self.reasons, request, run.kept, run.calls)
         return Trace(
             spec=self.spec,
             tokens=tuple(self.tokens.token(token_id) for token_id in request.ids),
@@ -195,34 +181,12 @@ class Model:
         """The `recipe` that `trace` with these arguments would have, without running it: a cache key."""
         return self._recipe(self._request(prompt, points, layers, positions, interventions, exact, logits_at))
 
-    def _recipe(self, request: _Request) -> Hashable:
+    def _request(self, prompt: Prompt, *wanted: Any) -> TraceRequest:
+        return checked_request(self.spec, self.reasons, self.default_points, self.prompt_ids(prompt), *wanted)
+
+    def _recipe(self, request: TraceRequest) -> Hashable:
         spec = self.spec
         return (spec.model_id, spec.revision, spec.dtype, spec.device, request)
-
-    def _request(
-        self,
-        prompt: Prompt,
-        points: Iterable[str] | None,
-        layers: Iterable[int] | None,
-        positions: Iterable[int] | None,
-        interventions: Iterable[Intervention],
-        exact: bool,
-        logits_at: LogitsAt,
-    ) -> _Request:
-        """A checked request: everything in it exists in this model."""
-        ids = self.prompt_ids(prompt)
-        request = _Request(
-            ids=ids,
-            points=self.default_points if points is None else tuple(dict.fromkeys(points)),
-            layers=self._checked("layer", layers, self.spec.n_layers),
-            positions=None if positions is None else self._checked("position", positions, len(ids)),
-            logits_positions=self._logits_rows(logits_at, len(ids)),
-            interventions=tuple(interventions),
-            exact=exact,
-        )
-        if points is not None:
-            self._check_points(request.points, request.layers)
-        return request
 
     def step(
         self, ids: Sequence[int], state: DecodeState | None = None, interventions: Iterable[Intervention] = ()
@@ -293,74 +257,3 @@ class Model:
             )
         # On a GPU this also waits for the forward to end, so that its duration is the real one.
         return output.logits[0].cpu(), output.past_key_values
-
-    # Checks
-
-    def _default_points(self) -> tuple[str, ...]:
-        # Where nothing rotates, q and k are what attention received, so they cost nothing.
-        extra = () if isinstance(self.adapter.model_roles["rotary"], nn.Module) else ("q", "k")
-        return tuple(
-            name for name in (*DEFAULT_POINTS, *extra) if any(reason is None for reason in self.reasons[name])
-        )
-
-    def _checked(self, what: str, given: Iterable[int] | None, limit: int) -> tuple[int, ...]:
-        chosen = tuple(range(limit)) if given is None else tuple(sorted({int(i) for i in given}))
-        if wrong := [i for i in chosen if not 0 <= i < limit]:
-            raise PointUnavailable(f"There is no {what} {wrong[0]}.", f"There are {limit}, counted from 0.")
-        return chosen
-
-    def _logits_rows(self, logits_at: LogitsAt, n: int) -> tuple[int, ...]:
-        if isinstance(logits_at, str):
-            if logits_at not in ("last", "all"):
-                raise NotCaptured(f"logits_at is {logits_at!r}.", 'Use "last", "all", or positions.')
-            return (n - 1,) if logits_at == "last" else tuple(range(n))
-        return self._checked("position", logits_at, n) or (n - 1,)
-
-    def _check_points(self, names: tuple[str, ...], layers: tuple[int, ...]) -> None:
-        """Refuse by name what this model has in none of the layers asked for."""
-        for name in names:
-            if name not in POINTS:
-                raise PointUnavailable(f"There is no point {name!r}.", f"Points are {', '.join(POINTS)}.")
-            reasons = self.reasons[name]
-            here = [reasons[layer] for layer in layers] if POINTS[name].layered else list(reasons)
-            if here and all(reason is not None for reason in here):
-                raise PointUnavailable(
-                    f"{self.spec.name} has no {name}: {here[0]}.", "Leave it out of points=."
-                )
-
-    def _check_complete(self, run: Run, request: _Request) -> None:
-        """A hook that did not fire would be a silent gap: better an exception than an empty picture."""
-        for point in (POINTS[name] for name in request.points):
-            reasons = self.reasons[point.name]
-            for layer in request.layers if point.layered else (None,):
-                if reasons[layer or 0] is not None:
-                    continue
-                received = point.derived or point.port == ("received", "input")
-                if layer not in run.calls if received else (point.name, layer) not in run.kept:
-                    raise RuntimeError(
-                        f"The forward of {self.spec.name} left no {point.name} (layer {layer}): a hook did "
-                        "not fire. The model was changed after it was loaded, or the family's row is wrong."
-                    )
-
-
-def _reasons(adapter: Adapter) -> Reasons:
-    """For every point, why the model (or each layer) lacks it; None where it has it."""
-    return {
-        point.name: tuple(
-            _reason(adapter, point, layer)
-            for layer in (range(len(adapter.blocks)) if point.layered else (None,))
-        )
-        for point in POINTS.values()
-    }
-
-
-def _reason(adapter: Adapter, point: Point, layer: int | None) -> str | None:
-    if point.name in ("rot_q", "rot_k", "rope_cos", "rope_sin") and not adapter.rotates(layer or 0):
-        rotary = adapter.model_roles["rotary"]
-        return rotary.reason if isinstance(rotary, Missing) else "this layer does not rotate q and k (NoPE)"
-    if point.name == "sink_weight" and not hasattr(adapter.attentions[layer or 0], "sinks"):
-        return f"{adapter.family.title} has no attention sinks: the pattern's rows sum to 1"
-    if point.port is None or point.port[0] in ("received", "logits"):
-        return None
-    role = adapter.role(point.port[0], None if point.port[0] == "rotary" else layer)
-    return role.reason if isinstance(role, Missing) else None

@@ -9,12 +9,11 @@ import numpy as np
 import torch
 
 from model_runtime.attention import AttentionCall, pattern_and_sink, scores
+from model_runtime.availability import Reasons
 from model_runtime.errors import NotCaptured, PointUnavailable
 from model_runtime.interventions import Intervention
 from model_runtime.points import POINTS, Point
 from model_runtime.records import ModelSpec, Token
-
-Reasons = dict[str, tuple[str | None, ...]]  # point -> per layer (one entry if not layered): why not, or None
 
 
 @dataclass(frozen=True, eq=False)
