@@ -32,7 +32,8 @@ def exportable() -> object:
     from pages.shared import settings
     from pages.shared.export import Exportable
     from pages.shared.provenance import Provenance
-    from viz.attention_pattern import attention_pattern_figure, attention_pattern_record
+    from viz.attention_map import attention_pattern_figure
+    from viz.attention_pattern import attention_pattern_record
 
     model = load_model()
     trace = model.trace(settings.DEFAULT_PROMPT)

@@ -6,7 +6,8 @@ from pages.shared import runtime
 from pages.shared.live_figure import live_figure
 from pages.shared.runs import run_of
 from pages.shared.settings import defaults
-from viz.attention_pattern import attention_pattern_figure, attention_pattern_record
+from viz.attention_map import attention_pattern_figure
+from viz.attention_pattern import attention_pattern_record
 
 st.set_page_config(layout="wide")
 run = run_of(defaults())
