@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from model_runtime import sampling_words
-from model_runtime.sampling_arithmetic import apply_step, checked_scores, seen_tokens
+from model_runtime.sampling_arithmetic import NOTHING_SEEN, apply_step, checked_scores, seen_tokens
 from model_runtime.sampling_report import Fraction, SamplingReport, StepResult, Tail, rank
 from model_runtime.sampling_settings import DEFAULT_ORDER, SamplingSettings
 
@@ -95,9 +95,7 @@ def final_distribution(
     active = [name for name in settings.order if settings.is_active(name)]
     if active:
         penalised = not {"repetition", "presence", "frequency"}.isdisjoint(active)
-        seen = seen_tokens(
-            context_ids if penalised else (), generated_ids if penalised else (), scores.numel()
-        )
+        seen = seen_tokens(context_ids, generated_ids, scores.numel()) if penalised else NOTHING_SEEN
         for name in active:
             scores = apply_step(name, scores, settings, seen)
     model_probabilities, model_entropy = _softmax(base_scores.numpy())

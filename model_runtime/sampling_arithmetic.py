@@ -127,6 +127,8 @@ def typical_p(scores: torch.Tensor, settings: SamplingSettings, _: Seen) -> torc
     return scores.masked_fill(goes.scatter(0, order, goes), CUT)
 
 
+NOTHING_SEEN = seen_tokens((), (), 0)  # for steps that do not look
+
 Step = Callable[[torch.Tensor, SamplingSettings, Seen], torch.Tensor]
 
 STEPS: dict[str, Step] = {
