@@ -46,7 +46,7 @@ class Frame {
     this.drawing = false
     this.wanted = false
     addStyles(base)
-    plotly(base)
+    plotly(base).catch(() => {}) // begins to load now; drawNow() tells the reader if it failed
     this.build(place)
     this.sliders = new Sliders(this.dom.sliders, () => this.draw(), report => this.send("slide", report))
     this.menu = new Menu(this.dom.menu, this)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Download, Locator, Page, expect
+from playwright.sync_api import Download, Locator, Page, Route, expect
 
 pytestmark = pytest.mark.browser
 
@@ -305,6 +305,36 @@ def test_the_saved_page_works_offline(page: Page, open_page, tmp_path: Path) -> 
     assert saved.locator(".hoverlayer").count() >= 1
     assert saved.evaluate("() => window.hacked") is None
     expect(saved.locator("figcaption")).to_contain_text("</script><img src=x onerror")
+
+
+def test_a_picture_that_the_server_dropped_is_drawn_again(serve, open_page) -> None:
+    page = drawn(open_page(serve(APP), allow=("410",)))
+    asked: list[str] = []
+
+    def once_gone(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.fulfill(status=410, body="gone")
+        else:
+            route.continue_()
+
+    page.route("**/export/csv/*", once_gone)
+    assert save(page, "bars", "Data (CSV)").suggested_filename.endswith(".csv")
+    assert len(asked) == 2
+
+
+def test_without_its_browser_side_the_figure_follows_the_server(serve, open_page) -> None:
+    page = open_page(serve(APP), allow=("503",))
+    page.route("**/data/at/*", lambda route: route.fulfill(status=503, body="no"))
+    page.reload()
+    page.wait_for_selector('.gf-figure[data-key="bars"][data-drawn]', timeout=30_000)
+    settle(page)
+    before = heights(page)
+    slider(page, "Temperature").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_text("server temperature 1.05")).to_be_visible()
+    settle(page)
+    assert heights(page)[0] < before[0]
 
 
 @pytest.mark.slow
