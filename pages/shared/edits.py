@@ -119,7 +119,7 @@ def _edit_of(name: str, parts: tuple[str | None, ...]) -> Intervention | None:
             return None
         return ForceExperts(int(words[0]), experts, weights or None, _positions(words[3]))
     factor = float(words[{"head": 2, "mlp": 1, "neuron": 2, "expert": 2, "base": 0, "scaling": 1}[name]])
-    if not math.isfinite(factor) or abs(factor) > (1e12 if name == "base" else LARGEST_FACTOR):
+    if abs(factor) > (1e12 if name == "base" else LARGEST_FACTOR):
         return None
     if name in ("base", "scaling") and factor <= 0:
         return None

@@ -74,6 +74,7 @@ def test_a_click_with_an_older_url_is_no_back(visit: Visit) -> None:
     app = visit(prompt="hello", layer="0", head="0")
     before = query(app)
     app.number_input(key="gf.widget.layer").set_value(1).run()
+    wait_until_not_late(app)
     for key, value in before.items():  # the browser has not got our URL yet
         app.query_params[key] = value
     app.number_input(key="gf.widget.head").set_value(1).run()

@@ -1,0 +1,75 @@
+"""Every page opens on every kind of run: the default model, two small families, edits, a pinned run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.shared import contents
+from pages.shared.settings import DEFAULT_MODEL
+
+ROUTER = Path(__file__).resolve().parents[2] / "pages" / "main.py"
+HOSTILE = "</script><img src=x onerror=a()> `*_ :material/home: $\u202e\n\t😀"  # 63 bytes
+
+
+def visit(entry: contents.Entry, **link: str) -> AppTest:
+    """The real app opened on one page by a link."""
+    app = AppTest.from_file(str(ROUTER), default_timeout=120)
+    for key, value in link.items():
+        app.query_params[key] = value
+    if entry is not contents.PAGES[0]:
+        app.run()
+        app.switch_page(entry.file)
+    return app.run()
+
+
+def assert_drawn(app: AppTest) -> None:
+    assert not app.exception
+    assert not [element.value for element in app.error]
+    figures = [element for element in app.get("bidi_component") if "figure" in str(element.proto)]
+    assert figures
+
+
+PAGES = pytest.mark.parametrize("entry", contents.PAGES, ids=lambda entry: entry.url)
+
+
+@PAGES
+def test_on_the_default_model(entry: contents.Entry) -> None:
+    app = visit(entry)
+    assert_drawn(app)
+    assert app.session_state["gf.values"]["model"] == DEFAULT_MODEL
+    assert app.title[0].value == entry.title
+
+
+@PAGES
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_on_a_tiny_model(entry: contents.Entry, tiny: str, model_folder: Path, family: str) -> None:
+    assert_drawn(visit(entry, model=str(model_folder / family), prompt="hello"))
+
+
+@PAGES
+@pytest.mark.parametrize("prompt", ["x", HOSTILE, "x" * 64], ids=["one token", "hostile", "full context"])
+def test_on_awkward_prompts(entry: contents.Entry, tiny: str, prompt: str) -> None:
+    assert_drawn(visit(entry, model=tiny, prompt=prompt))
+
+
+@PAGES
+def test_with_edits_and_a_pinned_run_of_another_model(
+    entry: contents.Entry, tiny: str, model_folder: Path
+) -> None:
+    pin = json.dumps({"model": str(model_folder / "gpt2"), "prompt": "other words"})
+    assert_drawn(visit(entry, model=tiny, prompt="hello", edits="h1.1*0_m0*0.5", pin=pin))
+
+
+@PAGES
+def test_with_settings_out_of_range(entry: contents.Entry, tiny: str) -> None:
+    wild = {"layer": "99", "head": "nan", "token": "1e9", "temperature": "inf", "top_p": "-3", "measure": "x"}
+    assert_drawn(visit(entry, model=tiny, prompt="hello", candidate="99999999", **wild))
+
+
+@PAGES
+def test_greedy(entry: contents.Entry, tiny: str) -> None:
+    assert_drawn(visit(entry, model=tiny, prompt="hello", temperature="0"))
