@@ -12,9 +12,9 @@ from viz.attention_pattern import AttentionPattern, row_sentence, title
 from viz.drawn import Drawn
 
 MOST_TICKS = 32
+MOST_TICKS_NARROW = 14
 _GAPS_UP_TO = 48  # cells a side; with more, the white lines between cells would eat them
 _LONGEST_TICK = 12
-_NARROW = {"height": 470, "margin": {"l": 2, "r": 2, "t": 40, "b": 60}, "title": {"font": {"size": 13}}}
 
 
 def attention_pattern_figure(record: AttentionPattern) -> Drawn:
@@ -26,7 +26,7 @@ def attention_pattern_figure(record: AttentionPattern) -> Drawn:
         alt=f"Attention pattern of layer {record.layer}, head {record.head}. {row_sentence(record)}",
         stem="attention-pattern",
         table=_table(record, "probability"),
-        narrow_layout=_NARROW,
+        narrow_layout=_narrow(record),
     )
 
 
@@ -45,7 +45,7 @@ def attention_difference_figure(record: AttentionPattern) -> Drawn:
         alt=f"Difference of two attention patterns, layer {record.layer}, head {record.head}. {words}.",
         stem="attention-difference",
         table=_table(record, "difference"),
-        narrow_layout=_NARROW,
+        narrow_layout=_narrow(record),
     )
 
 
@@ -98,17 +98,13 @@ def _scale_words(record: AttentionPattern, quantity: str) -> str:
     )
 
 
-def _hover(record: AttentionPattern, quantity: str, query: int, key: int) -> str:
-    value = record.cells[query][key]
-    if value is None:
+def _hover(record: AttentionPattern, query: int, key: int) -> str:
+    """Who reads whom; the value itself is added by plotly, so that it need not travel twice."""
+    if record.cells[query][key] is None:
         return ""
     if record.block > 1:
-        largest = (
-            f"at most {style.share(value)}" if quantity == "probability" else f"up to {signed_points(value)}"
-        )
-        return f"{_span(record, query)} read {_span(record, key)}<br>{largest}"
-    exact = f"{style.share(value)} ({value:.6f})" if quantity == "probability" else signed_points(value)
-    return f"{_named(record, query)} reads {_named(record, key)}<br>{exact}"
+        return f"{_span(record, query)} read {_span(record, key)}: at most"
+    return f"{_named(record, query)} reads {_named(record, key)}"
 
 
 def _span(record: AttentionPattern, cell: int) -> str:
@@ -124,33 +120,30 @@ def _map(record: AttentionPattern, quantity: str, colors: dict[str, Any]) -> go.
     """A square map of tokens with the selected row outlined; the future lies bare on the masked colour."""
     n = record.n_cells
     gap = 1 if n <= _GAPS_UP_TO else 0
+    number = ".4%" if quantity == "probability" else "+.4f"
     values = np.array([[np.nan if v is None else v for v in line] for line in record.cells], dtype=np.float32)
     figure = go.Figure()
     figure.add_heatmap(
         name="pattern",
         z=values.reshape(n, n),
-        text=[[_hover(record, quantity, q, k) for k in range(n)] for q in range(n)],
-        hovertemplate="%{text}<extra></extra>",
+        text=[[_hover(record, q, k) for k in range(n)] for q in range(n)],
+        hovertemplate="%{text}<br>%{z:" + number + "}<extra></extra>",
         hoverongaps=False,
         xgap=gap,
         ygap=gap,
         colorbar={"title": {"text": _scale_words(record, quantity)}, "len": 0.7, "y": 0, "yanchor": "bottom"},
         **colors,
     )
-    shown = _ticks(record)
+    ticks = _ticks(record, MOST_TICKS)
     axis = {
         "tickmode": "array",
-        "tickvals": shown,
         "showgrid": False,
         "constrain": "domain",
         "tickfont": {"family": style.MONO, "color": style.LIGHT.ink},
-        "title": {"text": ""},
+        **ticks,
     }
-    labels = [_tick(record, cell) for cell in shown]
-    figure.update_xaxes(range=[-0.5, n - 0.5], side="top", tickangle=-60, ticktext=labels, **axis)
-    figure.update_yaxes(
-        range=[n - 0.5, -0.5], ticktext=labels, scaleanchor="x", scaleratio=1, constraintoward="top", **axis
-    )
+    figure.update_xaxes(range=[-0.5, n - 0.5], side="top", tickangle=-60, **axis)
+    figure.update_yaxes(range=[n - 0.5, -0.5], scaleanchor="x", scaleratio=1, constraintoward="top", **axis)
     _outline(figure, record)
     figure.update_layout(
         template=style.TEMPLATE,
@@ -162,12 +155,20 @@ def _map(record: AttentionPattern, quantity: str, colors: dict[str, Any]) -> go.
     return figure
 
 
-def _ticks(record: AttentionPattern) -> list[int]:
-    """Cells with a name: all up to MOST_TICKS, then every so many, and the selected one always."""
+def _ticks(record: AttentionPattern, most: int) -> dict[str, Any]:
+    """Names for all cells up to `most`, then for every so many, and always for the selected one."""
     n = record.n_cells
     chosen = record.selected // record.block
-    step = -(-n // MOST_TICKS)
-    return [cell for cell in range(n) if cell == chosen or (cell % step == 0 and abs(cell - chosen) >= step)]
+    step = -(-n // most)
+    named = [c for c in range(n) if c == chosen or (c % step == 0 and abs(c - chosen) >= step)]
+    return {"tickvals": named, "ticktext": [_tick(record, cell) for cell in named]}
+
+
+def _narrow(record: AttentionPattern) -> dict[str, Any]:
+    """On a phone: fewer names, in smaller type."""
+    axis = {**_ticks(record, MOST_TICKS_NARROW), "tickfont": {"size": 11}}
+    margin = {"l": 2, "r": 2, "t": 40, "b": 60}
+    return {"height": 470, "margin": margin, "title": {"font": {"size": 13}}, "xaxis": axis, "yaxis": axis}
 
 
 def _tick(record: AttentionPattern, cell: int) -> str:

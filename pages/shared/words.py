@@ -42,11 +42,11 @@ def token_text(token: Token) -> str:
     r"""What a person reads of a token: its text, or its bytes where they are no whole characters.
 
     >>> token_text(Token(1, " the", b" the")), token_text(Token(2, "\ufffd", b"\xf0\x9f"))
-    (' the', '⟨F0 9F⟩')
+    (' the', '⟨F0-9F⟩')
     """
     if "\ufffd" not in token.text or not token.bytes:
         return token.text
-    return f"⟨{token.bytes.hex(' ').upper()}⟩"
+    return f"⟨{token.bytes.hex('-').upper()}⟩"
 
 
 def in_words(n_parameters: int) -> str:

@@ -85,7 +85,8 @@ def stages(view: View, record: ForwardPass) -> None:
             f"It is compared with all {spec.d_vocab:,} tokens; softmax turns scores into shares.",
         ),
     )
-    for column, (name, what), here in zip(st.columns(5), explained, stage_sentences(record), strict=True):
+    columns = st.columns(5) if state.get("text") == "normal" else [*st.columns(3), *st.columns(3)[:2]]
+    for column, (name, what), here in zip(columns, explained, stage_sentences(record), strict=True):
         with column:
             st.markdown(f"**{name}**")
             st.caption(what)

@@ -1,0 +1,169 @@
+"""Home and Attention under AppTest: they draw, follow the selection, and stand bad and hostile links."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from model_runtime.interventions import ScaleHead
+from pages.shared import url_state
+
+MAIN = Path(__file__).resolve().parents[2] / "pages" / "main.py"
+ATTENTION = "attention/attention.py"
+HOSTILE = "</script><img src=x onerror=a()> $a$ \u202e\u200b👩 ש\n\tok"  # 54 bytes, so 54 tokens
+
+
+def open_page(tiny: str, file: str | None = None, **link: str) -> AppTest:
+    app = AppTest.from_file(str(MAIN), default_timeout=60)
+    for key, value in {"model": tiny, "prompt": "hello hello", **link}.items():
+        app.query_params[key] = value
+    app.run()
+    if file is not None:
+        app.switch_page(file).run()
+    assert not app.exception
+    return app
+
+
+def figures(app: AppTest) -> dict[str, dict[str, Any]]:
+    """Key -> what travels to the browser, of every live figure on the page."""
+    messages = [json.loads(element.proto.json) for element in app.get("bidi_component") if element.proto.json]
+    return {message["key"]: message for message in messages if "figure" in message}
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(element.value for element in app.markdown)
+
+
+@pytest.mark.parametrize("prompt", ["hello hello", "x", "🙂", HOSTILE, "a" * 64])
+@pytest.mark.parametrize("model", ["llama", "gpt2"])
+def test_both_pages_draw_any_prompt(tiny: str, model: str, prompt: str) -> None:
+    folder = str(Path(tiny).parent / model)
+    assert [*figures(open_page(folder, prompt=prompt))] == ["forward-pass-0"]
+    app = open_page(folder, ATTENTION, prompt=prompt)
+    assert [*figures(app)] == ["heads", "pattern"]
+
+
+def test_home_follows_the_selected_token(tiny: str) -> None:
+    app = open_page(tiny, token="0", layer="1")
+    figure = figures(app)["forward-pass-0"]
+    assert "Selected is token 0, “h”" in figure["alt"]
+    assert "In the prompt “e” follows: rank" in figure["alt"]
+    assert json.loads(figure["narrow_figure"])["data"]
+
+
+def test_home_says_every_stage_and_links_to_the_pages(tiny: str) -> None:
+    app = open_page(tiny, layer="1")
+    for name in ("① Tokens", "② Embedding", "③ 2 blocks", "④ Final norm", "⑤ Next token"):
+        assert f"**{name}**" in said(app)
+    labels = [link.proto.label for link in app.get("page_link")]
+    assert "Attention in block 1 →" in labels
+    assert "How one is chosen →" in labels
+
+
+def test_home_with_an_edit_is_the_edited_model(tiny: str) -> None:
+    plain = figures(open_page(tiny))["forward-pass-0"]
+    edited = figures(open_page(tiny, edits="h0.0*0"))["forward-pass-0"]
+    assert plain["figure"] != edited["figure"]
+    assert "head 0 of layer 0 cut" in edited["caption"]
+
+
+def pinned(model: str, **values: str) -> str:
+    return json.dumps({"model": model, "prompt": "hello hello", **values})
+
+
+def test_home_draws_a_pinned_run_on_the_same_scales(tiny: str) -> None:
+    drawn = figures(open_page(tiny, pin=pinned(tiny, prompt="bye")))
+    current, other = (json.loads(drawn[f"forward-pass-{i}"]["figure"])["layout"] for i in (0, 1))
+    for axis in ("yaxis2", "yaxis3", "xaxis4"):
+        assert current[axis]["range"] == other[axis]["range"]
+
+
+@pytest.mark.parametrize("measure", ["previous", "first", "induction", "duplicate", "entropy", "distance"])
+def test_every_measure_colours_the_overview(tiny: str, measure: str) -> None:
+    app = open_page(tiny, ATTENTION)
+    app.segmented_control[0].set_value(measure).run()
+    assert not app.exception
+    assert figures(app)["heads"]["alt"].startswith("2 layers by 2 heads")
+    assert app.query_params["measure"] in (measure, [measure])
+
+
+def test_opens_on_a_head_that_does_something_when_the_link_says_none(tiny: str) -> None:
+    app = open_page(tiny, ATTENTION)
+    assert "Most: <b>L" in json.loads(figures(app)["heads"]["figure"])["layout"]["title"]["text"]
+    layer, head = int(single(app, "layer")), int(single(app, "head"))
+    title = json.loads(figures(app)["pattern"]["figure"])["layout"]["title"]["text"]
+    assert title.startswith(f"L{layer} H{head}: ")
+
+
+def single(app: AppTest, key: str) -> str:
+    value = app.query_params[key]
+    return value if isinstance(value, str) else value[-1]
+
+
+def test_the_button_goes_to_the_strongest_head(tiny: str) -> None:
+    app = open_page(tiny, ATTENTION, layer="0", head="0")
+    for measure in ("entropy", "first", "distance"):
+        app.segmented_control[0].set_value(measure).run()
+        button = next(b for b in app.button if "strongest" in b.label)
+        if button.disabled:
+            continue
+        button.click().run()
+        title = json.loads(figures(app)["heads"]["figure"])["layout"]["title"]["text"]
+        assert title.startswith(f"Most: <b>L{single(app, 'layer')} H{single(app, 'head')}</b>")
+
+
+def test_switching_a_head_off_is_an_edit_with_its_effect_in_one_line(tiny: str) -> None:
+    app = open_page(tiny, ATTENTION, layer="1", head="0")
+    assert "Without" not in said(app)
+    app.toggle[0].set_value(True).run()
+    assert single(app, "edits") == "h1.0*0"
+    assert "**Without L1 H0:**" in said(app)
+    assert "KL divergence" in said(app)
+    app.toggle[0].set_value(False).run()
+    assert single(app, "edits") == ""
+    assert "Without" not in said(app)
+
+
+def test_the_switch_of_one_head_leaves_other_edits_alone(tiny: str) -> None:
+    app = open_page(tiny, ATTENTION, layer="1", head="0", edits="m0*0_h0.1*0")
+    app.toggle[0].set_value(True).run()
+    assert app.session_state[url_state._VALUES]["edits"][1:] == (ScaleHead(0, 1), ScaleHead(1, 0))
+
+
+def test_equal_prompts_get_a_difference(tiny: str) -> None:
+    app = open_page(tiny, ATTENTION, layer="1", head="1", pin=pinned(tiny, edits="h0.0*0"))
+    assert {"pattern-Current run", "pattern-Pinned run", "difference"} <= figures(app).keys()
+
+
+def test_different_prompts_get_a_reason_instead(tiny: str) -> None:
+    app = open_page(tiny, ATTENTION, layer="1", head="1", pin=pinned(tiny, prompt="bye"))
+    assert "difference" not in figures(app)
+    assert "The two prompts are different tokens (11 and 3)" in said(app)
+    for name in ("Current run", "Pinned run"):
+        heatmap = json.loads(figures(app)[f"pattern-{name}"]["figure"])["data"][0]
+        assert (heatmap["zmin"], heatmap["zmax"]) == (0, 1)
+
+
+@pytest.mark.parametrize("file", [None, ATTENTION])
+def test_the_mathematics_and_the_code_are_there(tiny: str, file: str | None) -> None:
+    app = open_page(tiny, file, layer="1", head="1", token="3")
+    assert [expander.label for expander in app.main.expander][-3:] == [
+        "The mathematics",
+        "The code",
+        "Where this comes from",
+    ]
+    assert "def " in app.code[0].value
+
+
+@pytest.mark.parametrize("file", [None, ATTENTION])
+def test_no_prompt_text_becomes_markup(tiny: str, file: str | None) -> None:
+    app = open_page(tiny, file, prompt=HOSTILE)
+    for message in figures(app).values():
+        assert "<img" not in message["figure"]
+        assert "\\u003cimg" not in message["figure"]
+    for element in app.markdown:
+        assert "<img" not in element.value.replace("\\<img", "")
