@@ -132,7 +132,9 @@ VARIANT_CASES: dict[str, Build] = {
         max_position_embeddings=24,
         rope_parameters=_rope("dynamic", factor=2.0),
     ),
-    "phi3-longrope": _case("Phi3ForCausalLM", "Phi3Config", rope_parameters=_LONGROPE),
+    "phi3-longrope": _case(
+        "Phi3ForCausalLM", "Phi3Config", rope_parameters=_LONGROPE, original_max_position_embeddings=16
+    ),
     "llama-llama3": _case(
         "LlamaForCausalLM",
         "LlamaConfig",
