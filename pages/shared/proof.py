@@ -9,6 +9,7 @@ import streamlit as st
 from model_runtime.errors import GlassformerError
 from pages.shared import errors, runs, runtime
 from pages.shared.words import plain
+from viz.style import three_digits
 
 if TYPE_CHECKING:
     from model_runtime import ProofCheck
@@ -33,8 +34,10 @@ def ask() -> None:
 
 def show_if_asked() -> None:
     """The dialog, once, after its button was pressed. Called last, so that the page stands behind it."""
-    if st.session_state.pop(_ASKED, False):
+    if st.session_state.get(_ASKED, False):
         _dialog()
+        # Only now: a run that is interrupted on the way (a figure reporting itself) opens it at the next.
+        st.session_state[_ASKED] = False
 
 
 @st.dialog("Are these numbers the model's own?", width="large")
@@ -62,17 +65,17 @@ def _dialog() -> None:
 
 
 def _error(check: ProofCheck) -> str:
-    return "–" if check.reason_skipped else f"{check.largest_error:.2g}"
+    return "–" if check.reason_skipped else three_digits(check.largest_error)
 
 
 def _allowed(check: ProofCheck) -> str:
     if check.reason_skipped:
         return "–"
-    return "exactly 0" if check.tolerance == 0 else f"{check.tolerance:.2g}"
+    return "exactly 0" if check.tolerance == 0 else three_digits(check.tolerance)
 
 
 def _outcome(check: ProofCheck) -> str:
     if check.reason_skipped:
         return f"does not apply: {check.reason_skipped}"
-    where = "" if check.layer is None else f", largest in layer {check.layer}"
+    where = f", largest in layer {check.layer}" if check.largest_error and check.layer is not None else ""
     return ("holds" if check.ok else "FAILS") + where

@@ -12,9 +12,7 @@ pytestmark = pytest.mark.browser
 
 Serve = Callable[..., str]
 OpenPage = Callable[..., Page]
-HOSTILE = (
-    "</script><img src=x onerror=\"document.title='owned'\"> **b** $x$ :material/home: [l](javascript:0) \u202e"
-)
+HOSTILE = "</script><img src=x onerror=\"document.title='owned'\"> **b** $x$ :material/home: [l](javascript:0) \u202e"
 # On a page below the root, Streamlit's browser side first asks for the server under that page's path.
 PROBES = ("404",)
 WAIT = 30_000
@@ -164,7 +162,7 @@ def test_the_self_proof_opens_over_the_page(serve: Serve, open_page: OpenPage) -
     drawn(page, "From prompt to next token")
     page.get_by_text("More", exact=True).click()
     page.get_by_role("button", name="Check the numbers").first.click()
-    expect(page.get_by_role("dialog")).to_contain_text("Are these numbers the model's own?")
+    expect(page.get_by_role("dialog")).to_contain_text("Are these numbers the model's own?", timeout=WAIT)
     table = page.get_by_role("dialog").get_by_role("table")
     expect(table).to_be_visible(timeout=60_000)
     expect(table).to_contain_text("holds")

@@ -252,3 +252,13 @@ def test_two_visitors_do_not_share_their_settings(visit: Visit) -> None:
 def test_projector_text_changes_the_root_font(visit: Visit) -> None:
     app = visit(prompt="hello", text="large")
     assert any("font-size: 22px" in element.value for element in app.html)
+
+
+def test_the_self_proof_shows_every_check_with_its_outcome(visit: Visit) -> None:
+    app = visit(prompt="hello")
+    app.button(key="gf.check").click().run()
+    assert not app.exception
+    table = app.table[0].value
+    assert len(table) >= 6
+    assert all(outcome.startswith(("holds", "does not apply")) for outcome in table["Outcome"])
+    assert app.session_state["gf.proof"] is False
