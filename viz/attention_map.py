@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ MOST_TICKS = 32
 MOST_TICKS_NARROW = 14
 _GAPS_UP_TO = 48  # cells a side; with more, the white lines between cells would eat them
 _LONGEST_TICK = 12
+_SLOPE = -60  # degrees that the names above the map lean
+_LETTER = 7.5  # pixels: width of a letter of a tick
 
 
 def attention_pattern_figure(record: AttentionPattern) -> Drawn:
@@ -142,15 +145,15 @@ def _map(record: AttentionPattern, quantity: str, colors: dict[str, Any]) -> go.
         "tickfont": {"family": style.MONO, "color": style.LIGHT.ink},
         **ticks,
     }
-    figure.update_xaxes(range=[-0.5, n - 0.5], side="top", tickangle=-60, **axis)
+    # The names' own margin, so that the longest does not run into the title.
+    figure.update_xaxes(range=[-0.5, n - 0.5], side="top", tickangle=_SLOPE, automargin=False, **axis)
     figure.update_yaxes(range=[n - 0.5, -0.5], scaleanchor="x", scaleratio=1, constraintoward="top", **axis)
     _outline(figure, record)
     figure.update_layout(
         template=style.TEMPLATE,
         plot_bgcolor=style.MASKED,
         height=560,
-        margin={"l": 8, "r": 8, "t": 44, "b": 8},
-        title={"pad": {"b": 8}},
+        margin={"l": 8, "r": 8, "t": _head_room(record, ticks), "b": 8},
     )
     return figure
 
@@ -164,19 +167,34 @@ def _ticks(record: AttentionPattern, most: int) -> dict[str, Any]:
     return {"tickvals": named, "ticktext": [_tick(record, cell) for cell in named]}
 
 
+def _head_room(record: AttentionPattern, ticks: dict[str, Any]) -> float:
+    """Pixels above the map: a line of title, then the longest name as it leans."""
+    cells = ticks["tickvals"]
+    longest = max(len(_name(record, cell)) for cell in cells)
+    return 44 + longest * _LETTER * math.sin(math.radians(-_SLOPE))
+
+
 def _narrow(record: AttentionPattern) -> dict[str, Any]:
-    """On a phone: fewer names, in smaller type."""
-    axis = {**_ticks(record, MOST_TICKS_NARROW), "tickfont": {"size": 11}}
-    margin = {"l": 2, "r": 2, "t": 40, "b": 60}
+    """On a phone: fewer names, in smaller type, and room for the last, which leans out to the right."""
+    ticks = _ticks(record, MOST_TICKS_NARROW)
+    axis = {**ticks, "tickfont": {"size": 11}}
+    margin = {"l": 2, "r": 36, "t": _head_room(record, ticks), "b": 60}
     return {"height": 470, "margin": margin, "title": {"font": {"size": 13}}, "xaxis": axis, "yaxis": axis}
 
 
 def _tick(record: AttentionPattern, cell: int) -> str:
-    """The token's text, or in a map of blocks the block's first position."""
+    """The name of a cell as plotly draws it, the selected one bold."""
     chosen = cell == record.selected // record.block
-    first, _ = record.positions(cell)
-    words = style.label(record.tokens[first], _LONGEST_TICK) if record.block == 1 else f"{first}"
+    words = style.inert(_name(record, cell))
     return f"<b>{words}</b>" if chosen else words
+
+
+def _name(record: AttentionPattern, cell: int) -> str:
+    """The token's text, or in a map of blocks the block's first position."""
+    first, _ = record.positions(cell)
+    if record.block > 1:
+        return str(first)
+    return style.shorten(style.visible(record.tokens[first]), _LONGEST_TICK)
 
 
 def _outline(figure: go.Figure, record: AttentionPattern) -> None:
