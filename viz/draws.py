@@ -185,7 +185,8 @@ def _layout(record: DrawsRecord, end: float) -> go.Layout:
         barmode="overlay",
         title={"text": record.title, "x": 0, "xref": "container", "y": 1, "yref": "container",
                "yanchor": "top", "pad": {"t": 8, "l": 4}},
-        xaxis={"range": [0, end], "title": {"text": f"times drawn, of {record.n:,}"}, "fixedrange": True},
+        xaxis={"range": [0, end], "tickvals": _ticks(min(end, record.n)), "fixedrange": True,
+               "title": {"text": f"times drawn, of {record.n:,}"}},
         yaxis={"range": [len(record.tokens) - 0.5, -0.5], "tickvals": list(range(len(record.tokens))),
                "ticktext": [f"\u2068{token.label}\u2069 " for token in record.tokens], "automargin": False,
                "showgrid": False, "fixedrange": True, "tickfont": {"family": MONO, "color": LIGHT.ink}},
@@ -195,6 +196,12 @@ def _layout(record: DrawsRecord, end: float) -> go.Layout:
             for text, color, shift in signs
         ],
     )  # fmt: skip
+
+
+def _ticks(end: float) -> list[int]:
+    """Round counts from 0 to at most `end`, no more than seven."""
+    step = next(base * 10**power for power in range(9) for base in (1, 2, 5) if end / (base * 10**power) <= 6)
+    return list(range(0, int(end) + 1, step))
 
 
 def _alt(record: DrawsRecord) -> str:

@@ -22,7 +22,11 @@ from viz.text import label, share, three_digits
 SLIDER_STEPS = ("temperature", "top_k", "top_p", "min_p")
 BASE, FINAL = "base", "final"
 LONGEST_TOKEN = 15  # characters of a row's label
-_AXIS_ENDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
+# Where a probability axis may end, and the step between its ticks.
+AXIS_STEPS = {
+    0.01: 0.002, 0.02: 0.005, 0.05: 0.01, 0.1: 0.02, 0.2: 0.05,
+    0.3: 0.1, 0.4: 0.1, 0.5: 0.1, 0.75: 0.25, 1.0: 0.2,
+}  # fmt: skip
 
 
 class Step(Protocol):
@@ -186,7 +190,17 @@ def axis_end(reach: float) -> float:
     >>> axis_end(0.34), axis_end(1.0)
     (0.4, 1.0)
     """
-    return next((end for end in _AXIS_ENDS if reach <= end), 1.0)
+    return next((end for end in AXIS_STEPS if reach <= end), 1.0)
+
+
+def axis_ticks(end: float) -> list[float]:
+    """Round places from 0 to the end of the axis; beyond it there is room for words only.
+
+    >>> axis_ticks(0.4)
+    [0.0, 0.1, 0.2, 0.3, 0.4]
+    """
+    step = AXIS_STEPS[end]
+    return [round(tick * step, 6) for tick in range(round(end / step) + 1)]
 
 
 def short_name(step: Step) -> str:
@@ -293,7 +307,7 @@ def _title(candidates: Sequence[Candidate], final: Step, d_vocab: int) -> str:
     if final.n_kept == 1:
         return f"Only “{top.label}” is left: it is chosen every time"
     left = f"all {d_vocab:,}" if final.n_kept == d_vocab else f"{final.n_kept:,} of {d_vocab:,}"
-    return f"“{top.label}” leads with {share(top.final)}; {left} tokens can be drawn"
+    return f"“{top.label}” leads with {share(top.final)}; {left} tokens left"
 
 
 def _words(rest: Rest, final: StepRow) -> str:

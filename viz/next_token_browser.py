@@ -55,6 +55,7 @@ def with_sliders(
             "column_edges": column_edges(),
             "resting_words": resting_words(record),
             "ink": LIGHT.ink,
+            "background": LIGHT.background,
             "positive": POSITIVE,
             "negative": NEGATIVE,
         },

@@ -9,7 +9,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from viz.drawn import Drawn
-from viz.next_token import Candidate, NextTokenRecord, StepRow
+from viz.next_token import Candidate, NextTokenRecord, StepRow, axis_ticks
 from viz.palette import NEGATIVE, POSITIVE
 from viz.style import CATEGORIES, CUT, LIGHT, MONO, PROBABILITY_SCALE, TEMPLATE, faded
 from viz.text import inert, share, three_digits
@@ -34,12 +34,12 @@ STEP_HEIGHT, ROW_HEIGHT = 22, 19  # pixels
 GAP, AXIS = 4, 48  # between the panels, under the probability axis
 TOP, RIGHT = 40, 12
 LEAST_LEFT, MOST_LEFT, NARROW_LEFT = 132, 190, 124  # the margin of the rows' labels
-STRIP_END = 0.58  # where the pipeline's bars end and its numbers begin
-LEGEND_PLACES = (0.0, 0.4, 0.66, 0.86)  # on the pipeline's axis
+STRIP_END = 0.56  # where the pipeline's bars end and its numbers begin
+LEGEND_PLACES = (0.0, 0.33, 0.62, 0.86)  # on the pipeline's axis
 THIN, THICK = 0.22, 0.84  # height of a pipeline bar, in rows: the step is off, the step works
 COLUMNS = ("left", "cut", "nats", "choices")
-COLUMN_WIDTHS = (1.1, 1.1, 0.9, 1.1)  # relative
-LABEL_ROOM = (0.03, 0.026)  # a segment carries its label where it is this wide, and this much a character
+COLUMN_WIDTHS = (1.4, 1.45, 0.9, 1.2)  # relative
+LABEL_ROOM = (0.03, 0.028)  # a segment carries its label where it is this wide, and this much a character
 
 Lists = dict[str, list[object]]
 
@@ -62,9 +62,7 @@ def next_token_figure(record: NextTokenRecord) -> Drawn:
 
 
 def _traces(record: NextTokenRecord) -> list[go.Bar | go.Scatter]:
-    strip = {"orientation": "h", "xaxis": "x", "yaxis": "y", "textposition": "inside",
-             "insidetextanchor": "middle", "textangle": 0,
-             "hovertemplate": "%{hovertext}<extra></extra>"}  # fmt: skip
+    strip = {"orientation": "h", "xaxis": "x", "yaxis": "y", "hovertemplate": "%{hovertext}<extra></extra>"}
     rows = {"orientation": "h", "xaxis": "x2", "yaxis": "y2", "hoverinfo": "skip"}
     parted = {"color": LIGHT.background, "width": 1}
     mono = {"family": MONO, "size": 12}
@@ -73,13 +71,11 @@ def _traces(record: NextTokenRecord) -> list[go.Bar | go.Scatter]:
     height, offset = (0.38, -0.42) if paired else (0.72, -0.36)
     return [
         go.Bar(**strip, **_segments(record, cut=False, others=False),
-               marker={"color": LIGHT.accent, "line": parted},
-               textfont={**mono, "size": 11, "color": LIGHT.background}),
+               marker={"color": LIGHT.accent, "line": parted}),
         go.Bar(**strip, **_segments(record, cut=False, others=True),
-               marker={"color": PROBABILITY_SCALE[1][1], "line": parted},
-               textfont={"size": 11, "color": LIGHT.ink}),
+               marker={"color": PROBABILITY_SCALE[1][1], "line": parted}),
         go.Bar(**strip, **_segments(record, cut=True, others=None),
-               marker={**CUT, "line": parted}, textfont={"size": 11, "color": LIGHT.ink}),
+               marker={**CUT, "line": parted}),
         _numbers_trace(record),
         go.Bar(**rows, **_row_bars(record, "final"), width=height, offset=offset,
                marker={"color": LIGHT.accent}),
@@ -113,7 +109,7 @@ def _numbers_trace(record: NextTokenRecord) -> go.Scatter:
 
 def _segments(record: NextTokenRecord, cut: bool, others: bool | None) -> Lists:
     """The stretches of all pipeline bars of one kind; `others` None: of candidates and of the rest."""
-    lists: Lists = {key: [] for key in ("y", "base", "x", "width", "text", "hovertext")}
+    lists: Lists = {key: [] for key in ("y", "base", "x", "width", "hovertext")}
     for y, row in enumerate(record.steps):
         for segment in row.segments:
             if segment.cut is cut and others in (None, segment.token_id is None):
@@ -121,9 +117,6 @@ def _segments(record: NextTokenRecord, cut: bool, others: bool | None) -> Lists:
                 lists["base"].append(segment.start)
                 lists["x"].append(segment.width)
                 lists["width"].append(THICK if row.active else THIN)
-                room, character = LABEL_ROOM
-                wide = segment.width >= room + character * len(segment.label) and row.active
-                lists["text"].append(segment.label if wide else "")
                 fate = f" · cut by {inert(row.setting)}" if cut else ""
                 words = f"{inert(row.setting)}: {segment.label} {share(segment.width)}{fate}"
                 lists["hovertext"].append(words)
@@ -131,19 +124,40 @@ def _segments(record: NextTokenRecord, cut: bool, others: bool | None) -> Lists:
 
 
 def _numbers(record: NextTokenRecord) -> Lists:
-    """All words on the pipeline's axes: headings, legend, and the columns at the right of the bars.
+    """All words on the pipeline's axes: headings, legend, labels of the segments, columns at the right.
 
-    They are points of one trace because annotations cost a third of the time of each redrawing.
+    They are points of one trace because annotations and the texts of bars are measured at each redrawing,
+    which costs a third of its time.
     """
     lists: Lists = {"x": [], "y": [], "text": [], "textposition": [], "color": []}
     for words in resting_words(record):
         for key, value in zip(lists, words, strict=True):
             lists[key].append(value)
     for y, row in enumerate(record.steps):
-        for x, text in zip(column_edges(), step_numbers(row), strict=True):
-            for key, value in zip(lists, (x, y, text, "middle left", LIGHT.ink), strict=True):
+        points = [
+            (x, y, text, "middle left", LIGHT.ink)
+            for x, text in zip(column_edges(), step_numbers(row), strict=True)
+        ]
+        for words in [*points, *_segment_labels(row, y)]:
+            for key, value in zip(lists, words, strict=True):
                 lists[key].append(value)
     return lists
+
+
+def _segment_labels(row: StepRow, y: int) -> list[tuple[float, int, str, str, str]]:
+    """Labels in the middle of the segments that have room for them."""
+    room, character = LABEL_ROOM
+    return [
+        (
+            segment.start + segment.width / 2,
+            y,
+            segment.label,
+            "middle center",
+            LIGHT.ink if segment.cut or segment.token_id is None else LIGHT.background,
+        )
+        for segment in row.segments
+        if row.active and segment.width >= room + character * len(segment.label)
+    ]
 
 
 def resting_words(record: NextTokenRecord) -> list[tuple[float, int, str, str, str]]:
@@ -153,7 +167,7 @@ def resting_words(record: NextTokenRecord) -> list[tuple[float, int, str, str, s
         (edge, -1, text, "middle left", LIGHT.muted)
         for edge, text in zip(column_edges(), COLUMNS, strict=True)
     ]
-    legend = [("■ drawn from", LIGHT.accent), ("┃ model", LIGHT.ink), ("▨ cut", LIGHT.muted)]
+    legend = [("■ drawn", LIGHT.accent), ("┃ model", LIGHT.ink), ("▨ cut", LIGHT.muted)]
     if record.pinned_label is not None:
         legend.append(("■ pinned", CATEGORIES[1]))
     places = zip(LEGEND_PLACES, legend, strict=False)
@@ -310,7 +324,7 @@ def _layout(record: NextTokenRecord) -> go.Layout:
     step_words, candidate_words = tick_words(record)
     paired = record.pinned_label is not None
     hidden = {"showgrid": False, "showticklabels": False, "fixedrange": True, "zeroline": False}
-    row_axis = {"showgrid": False, "automargin": False, "fixedrange": True}
+    row_axis = {"showgrid": False, "automargin": False, "fixedrange": True, "ticklabeloverflow": "allow"}
     return go.Layout(
         template=TEMPLATE,
         height=TOP + inner + AXIS,
@@ -321,8 +335,9 @@ def _layout(record: NextTokenRecord) -> go.Layout:
         xaxis={**hidden, "domain": [0, 1], "range": [0, 1 / STRIP_END], "anchor": "y"},
         yaxis={**row_axis, "domain": [above, above + steps / inner], "range": [len(record.steps) + 0.5, -1.5],
                "tickvals": list(range(len(step_words))), "ticktext": step_words, "anchor": "x"},
-        xaxis2={"domain": [0, 0.7 if paired else 1], "range": [0, record.axis_end * 1.2], "anchor": "y2",
-                "tickformat": "~%", "rangemode": "tozero", "fixedrange": True,
+        xaxis2={"domain": [0, 0.7 if paired else 1], "range": [0, record.axis_end * 1.2],
+                "anchor": "y2", "ticklabeloverflow": "allow",
+                "tickformat": "~%", "tickvals": axis_ticks(record.axis_end), "fixedrange": True,
                 "title": {"text": "probability of being the next token"}},
         yaxis2={**row_axis, "domain": [0, below], "range": [len(record.candidates) + 0.5, -0.5],
                 "tickvals": list(range(len(candidate_words))), "ticktext": candidate_words, "anchor": "x2",
@@ -363,7 +378,7 @@ def _selection_band(record: NextTokenRecord) -> list[dict[str, object]]:
 
 def rest_line(record: NextTokenRecord) -> str:
     """The last row of the candidates' panel: everything that has no row of its own."""
-    return f"{share(record.rest.model)} in the model → {share(record.rest.final)} now"
+    return f"model {share(record.rest.model)} → now {share(record.rest.final)}"
 
 
 def left_margin(record: NextTokenRecord) -> int:
@@ -374,13 +389,19 @@ def left_margin(record: NextTokenRecord) -> int:
 
 
 def _narrow(record: NextTokenRecord) -> dict[str, object]:
-    """Below 600 px: less room for labels, and of the number columns only the first."""
-    return {
+    """Below 600 px: less room for labels, of the number columns only the first, no panel of differences."""
+    changes: dict[str, object] = {
         "margin.l": min(left_margin(record), NARROW_LEFT),
         "margin.r": 6,
         "title.font.size": 12,
         "xaxis.range": [0, column_edges()[0]],
+        "xaxis2.domain": [0, 1],
+        "xaxis2.tickangle": 0,
     }
+    if record.pinned_label is not None:
+        # Its numbers, too, must leave the picture: the axis shows a stretch where there are none.
+        changes |= {"xaxis3.domain": [0.99, 1], "xaxis3.visible": False, "xaxis3.range": [1e6, 1e6 + 1]}
+    return changes
 
 
 def _alt(record: NextTokenRecord) -> str:

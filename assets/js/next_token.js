@@ -9,7 +9,11 @@
 import { cutBy, samplingSteps, tail } from "./sampling.js"
 import { share, thousands, threeDigits } from "./numbers.js"
 
-const AXIS_ENDS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1]
+// Where a probability axis may end, and the step between its ticks.
+const AXIS_STEPS = [
+  [0.01, 0.002], [0.02, 0.005], [0.05, 0.01], [0.1, 0.02], [0.2, 0.05], [0.3, 0.1], [0.4, 0.1], [0.5, 0.1],
+  [0.75, 0.25], [1, 0.2],
+]
 const DIFFERENCE_ENDS = [1, 5, 10, 25, 50, 100]
 const escaped = (text) => text.replace(/[&<>"']/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;" })[c])
 
@@ -43,7 +47,7 @@ export function recordOf(data, values) {
   const rest = tail(report, data.shown.map(({ id }) => id))
   const reach = Math.max(...candidates.map((candidate) => Math.max(candidate.reach, candidate.pinned ?? 0)))
   return {
-    candidates, rows, rest, axisEnd: AXIS_ENDS.find((end) => reach <= end) ?? 1,
+    candidates, rows, rest, axis: AXIS_STEPS.find(([end]) => reach <= end) ?? AXIS_STEPS.at(-1),
     title: titleOf(candidates, final), words: wordsOf(rest, final),
   }
 }
@@ -89,9 +93,9 @@ function titleOf(candidates, final) {
   const size = final.kept.length
   const left = final.n_kept === size ? `all ${thousands(size)}` : `${thousands(final.n_kept)} of ${thousands(size)}`
   // Typical-p or a penalty can make a token lead that has no row until the slider is let go.
-  if (top.final < largest(final.probabilities)) return `${left} tokens can be drawn`
+  if (top.final < largest(final.probabilities)) return `${left} tokens left`
   if (final.n_kept === 1) return `Only “${top.label}” is left: it is chosen every time`
-  return `“${top.label}” leads with ${share(top.final)}; ${left} tokens can be drawn`
+  return `“${top.label}” leads with ${share(top.final)}; ${left} tokens left`
 }
 
 function largest(values) {
@@ -132,7 +136,7 @@ function traceNumbers(record, data) {
       text: [...of((c) => rowWords(c, data.selected)), ` ${restLine(record.rest)}`],
     },
     {
-      x: of(() => record.axisEnd * 1.2), y, customdata: of((c) => [c.id]),
+      x: of(() => record.axis[0] * 1.2), y, customdata: of((c) => [c.id]),
       hovertext: of((c) => hoverWords(c, data.paired)),
     },
     ...(data.paired ? [{ x: of((c) => c.pinned ?? 0), y }, differenceNumbers(candidates, y, data)] : []),
@@ -140,14 +144,13 @@ function traceNumbers(record, data) {
 }
 
 function segmentNumbers(record, { look }, wanted) {
-  const lists = { y: [], base: [], x: [], width: [], text: [], hovertext: [] }
+  const lists = { y: [], base: [], x: [], width: [], hovertext: [] }
   record.rows.forEach((row, y) => {
     for (const segment of row.segments.filter(wanted)) {
       lists.y.push(y)
       lists.base.push(segment.start)
       lists.x.push(segment.width)
       lists.width.push(row.active ? look.thick : look.thin)
-      lists.text.push(row.active && hasRoom(segment, look.label_room) ? segment.label : "")
       const fate = segment.cut ? ` · cut by ${row.setting}` : ""
       lists.hovertext.push(`${row.setting}: ${segment.label} ${share(segment.width)}${fate}`)
     }
@@ -174,6 +177,10 @@ function columnNumbers(record, { look }) {
         threeDigits(row.effective_choices)]
       : ["", "", "", ""]
     texts.forEach((text, column) => add(look.column_edges[column], y, text, "middle left", look.ink))
+    for (const segment of row.segments.filter((segment) => row.active && hasRoom(segment, look.label_room))) {
+      const { start, width, label, cut, others } = segment
+      add(start + width / 2, y, label, "middle center", cut || others ? look.ink : look.background)
+    }
   })
   return { ...lists, textfont: { color } }
 }
@@ -215,8 +222,10 @@ function points(value) {
 
 function layoutOf(record, data) {
   const ticks = record.rows.map(({ setting, active }) => (active ? `<b>${escaped(setting)}</b>` : escaped(setting)))
+  const [end, step] = record.axis
+  const tickvals = Array.from({ length: Math.round(end / step) + 1 }, (_, tick) => tick * step)
   const layout = {
-    title: { text: record.title }, yaxis: { ticktext: ticks }, xaxis2: { range: [0, record.axisEnd * 1.2] },
+    title: { text: record.title }, yaxis: { ticktext: ticks }, xaxis2: { range: [0, end * 1.2], tickvals },
   }
   return data.paired ? { ...layout, xaxis3: { range: differenceRange(record.candidates) } } : layout
 }
@@ -227,7 +236,7 @@ function differenceRange(candidates) {
   return [-end, end]
 }
 
-const restLine = (rest) => `${share(rest.mass)} in the model → ${share(rest.final_mass)} now`
+const restLine = (rest) => `model ${share(rest.mass)} → now ${share(rest.final_mass)}`
 
 /** A trace with the numbers of the moment in it; the part of its look that moves goes one level deeper. */
 function merge(trace, numbers) {

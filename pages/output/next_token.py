@@ -51,6 +51,7 @@ def pipeline(choice: Choice) -> None:
         clickable=True,
         sliders=sliders(choice),
         on_slide=lambda values: state.set(**values),
+        slide_on_release=True,
     )
     if click is not None and click.customdata:
         state.set(candidate=click.customdata[0])

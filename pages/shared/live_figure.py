@@ -77,6 +77,7 @@ def live_figure(
     link_group: str | None = None,
     height: int | None = None,
     on_slide: Callable[[dict[str, float]], None] | None = None,
+    slide_on_release: bool = False,
 ) -> Click | None:
     """Show a figure in its frame: badge, picture, words, caption, data table, export menu.
 
@@ -84,7 +85,8 @@ def live_figure(
     Returns the click of this run, if there was one; a click that changes state ends in `st.rerun()`.
 
     `on_slide` gets {name: value} before the page runs again, at most every 100 ms during a drag and at
-    release; without it the sliders move the picture in the browser only. Figures of one `link_group`
+    release (with `slide_on_release` at release only: a browser side that redraws everything needs no server
+    meanwhile); without it the sliders move the picture in the browser only. Figures of one `link_group`
     highlight the points whose `customdata` (or its first element) equals that of the hovered one.
     An export shows the picture at the slider values that the server knows, so pass `on_slide` and draw
     from the values where sliders change it. `figure.frames` get a play button; nothing plays by itself.
@@ -102,7 +104,7 @@ def live_figure(
         "clickable": clickable,
         "group": link_group,
         "sliders": [_slider_message(slider) for slider in sliders],
-        "reports": on_slide is not None,
+        "reports": "" if on_slide is None else "released" if slide_on_release else "moving",
         "seq": st.session_state.get(seq_key, 0),
     }
     result = _COMPONENT(

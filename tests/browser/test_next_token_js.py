@@ -108,6 +108,7 @@ def test_both_draw_the_same(scripts: Page, sampling: SamplingSettings, pinned: b
     assert found["layout"]["title"]["text"] == layout["title"]["text"]
     assert found["layout"]["yaxis"]["ticktext"] == layout["yaxis"]["ticktext"]
     assert found["layout"]["xaxis2"]["range"] == pytest.approx(layout["xaxis2"]["range"])
+    assert found["layout"]["xaxis2"]["tickvals"] == pytest.approx(layout["xaxis2"]["tickvals"])
     if pinned:
         assert found["layout"]["xaxis3"]["range"] == pytest.approx(layout["xaxis3"]["range"])
     assert found["words"] == record.words
