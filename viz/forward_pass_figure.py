@@ -15,6 +15,7 @@ from viz.forward_pass_stream import BAND, StreamScale, add_lengths, add_stream, 
 from viz.forward_pass_words import sentences, table, title
 
 WIDE_HEIGHT = 452.0
+WIDTH_OF_EXPORTS = 960  # pixels; on screen the frame decides
 PHONE_WIDTH = 350.0  # pixels of the figure on a phone 390 wide
 _NORM_HALF = 36.0  # pixels: half the height of the final norm's box
 
@@ -56,7 +57,7 @@ def wide_figure(record: ForwardPass, together: tuple[ForwardPass, ...]) -> go.Fi
     heading(figure, page, (stream.left, 0), f"③ {_blocks(record)}", _stream_line(record))
     heading(figure, page, (norm.left - 0.012, 0), "④ Norm", "one scale")
     heading(figure, page, (0.822, 0), "⑤ Next token", f"{record.d_vocab:,} compared")
-    figure.update_layout(title={"text": title(record), "pad": {"b": 50}})
+    figure.update_layout(title={"text": title(record)}, width=WIDTH_OF_EXPORTS)
     return figure
 
 
@@ -228,7 +229,7 @@ def narrow_figure(record: ForwardPass, together: tuple[ForwardPass, ...]) -> go.
     heading(
         figure, page, (0, following.top), "⑤ Next token", f"{record.d_vocab:,} compared, the likeliest shown"
     )
-    figure.update_layout(title={"text": title(record), "pad": {"b": 50}, "font": {"size": 14}})
+    figure.update_layout(title={"text": title(record), "font": {"size": 14}})
     return figure
 
 

@@ -85,8 +85,8 @@ def head_grid_figure(record: HeadGrid) -> Drawn:
         template=style.TEMPLATE,
         plot_bgcolor=style.MASKED,
         height=560,
-        margin={"l": 8, "r": 8, "t": 62, "b": 64},
-        title={"text": title(record), "pad": {"b": 34}},
+        margin={"l": 8, "r": 8, "t": 62, "b": 8},
+        title={"text": title(record), "pad": {"b": 10}},
     )
     if record.strongest is None:
         _say_nothing(figure, record)

@@ -94,15 +94,14 @@ class Exportable:
         if kind == "html":
             return to_html(self.figure, self.alt, caption(self.provenance))
         printed = print_figure(json.loads(self.figure), caption(self.provenance))
-        height = round(printed["layout"]["height"])
-        return render(
-            printed, kind, width=PRINT_WIDTH, height=height, scale=_PNG_SCALE if kind == "png" else 1
-        )
+        width, height = (round(printed["layout"][side]) for side in ("width", "height"))
+        return render(printed, kind, width=width, height=height, scale=_PNG_SCALE if kind == "png" else 1)
 
 
 def print_figure(figure: dict[str, Any], words: str) -> dict[str, Any]:
-    """The figure in print style: print template, one column wide, title and caption below the picture.
+    """The figure in print style: print template, title and caption below the picture.
 
+    It is one column wide, or as wide as the figure itself asks for where a column is too narrow to read.
     Both are plotly's own title, put at the foot: it alone makes room for itself below the axes' words.
     """
     layout = dict(figure["layout"])
@@ -114,7 +113,7 @@ def print_figure(figure: dict[str, Any], words: str) -> dict[str, Any]:
     height = (layout.get("height") or 400) + depth
     layout |= {
         "template": pio.templates[PRINT_TEMPLATE].to_plotly_json(),
-        "width": PRINT_WIDTH,
+        "width": max(PRINT_WIDTH, layout.get("width") or 0),
         "height": height,
         "title": {
             "text": "<br>".join(lines),

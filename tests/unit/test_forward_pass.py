@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pages.shared.export import print_figure
 from viz.forward_pass import (
     Block,
     Candidate,
@@ -221,3 +223,9 @@ def test_experts_are_called_experts() -> None:
     record = replace(record_with(), mlp_name="MLP (experts)")
     assert "MLP (experts) adds" in traces(forward_pass_figure(record).figure)
     assert "MLP (experts)" in sentences(record)
+
+
+def test_exports_are_wide_enough_for_five_stages() -> None:
+    drawn = forward_pass_figure(record_with())
+    printed = print_figure(json.loads(drawn.figure.to_json()), "caption")
+    assert printed["layout"]["width"] == 960
