@@ -62,6 +62,13 @@ class Run:
                 self._wanted.setdefault(point.port, []).append(point)
         self._active = {_LAST, *self._wanted, *((role, side) for role, side, _ in plan.edits)}
 
+    @property
+    def has_work(self) -> bool:
+        """Whether the forward differs from an idle one; plain decoding does not."""
+        plan = self.plan
+        keeps = bool(self._wanted) or self._keeps_calls
+        return keeps or self.exact or bool(plan.edits) or bool(plan.cuts) or plan.rope is not None
+
     def visit(self, place: Port, layer: int | None, value: Any) -> Any:
         """A hook's report: edit, keep, and return the value that the forward goes on with."""
         if place not in self._active:

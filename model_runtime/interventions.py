@@ -84,8 +84,10 @@ class CutEdge:
 
 @dataclass(frozen=True)
 class Patch:
-    """Replace the value of `point` (a stream point: embed, resid_pre, resid_mid, resid_post, attn_out, mlp_out)
-    at one layer and position by `values`."""
+    """Replace the value of a stream point at one layer and position by `values`.
+
+    `point`: embed (layer 0), resid_pre, resid_mid, resid_post, attn_out or mlp_out.
+    """
 
     point: str
     layer: int

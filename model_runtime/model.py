@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -247,7 +248,7 @@ class Model:
         inputs = torch.tensor([list(ids)], device=self.device)
         # A mask of ones: without one, unusual positions would be read as several packed texts.
         mask = torch.ones((1, run.offset + n), dtype=torch.long, device=self.device)
-        with torch.no_grad(), context.active(run):
+        with torch.no_grad(), context.active(run) if run.has_work else nullcontext():
             output = self.hf_model(
                 input_ids=inputs,
                 attention_mask=mask,
