@@ -55,6 +55,7 @@ class Frame {
     this.links = new Links(this)
     this.observer = new ResizeObserver(() => this.resized())
     this.observer.observe(this.dom.stage)
+    this.observer.observe(this.dom.head) // grows with the page's text size, when the stage may not
   }
 
   build(place) {
@@ -161,9 +162,11 @@ class Frame {
 
   async drawNow() {
     const library = await plotly(this.base)
-    const width = this.dom.stage.clientWidth
+    const scale = textScale()
+    const width = Math.floor(this.dom.stage.clientWidth / scale)
     if (this.gone || !width) return
     const { data, layout } = this.picture(width)
+    this.enlarge(scale, width, layout.height)
     const first = !this.dom.plot.classList.contains("js-plotly-plot")
     await library.react(this.dom.plot, data, layout, config(width < NARROW))
     if (this.gone) return
@@ -175,6 +178,17 @@ class Frame {
       hoverAt(library, this.dom.plot, ...this.hovered)
     }
     this.dom.root.dataset.drawn = Number(this.dom.root.dataset.drawn ?? 0) + 1
+  }
+
+  // With projector-sized text the whole picture grows: letters, lines and distances keep their proportions.
+  enlarge(scale, width, height) {
+    const { stage, plot, overlay } = this.dom
+    const larger = scale !== 1
+    stage.style.height = larger ? `${height * scale}px` : ""
+    for (const part of [plot, overlay]) {
+      part.style.transform = larger ? `scale(${scale})` : ""
+      part.style.width = larger ? `${width}px` : ""
+    }
   }
 
   picture(width) {
@@ -218,7 +232,8 @@ class Frame {
 
   resized() {
     const width = this.dom.stage.clientWidth
-    if (width && width !== this.lastWidth) { this.lastWidth = width; this.draw() }
+    const size = `${width} ${textScale()}`
+    if (width && size !== this.lastSize) { this.lastSize = size; this.draw() }
   }
 
   destroy() {
@@ -231,6 +246,11 @@ class Frame {
     if (window.Plotly) window.Plotly.purge(this.dom.plot)
     this.dom.root.remove()
   }
+}
+
+// The page's text size against the usual 16 pixels.
+function textScale() {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 || 1
 }
 
 function config(narrow) {

@@ -164,15 +164,22 @@ def try_this(question: str, answer: str) -> None:
 
 def details(mathematics: str = "", code: str = "", sources: str = "") -> None:
     """The closed lines at the end of a page: mathematics (markdown with formulas), code, sources."""
-    if mathematics:
-        with st.expander("The mathematics"):
-            st.markdown(mathematics)
-    if code:
-        with st.expander("The code"):
-            st.code(code, language="python")
-    if sources:
-        with st.expander("Where this comes from"):
-            st.markdown(sources)
+    if mathematics and (opened := _closed("The mathematics")):
+        opened.markdown(mathematics)
+    if code and (opened := _closed("The code")):
+        opened.code(code, language="python")
+    if sources and (opened := _closed("Where this comes from")):
+        opened.markdown(sources)
+
+
+def _closed(label: str) -> Any:
+    """An expander to fill, or None while it is closed.
+
+    What stands in a closed one is sent and drawn all the same, and code alone brings half a megabyte of
+    highlighter with it.
+    """
+    expander = st.expander(label, key=f"gf.details.{label}", on_change="rerun")
+    return expander if expander.open else None
 
 
 def end_page() -> None:

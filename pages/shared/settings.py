@@ -16,7 +16,7 @@ from pages.shared.edits import format_edits, parse_edits
 from pages.shared.kinds import Refused, Setting, choice, decimal, permutation, text, whole
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
-DEFAULT_PROMPT = "a fluffy blue creature roamed the verdant forest"
+DEFAULT_PROMPT = "When Harry Potter arrived, everyone knew that Harry"
 # The default model's clearest previous-token head: 0.83 of its attention on the worked example.
 DEFAULT_LAYER, DEFAULT_HEAD = 16, 0
 MOST_PROMPT_CHARACTERS = 4_000  # percent-encoded, such a prompt still fits in one request line
