@@ -44,20 +44,25 @@ def wide_figure(record: ForwardPass, together: tuple[ForwardPass, ...]) -> go.Fi
     figure = _empty(page, top=84)
     scale = stream_scale(together, stream.height, room=38)
     middle = stream.height * (1 - scale.center)
-    _lanes_wide(figure, page, tokens, stream, middle, record)
+    _lanes_wide(page, tokens, stream, middle, record)
     panels.add_tokens(figure, page, tokens, record)
     add_stream(figure, page, stream, record, scale)
     add_lengths(figure, page, Box(stream.left, stream.right, 384, WIDE_HEIGHT - 8), record)
     panels.add_candidates(figure, page, following, record)
-    _final_norm(figure, page, norm, middle, record)
-    _fan(figure, page, (norm.right, middle), 0.822, following, record)
-    _names_wide(figure, page, stream, scale, record)
-    heading(figure, page, (0.0, 0), "① Tokens", _pieces(record))
-    heading(figure, page, (0.152, 0), "② Embedding", f"{record.d_model:,} numbers each")
-    heading(figure, page, (stream.left, 0), f"③ {_blocks(record)}", _stream_line(record))
-    heading(figure, page, (norm.left - 0.012, 0), "④ Norm", "one scale")
-    heading(figure, page, (0.822, 0), "⑤ Next token", f"{record.d_vocab:,} compared")
-    figure.update_layout(title={"text": title(record)}, width=WIDTH_OF_EXPORTS)
+    _final_norm(page, norm, middle, record)
+    _fan(page, (norm.right, middle), 0.822, following, record)
+    _names_wide(page, stream, scale, record)
+    heading(page, (0.0, 0), "① Tokens", _pieces(record))
+    heading(page, (0.152, 0), "② Embedding", f"{record.d_model:,} numbers each")
+    heading(page, (stream.left, 0), f"③ {_blocks(record)}", _stream_line(record))
+    heading(page, (norm.left - 0.012, 0), "④ Norm", "one scale")
+    heading(page, (0.822, 0), "⑤ Next token", f"{record.d_vocab:,} compared")
+    figure.update_layout(
+        title={"text": title(record)},
+        width=WIDTH_OF_EXPORTS,
+        annotations=page.annotations,
+        shapes=page.shapes,
+    )
     return figure
 
 
@@ -91,8 +96,8 @@ def _empty(page: Page, top: float) -> go.Figure:
     return figure
 
 
-def _line(figure: go.Figure, path: str, color: str, width: float) -> None:
-    figure.add_shape(
+def _line(page: Page, path: str, color: str, width: float) -> None:
+    page.shape(
         type="path",
         path=path,
         xref="paper",
@@ -109,26 +114,24 @@ def _sideways(page: Page, start: tuple[float, float], end: tuple[float, float]) 
     return f"M {x0},{page.y(y0)} C {half},{page.y(y0)} {half},{page.y(y1)} {x1},{page.y(y1)}"
 
 
-def _lanes_wide(
-    figure: go.Figure, page: Page, tokens: Box, stream: Box, middle: float, record: ForwardPass
-) -> None:
+def _lanes_wide(page: Page, tokens: Box, stream: Box, middle: float, record: ForwardPass) -> None:
     """The selected token becomes the stream; the tokens before it are what attention can read."""
     for i, row in enumerate(record.rows):
         if row is None or row.position > record.selected.position:
             continue
         start = (tokens.right + 0.004, row_center(tokens, i, len(record.rows)))
         if row.position == record.selected.position:
-            _line(figure, _sideways(page, start, (stream.left, middle)), style.LIGHT.accent, 4)
+            _line(page, _sideways(page, start, (stream.left, middle)), style.LIGHT.accent, 4)
         else:
             end = (stream.left, middle - BAND)
-            _line(figure, _sideways(page, start, end), style.LIGHT.line, 1)
+            _line(page, _sideways(page, start, end), style.LIGHT.line, 1)
 
 
-def _final_norm(figure: go.Figure, page: Page, box: Box, middle: float, record: ForwardPass) -> None:
+def _final_norm(page: Page, box: Box, middle: float, record: ForwardPass) -> None:
     """The last length, and what the final norm makes of it, in a box on the stream."""
     path = f"M {box.left - 0.03},{page.y(middle)} L {box.left},{page.y(middle)}"
-    _line(figure, path, style.LIGHT.accent, 4)
-    figure.add_shape(
+    _line(page, path, style.LIGHT.accent, 4)
+    page.shape(
         type="rect",
         xref="paper",
         yref="paper",
@@ -138,7 +141,7 @@ def _final_norm(figure: go.Figure, page: Page, box: Box, middle: float, record: 
         y1=page.y(middle - _NORM_HALF),
         line={"color": style.LIGHT.accent, "width": 1.5},
     )
-    figure.add_annotation(
+    page.annotate(
         text=norm_words(record),
         x=(box.left + box.right) / 2,
         y=page.y(middle),
@@ -160,20 +163,18 @@ def norm_words(record: ForwardPass) -> str:
     )
 
 
-def _fan(
-    figure: go.Figure, page: Page, start: tuple[float, float], end: float, box: Box, record: ForwardPass
-) -> None:
+def _fan(page: Page, start: tuple[float, float], end: float, box: Box, record: ForwardPass) -> None:
     """From the final norm to each candidate, the thicker the likelier."""
     for i, candidate in enumerate(record.candidates):
         path = _sideways(page, start, (end, row_center(box, i, len(record.candidates) + 1)))
-        _line(figure, path, style.LIGHT.accent, 0.5 + 7 * candidate.probability)
+        _line(page, path, style.LIGHT.accent, 0.5 + 7 * candidate.probability)
 
 
-def _names_wide(figure: go.Figure, page: Page, stream: Box, scale: StreamScale, record: ForwardPass) -> None:
+def _names_wide(page: Page, stream: Box, scale: StreamScale, record: ForwardPass) -> None:
     """Direct labels: which side is attention's, which the MLP's, and what the line below is."""
     n_layers = len(record.blocks)
     ink = {"size": 12, "color": style.LIGHT.ink}
-    figure.add_annotation(
+    page.annotate(
         text="▲ <b>Attention</b> adds what it reads in earlier tokens",
         x=n_layers - 0.4,
         y=scale.high,
@@ -183,7 +184,7 @@ def _names_wide(figure: go.Figure, page: Page, stream: Box, scale: StreamScale, 
         yanchor="top",
         font=ink,
     )
-    figure.add_annotation(
+    page.annotate(
         text=f"▼ <b>The {record.mlp_name}</b> adds what it makes of this one token",
         x=n_layers - 0.4,
         y=scale.low,
@@ -194,7 +195,7 @@ def _names_wide(figure: go.Figure, page: Page, stream: Box, scale: StreamScale, 
         font=ink,
     )
     first, last = record.stream_lengths[0], record.stream_lengths[-1]
-    figure.add_annotation(
+    page.annotate(
         text=f"Length of the stream: {style.three_digits(first)} as embedded, "
         f"{style.three_digits(last)} at the end (log scale)",
         x=stream.left,
@@ -221,29 +222,27 @@ def narrow_figure(record: ForwardPass, together: tuple[ForwardPass, ...]) -> go.
     add_stream(figure, page, stream, record, scale)
     add_lengths(figure, page, Box(0.87, 1.0, stream.top, stream.bottom), record)
     panels.add_candidates(figure, page, following, record)
-    _names_narrow(figure, page, stream, scale, record)
-    heading(figure, page, (0, 0), "① Tokens", _pieces(record))
-    heading(figure, page, (0.6, 0), "② Embedding", f"{record.d_model:,} numbers each")
-    heading(figure, page, (0, stream.top - 20), f"③ {_blocks(record)}", _stream_line(record))
-    heading(figure, page, (0, norm), "④ Final norm", _norm_line(record))
-    heading(
-        figure, page, (0, following.top), "⑤ Next token", f"{record.d_vocab:,} compared, the likeliest shown"
+    _names_narrow(page, stream, scale, record)
+    heading(page, (0, 0), "① Tokens", _pieces(record))
+    heading(page, (0.6, 0), "② Embedding", f"{record.d_model:,} numbers each")
+    heading(page, (0, stream.top - 20), f"③ {_blocks(record)}", _stream_line(record))
+    heading(page, (0, norm), "④ Final norm", _norm_line(record))
+    heading(page, (0, following.top), "⑤ Next token", f"{record.d_vocab:,} compared, the likeliest shown")
+    figure.update_layout(
+        title={"text": title(record), "font": {"size": 14}},
+        annotations=page.annotations,
+        shapes=page.shapes,
     )
-    figure.update_layout(title={"text": title(record), "font": {"size": 14}})
     return figure
 
 
-def _names_narrow(
-    figure: go.Figure, page: Page, stream: Box, scale: StreamScale, record: ForwardPass
-) -> None:
+def _names_narrow(page: Page, stream: Box, scale: StreamScale, record: ForwardPass) -> None:
     middle = stream.right * (1 - scale.center)
     place = {"y": page.y(stream.top), "xref": "paper", "yref": "paper", "yanchor": "bottom", "yshift": 1}
     ink = {"size": 12, "color": style.LIGHT.ink}
-    figure.add_annotation(text="◀ <b>Attention</b>", x=middle - 0.05, xanchor="right", font=ink, **place)
-    figure.add_annotation(
-        text=f"<b>{record.mlp_name}</b> ▶", x=middle + 0.05, xanchor="left", font=ink, **place
-    )
-    figure.add_annotation(text="length<br>(log)", x=1.0, xanchor="right", font={"size": 10}, **place)
+    page.annotate(text="◀ <b>Attention</b>", x=middle - 0.05, xanchor="right", font=ink, **place)
+    page.annotate(text=f"<b>{record.mlp_name}</b> ▶", x=middle + 0.05, xanchor="left", font=ink, **place)
+    page.annotate(text="length<br>(log)", x=1.0, xanchor="right", font={"size": 10}, **place)
 
 
 def _norm_line(record: ForwardPass) -> str:

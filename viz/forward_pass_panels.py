@@ -6,7 +6,8 @@ that panels and the curves between them are laid out together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -42,6 +43,16 @@ class Page:
     height: float
     wide: bool
     together: tuple[ForwardPass, ...] = ()  # all records drawn on one scale, this one among them
+    annotations: list[dict[str, Any]] = field(default_factory=list)
+    shapes: list[dict[str, Any]] = field(default_factory=list)
+
+    def annotate(self, **annotation: Any) -> None:
+        """Add words. They are handed to plotly all at once: one by one takes it two seconds a picture."""
+        self.annotations.append(annotation)
+
+    def shape(self, **shape: Any) -> None:
+        """Add a line or a box, likewise."""
+        self.shapes.append(shape)
 
     def y(self, pixels: float) -> float:
         """Pixels from the top -> plotly's paper coordinate (0 at the foot, 1 at the top)."""
@@ -67,17 +78,17 @@ class Page:
         )
 
 
-def heading(figure: go.Figure, page: Page, at: tuple[float, float], title: str, line: str) -> None:
+def heading(page: Page, at: tuple[float, float], title: str, line: str) -> None:
     """A stage's name with one quiet line below, standing on `at` (fraction, pixels from the top)."""
     place = {"x": at[0], "y": page.y(at[1]), "xref": "paper", "yref": "paper", "xanchor": "left"}
-    figure.add_annotation(
+    page.annotate(
         text=f"<b>{title}</b>",
         yanchor="bottom",
         yshift=20,
         font={"size": 14, "color": style.LIGHT.ink},
         **place,
     )
-    figure.add_annotation(text=line, yanchor="bottom", yshift=4, font={"size": 11}, **place)
+    page.annotate(text=line, yanchor="bottom", yshift=4, font={"size": 11}, **place)
 
 
 def short(text: str, most: int) -> str:
@@ -120,9 +131,9 @@ def add_tokens(figure: go.Figure, page: Page, box: Box, record: ForwardPass) -> 
     )
     for i, row in enumerate(record.rows):
         if row is None:
-            _gap(figure, i, record)
+            _gap(page, i, record)
         else:
-            _token_words(figure, i, row, _chosen(row, record))
+            _token_words(page, i, row, _chosen(row, record))
     nothing = (None,) * N_EMBEDDING_CELLS
     figure.add_heatmap(
         name="embedding",
@@ -144,13 +155,13 @@ def _chosen(row: TokenRow, record: ForwardPass) -> bool:
     return row.position == record.selected.position
 
 
-def _token_words(figure: go.Figure, i: int, row: TokenRow, chosen: bool) -> None:
+def _token_words(page: Page, i: int, row: TokenRow, chosen: bool) -> None:
     text = short(row.text, 12)
     mono = {"family": style.MONO, "size": 13, "color": style.LIGHT.ink}
-    figure.add_annotation(
+    page.annotate(
         text=f"<b>{text}</b>" if chosen else text, x=0.02, y=i, xref="x", yref="y", xanchor="left", font=mono
     )
-    figure.add_annotation(
+    page.annotate(
         text=f"{row.id}",
         x=EMBEDDING_START - 0.03,
         y=i,
@@ -161,12 +172,12 @@ def _token_words(figure: go.Figure, i: int, row: TokenRow, chosen: bool) -> None
     )
 
 
-def _gap(figure: go.Figure, i: int, record: ForwardPass) -> None:
+def _gap(page: Page, i: int, record: ForwardPass) -> None:
     before, after = record.rows[i - 1], record.rows[i + 1]
     assert before is not None
     assert after is not None
     text = f"⋮  {after.position - before.position - 1:,} more tokens"
-    figure.add_annotation(text=text, x=0.02, y=i, xref="x", yref="y", xanchor="left", font={"size": 11})
+    page.annotate(text=text, x=0.02, y=i, xref="x", yref="y", xanchor="left", font={"size": 11})
 
 
 def add_candidates(figure: go.Figure, page: Page, box: Box, record: ForwardPass) -> None:

@@ -71,8 +71,8 @@ def add_stream(figure: go.Figure, page: Page, box: Box, record: ForwardPass, sca
             marker={"color": color},
             hoverinfo="skip",
         )
-        _number_of_largest(figure, page, shares, sign, scale)
-    _band(figure, page, record, scale)
+        _number_of_largest(page, shares, sign, scale)
+    _band(page, record, scale)
 
 
 def _blocks(figure: go.Figure, page: Page, record: ForwardPass, scale: StreamScale) -> None:
@@ -107,9 +107,7 @@ def point(page: Page, along: float, across: float) -> dict[str, float]:
     return {"x": along, "y": across} if page.wide else {"x": across, "y": along}
 
 
-def _number_of_largest(
-    figure: go.Figure, page: Page, shares: list[float], sign: int, scale: StreamScale
-) -> None:
+def _number_of_largest(page: Page, shares: list[float], sign: int, scale: StreamScale) -> None:
     """Write the longest bar's share at its end: it doubles as the scale of that side."""
     if not shares:
         return
@@ -119,7 +117,7 @@ def _number_of_largest(
         if page.wide
         else {"xanchor": "right" if sign > 0 else "left"}
     )
-    figure.add_annotation(
+    page.annotate(
         text=f"<b>{style.share(shares[top])}</b>",
         xref="x2",
         yref="y2",
@@ -130,11 +128,11 @@ def _number_of_largest(
     )
 
 
-def _band(figure: go.Figure, page: Page, record: ForwardPass, scale: StreamScale) -> None:
+def _band(page: Page, record: ForwardPass, scale: StreamScale) -> None:
     """The stream, with the layers' numbers in it, thinned where they would touch."""
     n_layers = len(record.blocks)
     start, end = point(page, -0.6, -scale.half_band), point(page, n_layers - 0.4, scale.half_band)
-    figure.add_shape(
+    page.shape(
         type="rect",
         x0=start["x"],
         y0=start["y"],
@@ -150,7 +148,7 @@ def _band(figure: go.Figure, page: Page, record: ForwardPass, scale: StreamScale
         chosen = block.layer == record.selected_layer
         near = record.selected_layer is not None and 0 < abs(block.layer - record.selected_layer) < step
         if chosen or (block.layer % step == 0 and not near):
-            figure.add_annotation(
+            page.annotate(
                 text=f"<b>{block.layer}</b>" if chosen else f"{block.layer}",
                 xref="x2",
                 yref="y2",

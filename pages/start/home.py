@@ -95,6 +95,8 @@ def stages(view: View, record: ForwardPass) -> None:
                 st.page_link(ATTENTION, label=f"Attention in block {view.layer} →")
             if name.startswith("⑤"):
                 st.page_link(NEXT_TOKEN, label="How one is chosen →")
+                if record.followed_by is not None:
+                    st.caption("That page goes on from the end of the prompt.")
 
 
 def mathematics(record: ForwardPass, block: Block) -> str:
