@@ -62,7 +62,7 @@ export class Sliders {
 
   report(released) {
     if (!this.reports) { this.unsent = false; return }
-    if (this.reports === "released" && !released) return
+    if (this.reports === "released" && !released && [...this.rows.values()].some(row => row.held)) return
     clearTimeout(this.timer)
     const pause = this.answered < this.seq ? PATIENCE : REPORT_EVERY // a server's answer ends the wait: take()
     const wait = this.lastReport + pause - performance.now()
