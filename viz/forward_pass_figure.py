@@ -12,7 +12,7 @@ from viz.drawn import Drawn
 from viz.forward_pass import ForwardPass
 from viz.forward_pass_panels import ROW, Box, Page, heading, row_center
 from viz.forward_pass_stream import BAND, StreamScale, add_lengths, add_stream, stream_scale
-from viz.forward_pass_words import sentences, table, title
+from viz.forward_pass_words import sentences, short_title, table, title
 
 WIDE_HEIGHT = 452.0
 WIDTH_OF_EXPORTS = 960  # pixels; on screen the frame decides
@@ -229,7 +229,7 @@ def narrow_figure(record: ForwardPass, together: tuple[ForwardPass, ...]) -> go.
     heading(page, (0, norm), "④ Final norm", _norm_line(record))
     heading(page, (0, following.top), "⑤ Next token", f"{record.d_vocab:,} compared, the likeliest shown")
     figure.update_layout(
-        title={"text": title(record), "font": {"size": 14}},
+        title={"text": short_title(record), "font": {"size": 14}},
         annotations=page.annotations,
         shapes=page.shapes,
     )

@@ -15,6 +15,13 @@ def title(record: ForwardPass) -> str:
     )
 
 
+def short_title(record: ForwardPass) -> str:
+    """The finding in as few letters as a phone has room for."""
+    best = record.candidates[0]
+    token, following = style.label(record.selected.text, 10), style.label(best.text, 10)
+    return f"After <b>“{token}”</b> comes <b>“{following}”</b>: {style.share(best.probability)}"
+
+
 def stage_sentences(record: ForwardPass) -> tuple[str, str, str, str, str]:
     """The numbers of the selection, one text a stage: plain text with visible tokens, not escaped."""
     return (_tokens(record), _embedding(record), _additions(record), _norm(record), _next(record))

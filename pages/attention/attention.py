@@ -261,14 +261,15 @@ def mathematics(drawing: Drawing) -> str:
 
 
 TRY_QUESTION = (
-    "In the prompt `When Harry Potter arrived, everyone knew that Harry` a word comes back. Which token will "
-    "a head read that looks for what followed it the first time? Type the prompt in, colour by *Induction* "
-    "and go to the strongest head."
+    "The prompt `Mr and Mrs Dursley of number four. Mr and Mrs` begins to say something again. Which "
+    "token will a head read that looks for what followed the last word before? Type the prompt in, "
+    "colour by *Induction* and go to the strongest head."
 )
 TRY_ANSWER = (
-    "The last `Harry` reads `Potter`, the token after the first one, and so the model can say it again. Two "
-    "heads work together for this: one in an earlier layer tells each token what stands before it, and a "
-    "later one looks for a token whose predecessor is the present one (Olsson et al. 2022)."
+    "The last `Mrs` reads the token after the first one, where the name begins, and so the model can "
+    "say it again. Two heads work together for this: one in an earlier layer tells each token what "
+    "stands before it, and a later one looks for a token whose predecessor is the present one (Olsson "
+    "et al. 2022)."
 )
 SOURCES = """
 - Vaswani et al. 2017, [Attention is all you need](https://arxiv.org/abs/1706.03762), 3.2: attention, heads.
