@@ -30,6 +30,11 @@ def _head(layer: int, head: int, measure: str) -> dict[str, object]:
 EXAMPLES: tuple[Example, ...] = (
     Example(
         "turns a sentence into a guess",
+        "When Harry Potter arrived, everyone knew that Harry",
+        "home",
+    ),
+    Example(
+        "cuts a rare word into pieces",
         "a fluffy blue creature roamed the verdant forest",
         "home",
     ),

@@ -17,8 +17,9 @@ from pages.shared.kinds import Refused, Setting, choice, decimal, permutation, t
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 DEFAULT_PROMPT = "When Harry Potter arrived, everyone knew that Harry"
-# The default model's clearest previous-token head: 0.83 of its attention on the worked example.
-DEFAULT_LAYER, DEFAULT_HEAD = 16, 0
+# The default model's clearest induction head on the worked example: " Harry" reads the " Potter" that came
+# after the first " Harry".
+DEFAULT_LAYER, DEFAULT_HEAD = 24, 4
 MOST_PROMPT_CHARACTERS = 4_000  # percent-encoded, such a prompt still fits in one request line
 MOST_PIN_CHARACTERS = 12_000
 LAST_TOKEN = -1

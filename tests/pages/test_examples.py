@@ -71,6 +71,6 @@ def test_the_likeliest_token_is_the_one_the_example_promises(model, sees: str) -
     assert probabilities.max() > least
 
 
-def test_the_default_head_looks_one_token_back(model) -> None:  # type: ignore[no-untyped-def]
-    previous = head_measures(model.trace(DEFAULT_PROMPT)).previous_token
-    assert np.unravel_index(previous.argmax(), previous.shape) == (DEFAULT_LAYER, DEFAULT_HEAD)
+def test_the_default_head_reads_what_followed_the_same_token_before(model) -> None:  # type: ignore[no-untyped-def]
+    induction = head_measures(model.trace(DEFAULT_PROMPT)).induction
+    assert np.unravel_index(np.nanargmax(induction), induction.shape) == (DEFAULT_LAYER, DEFAULT_HEAD)
