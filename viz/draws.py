@@ -181,7 +181,7 @@ def _layout(record: DrawsRecord, end: float) -> go.Layout:
     return go.Layout(
         template=TEMPLATE,
         height=TOP + ROW_HEIGHT * len(record.tokens) + BELOW,
-        margin={"l": LEFT, "r": 12, "t": TOP, "b": BELOW, "autoexpand": False},
+        margin={"l": LEFT, "r": 12, "t": TOP, "b": 8},
         barmode="overlay",
         title={"text": record.title, "x": 0, "xref": "container", "y": 1, "yref": "container",
                "yanchor": "top", "pad": {"t": 8, "l": 4}},

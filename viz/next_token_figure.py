@@ -28,18 +28,20 @@ TRACES = (
 PAIRED_TRACES = (
     "pinned",  # candidates: the pinned run
     "difference",  # candidates: this run less the pinned one
+    "points",  # candidates: the difference in words, on the free side of 0
 )
 
 STEP_HEIGHT, ROW_HEIGHT = 22, 19  # pixels
-GAP, AXIS = 4, 48  # between the panels, under the probability axis
+GAP, AXIS = 4, 48  # between the panels, for the probability axis and its words
+WIDTH = 760  # of an export with a pinned run; the page gives its own
 TOP, RIGHT = 40, 12
 LEAST_LEFT, MOST_LEFT, NARROW_LEFT = 132, 190, 124  # the margin of the rows' labels
-STRIP_END = 0.56  # where the pipeline's bars end and its numbers begin
+STRIP_END = 0.54  # where the pipeline's bars end and its numbers begin
 LEGEND_PLACES = (0.0, 0.33, 0.62, 0.86)  # on the pipeline's axis
 THIN, THICK = 0.22, 0.84  # height of a pipeline bar, in rows: the step is off, the step works
 COLUMNS = ("left", "cut", "nats", "choices")
-COLUMN_WIDTHS = (1.4, 1.45, 0.9, 1.2)  # relative
-LABEL_ROOM = (0.03, 0.028)  # a segment carries its label where it is this wide, and this much a character
+COLUMN_WIDTHS = (1.35, 1.4, 0.9, 1.35)  # relative
+LABEL_ROOM = (0.03, 0.032)  # a segment carries its label where it is this wide, and this much a character
 
 Lists = dict[str, list[object]]
 
@@ -90,14 +92,15 @@ def _traces(record: NextTokenRecord) -> list[go.Bar | go.Scatter]:
     ]  # fmt: skip
 
 
-def _paired_traces(record: NextTokenRecord) -> list[go.Bar]:
+def _paired_traces(record: NextTokenRecord) -> list[go.Bar | go.Scatter]:
     """The pinned run's bar under each row's own, and the difference beside them."""
     look = {"orientation": "h", "yaxis": "y2", "hoverinfo": "skip"}
     return [
         go.Bar(**look, **_row_bars(record, "pinned"), xaxis="x2", width=0.38, offset=0.04,
                marker={"color": CATEGORIES[1]}),
-        go.Bar(**look, **_differences(record), xaxis="x3", width=0.5, offset=-0.25, textposition="outside",
-               textfont={"family": MONO, "size": 12}, constraintext="none", cliponaxis=False),
+        go.Bar(**look, **_differences(record), xaxis="x3", width=0.5, offset=-0.25),
+        go.Scatter(**_points(record), xaxis="x3", yaxis="y2", mode="text", hoverinfo="skip",
+                   textfont={"family": MONO, "size": 12}),
     ]  # fmt: skip
 
 
@@ -268,8 +271,19 @@ def _differences(record: NextTokenRecord) -> Lists:
     return {
         "x": list(values),
         "y": list(range(len(values))),
-        "text": [points(value) if value is not None else "" for value in values],
         "marker_color": [POSITIVE if value is not None and value > 0 else NEGATIVE for value in values],
+    }
+
+
+def _points(record: NextTokenRecord) -> Lists:
+    values = [difference(candidate) for candidate in record.candidates]
+    return {
+        "x": [0] * len(values),
+        "y": list(range(len(values))),
+        "text": [f" {points(value)} " if value is not None else "" for value in values],
+        "textposition": [
+            "middle left" if value is not None and value > 0 else "middle right" for value in values
+        ],
     }
 
 
@@ -328,7 +342,7 @@ def _layout(record: NextTokenRecord) -> go.Layout:
     return go.Layout(
         template=TEMPLATE,
         height=TOP + inner + AXIS,
-        margin={"l": left_margin(record), "r": RIGHT, "t": TOP, "b": AXIS, "autoexpand": False},
+        margin={"l": left_margin(record), "r": RIGHT, "t": TOP, "b": 8},
         barmode="overlay",
         title={"text": record.title, "x": 0, "xref": "container", "y": 1, "yref": "container",
                "yanchor": "top", "pad": {"t": 8, "l": 4}},
@@ -344,6 +358,7 @@ def _layout(record: NextTokenRecord) -> go.Layout:
                 "tickfont": {"family": MONO, "color": LIGHT.ink}},
         shapes=_selection_band(record),
         **_difference_axis(record),
+        width=WIDTH if paired else None,
     )  # fmt: skip
 
 
@@ -354,7 +369,7 @@ def _difference_axis(record: NextTokenRecord) -> dict[str, object]:
     largest = max(abs(difference(candidate) or 0.0) for candidate in record.candidates)
     return {
         "xaxis3": {
-            "domain": [0.78, 1], "range": difference_range(largest), "anchor": "y2", "zeroline": True,
+            "domain": [0.76, 1], "range": difference_range(largest), "anchor": "y2", "zeroline": True,
             "zerolinecolor": LIGHT.line, "fixedrange": True,
             "title": {"text": "difference, points"},
         }
@@ -363,7 +378,7 @@ def _difference_axis(record: NextTokenRecord) -> dict[str, object]:
 
 def difference_range(largest: float) -> list[float]:
     """Symmetric about 0, with room for the numbers."""
-    end = 1.9 * next(end for end in (1, 5, 10, 25, 50, 100) if largest <= end or end == 100)
+    end = 1.05 * next(end for end in (1, 5, 10, 25, 50, 100) if largest <= end or end == 100)
     return [-end, end]
 
 

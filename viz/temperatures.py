@@ -13,6 +13,7 @@ from viz.style import LIGHT, MONO, PROBABILITY_SCALE, TEMPLATE
 from viz.text import label, share, three_digits
 
 ROW_HEIGHT, TOP, BELOW, LEFT = 20, 86, 16, 150  # pixels
+WIDTH = 900  # of an export; the page gives its own
 AXIS_END = 1.5  # room for the words behind a bar of 1
 GUTTER = 0.012  # between panels, of the figure's width
 
@@ -137,7 +138,8 @@ def _layout(record: TemperaturesRecord) -> go.Layout:
     return go.Layout(
         template=TEMPLATE,
         height=TOP + _height(record) + BELOW,
-        margin={"l": LEFT, "r": 12, "t": TOP, "b": BELOW, "autoexpand": False},
+        width=WIDTH,
+        margin={"l": LEFT, "r": 12, "t": TOP, "b": BELOW},
         title={"text": record.title, "x": 0, "xref": "container", "y": 1, "yref": "container",
                "yanchor": "top", "pad": {"t": 8, "l": 4}},
         annotations=[_heading(number, panel) for number, panel in enumerate(record.panels)],

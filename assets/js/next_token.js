@@ -139,7 +139,7 @@ function traceNumbers(record, data) {
       x: of(() => record.axis[0] * 1.2), y, customdata: of((c) => [c.id]),
       hovertext: of((c) => hoverWords(c, data.paired)),
     },
-    ...(data.paired ? [{ x: of((c) => c.pinned ?? 0), y }, differenceNumbers(candidates, y, data)] : []),
+    ...(data.paired ? pairedNumbers(candidates, y, data) : []),
   ]
 }
 
@@ -202,12 +202,16 @@ function hoverWords(candidate, paired) {
   return lines.join("<br>")
 }
 
-function differenceNumbers(candidates, y, { look }) {
-  const values = candidates.map((c) => (known(c.pinned) ? 100 * (c.final - c.pinned) : null))
-  return {
-    x: values, y, text: values.map((value) => (value === null ? "" : points(value))),
-    marker: { color: values.map((value) => (value > 0 ? look.positive : look.negative)) },
-  }
+function pairedNumbers(candidates, y, { look }) {
+  const differences = candidates.map((c) => (known(c.pinned) ? 100 * (c.final - c.pinned) : null))
+  return [
+    { x: candidates.map((c) => c.pinned ?? 0), y },
+    { x: differences, y, marker: { color: differences.map((value) => (value > 0 ? look.positive : look.negative)) } },
+    {
+      x: y.map(() => 0), y, text: differences.map((value) => (value === null ? "" : ` ${points(value)} `)),
+      textposition: differences.map((value) => (value > 0 ? "middle left" : "middle right")),
+    },
+  ]
 }
 
 const known = (value) => value !== null && value !== undefined
@@ -232,7 +236,7 @@ function layoutOf(record, data) {
 
 function differenceRange(candidates) {
   const widest = Math.max(...candidates.map((c) => (known(c.pinned) ? Math.abs(100 * (c.final - c.pinned)) : 0)))
-  const end = 1.9 * (DIFFERENCE_ENDS.find((limit) => widest <= limit) ?? 100)
+  const end = 1.05 * (DIFFERENCE_ENDS.find((limit) => widest <= limit) ?? 100)
   return [-end, end]
 }
 

@@ -122,7 +122,7 @@ def test_writing_streams_and_stops_when_asked(open_next_token: OpenPage) -> None
 def test_a_link_with_a_pinned_run_draws_both(open_next_token: OpenPage) -> None:
     pin = json.dumps({"prompt": "The capital of France is", "temperature": "3", "top_p": "1"})
     page = open_next_token(pin=pin)
-    assert page.evaluate(f"{PLOT}.data.map((trace) => trace.name)")[-2:] == ["pinned", "difference"]
+    assert page.evaluate(f"{PLOT}.data.map((trace) => trace.name)")[-3:] == ["pinned", "difference", "points"]
     expect(page.get_by_text("The two runs must differ")).to_be_visible()
 
 

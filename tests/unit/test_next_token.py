@@ -149,7 +149,7 @@ def test_a_pinned_run_stands_beside_on_the_same_axis_with_the_difference() -> No
     assert traces["pinned"].xaxis == traces["final"].xaxis
     assert traces["difference"].x[0] == pytest.approx(100 * (0.4 - 0.9))
     assert traces["difference"].x[1] is None
-    assert traces["difference"].text == ("−50.00", "", "+10.00")
+    assert traces["points"].text == (" −50.00 ", "", " +10.00 ")
 
 
 def test_the_picture_keeps_its_height_while_sliders_move() -> None:
