@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from model_runtime.attention import family_pattern, pattern_and_sink, scores
-from model_runtime.interventions import Intervention, Patch, Steer
+from model_runtime.interventions import Intervention, Patch, ScaleHead, Steer
 from model_runtime.model import Model, Prompt
 from model_runtime.rope import rotate
 from model_runtime.trace import Trace
@@ -33,9 +33,10 @@ class ProofCheck:
 
     Attributes:
         name: the equation in words.
-        largest_error: largest absolute difference of the two sides; NaN where it was skipped.
-        tolerance: what rounding can explain at that place; 0 where both sides do the same operations.
-        layer: where the error is largest relative to its tolerance; None if not of a layer, or skipped.
+        largest_error: largest absolute difference of the two sides, over all layers or, where the equation
+            fails, over those in which it does; NaN where it was skipped.
+        tolerance: what rounding can explain in that layer; 0 where both sides do the same operations.
+        layer: where the error is; None if not of a layer, or skipped.
         reason_skipped: why the equation does not apply to this model or run; None if it was checked.
     """
 
@@ -74,7 +75,7 @@ class _Layer:
 
     def __init__(self, model: Model, trace: Trace, layer: int) -> None:
         self.model, self.layer, self.call = model, layer, trace.call(layer)
-        self._kept = trace.kept
+        self._kept, self._edits = trace.kept, trace.interventions
 
     def __getitem__(self, point: str) -> torch.Tensor:
         return self._kept[point, self.layer].to(self.call.device)
@@ -82,6 +83,10 @@ class _Layer:
     @cached_property
     def softmax(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         return pattern_and_sink(self.call, None)
+
+    def scaled_heads(self) -> tuple[ScaleHead, ...]:
+        """The edits that change z after the values were weighted."""
+        return tuple(e for e in self._edits if isinstance(e, ScaleHead) and e.layer == self.layer)
 
     @cached_property
     def largest_score(self) -> float:
@@ -121,7 +126,12 @@ def _weighted_values(layer: _Layer) -> Found:
     # The kernel sums in its own order. A score of size s is known to s x eps, which changes its
     # weight by that share; the weights sum to 1, so the error grows with s and the largest value.
     tolerance = torch.finfo(z.dtype).eps * (4 + layer.largest_score) * float(value.abs().max())
-    return _error(z, torch.matmul(pattern, value)), tolerance
+    expected = torch.matmul(pattern, value)
+    for edit in layer.scaled_heads():
+        rows = slice(None) if edit.positions is None else list(edit.positions)
+        expected[edit.head, rows] = expected[edit.head, rows] * edit.factor
+        tolerance *= max(1.0, abs(edit.factor))
+    return _error(z, expected), tolerance
 
 
 def _stream(layer: _Layer) -> Found:
@@ -140,7 +150,7 @@ def _rotation(layer: _Layer) -> Found:
 _LAYER_CHECKS: dict[str, Callable[[_Layer], Found]] = {
     "softmax of scores = the family's own pattern": _softmax,
     "each pattern row (and its sink) sums to 1": _rows,
-    "pattern x v = z": _weighted_values,
+    "pattern x v = z": _weighted_values,  # times the factor, in heads that are scaled
     "resid_pre + attn_out + mlp_out = resid_post": _stream,
     "rotated q and k = rot_q and rot_k": _rotation,
 }
@@ -216,5 +226,6 @@ def _summary(
         reason = next(iter(_skipped(model, name, edits).values()))
         return ProofCheck(name, float("nan"), 0.0, True, None, reason)
     # A NaN in the run fails the proof: it compares as not within any tolerance.
-    error, tolerance, layer = max(results, key=lambda result: _rank(result[0] - result[1]))
-    return ProofCheck(name, error, tolerance, all(e <= t for e, t, _ in results), layer)
+    failed = [result for result in results if not result[0] <= result[1]]
+    error, tolerance, layer = max(failed or results, key=lambda result: _rank(result[0]))
+    return ProofCheck(name, error, tolerance, not failed, layer)
