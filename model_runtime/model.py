@@ -22,6 +22,7 @@ from model_runtime.errors import PromptError
 from model_runtime.interventions import Intervention
 from model_runtime.records import Token
 from model_runtime.requests import LogitsAt, TraceRequest, check_complete, checked_request
+from model_runtime.rope import read_anew
 from model_runtime.tokens import Tokens
 from model_runtime.trace import Trace
 
@@ -207,7 +208,6 @@ class Model:
             state = DecodeState((), cache, self._planner.plan(tuple(interventions), None))
         self._check_length(len(state.ids) + len(ids))
         if self._rotation_changes(state, len(ids)):
-            # Longrope turns all keys by other frequencies beyond its trained length: read the text anew.
             ids = state.ids + ids
             state = DecodeState((), DynamicCache(config=self.hf_model.config), state.plan)
         run = Run(self.adapter, state.plan, offset=len(state.ids))
@@ -215,13 +215,13 @@ class Model:
         return logits[-1].float().numpy(), DecodeState(state.ids + ids, cache, state.plan)
 
     def _rotation_changes(self, state: DecodeState, n_new: int) -> bool:
-        """Whether these tokens take the text across the length at which longrope changes its frequencies."""
-        parameters = self.adapter.rope_parameters(0) or {}
-        if parameters.get("rope_type") != "longrope" or not state.ids:
+        """Whether the cached keys are turned by other frequencies than the longer text has."""
+        parameters, rope = self.adapter.rope_parameters(0), state.plan.rope
+        if parameters is None or not state.ids or (rope is not None and rope.off):
             return False
-        offset = state.plan.rope.offset if state.plan.rope else 0
-        limit = parameters["original_max_position_embeddings"]
-        return len(state.ids) + offset <= limit < len(state.ids) + n_new + offset
+        before = len(state.ids) + (rope.offset if rope else 0)
+        trained = int(self.adapter.config.max_position_embeddings)
+        return read_anew(parameters, trained, before, before + n_new)
 
     def generate(
         self,

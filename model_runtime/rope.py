@@ -8,6 +8,7 @@ one that works on a private copy and gives what a freshly loaded model would.
 from __future__ import annotations
 
 import copy
+import inspect
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -69,6 +70,18 @@ def changes_itself(rotary: nn.Module) -> bool:
     return any("dynamic" in name or name == "longrope" for name in names)
 
 
+def read_anew(parameters: dict[str, Any], trained: int, before: int, after: int) -> bool:
+    """Whether a text that grows from `before` to `after` tokens turns its earlier keys otherwise.
+
+    Keys in a cache were turned when they were read. Longrope has other frequencies beyond its first length,
+    dynamic RoPE at every length beyond the `trained` one: a forward of the whole text has all keys alike.
+    """
+    kind = str(parameters.get("rope_type"))
+    if kind == "longrope":
+        return before <= int(parameters["original_max_position_embeddings"]) < after
+    return "dynamic" in kind and after > trained
+
+
 def stateless(rotary: nn.Module, *args: Any, **kwargs: Any) -> CosSin:
     """The forward of a self-changing module, on a private copy."""
     return _private_copy(rotary)(*args, **kwargs)
@@ -91,12 +104,17 @@ class RopeEditor:
     ) -> CosSin:
         """cos and sin [1, pos, d_rotary] for these positions, in the dtype the family uses."""
         module = _private_copy(self._module(edit.base, edit.ntk_factor))
-        if edit.linear_factor != 1.0:
-            for name, value in module._buffers.items():
-                if value is not None and name.endswith("inv_freq"):
-                    module._buffers[name] = value / edit.linear_factor
         positions = position_ids * 0 if edit.off else position_ids + edit.offset
-        return module(x, positions, *layer_type)
+        plain: CosSin = module(x, positions, *layer_type)
+        if edit.linear_factor == 1.0:
+            return plain
+        # The forward above set the frequencies for this length, where that matters (dynamic, longrope).
+        # transformers' decorator would set them again: the function inside it only multiplies.
+        for name, value in module._buffers.items():
+            if value is not None and name.endswith("inv_freq"):
+                module._buffers[name] = value / edit.linear_factor
+        scaled: CosSin = inspect.unwrap(type(module).forward)(module, x, positions, *layer_type)
+        return scaled
 
     def _module(self, base: float | None, ntk_factor: float) -> nn.Module:
         if base is None and ntk_factor == 1.0:

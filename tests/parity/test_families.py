@@ -128,12 +128,12 @@ def test_decoding_with_a_cache_gives_hugging_faces_bits_and_the_full_forwards_va
     with torch.no_grad():
         output = untouched(torch.tensor([ids[:10]]), past_key_values=cache, use_cache=True, logits_to_keep=1)
     for position in range(10, 30):
-        if case != "phi3-longrope":  # there transformers reads the text anew, but only inside `generate`
+        # Beyond these lengths transformers keeps keys that were turned by other frequencies (for longrope it
+        # reads the text anew, but only inside `generate`); ours are those of a forward of the whole text.
+        if position <= {"phi3-longrope": 16, "llama-dynamic": 24}.get(case, 30):
             np.testing.assert_array_equal(logits, output.logits[0, -1].numpy())
-        if case != "llama-dynamic":
-            # Dynamic RoPE turns every token by other frequencies than the ones before it: no equal forward.
-            full = model.trace(ids[:position]).next_token_logits()
-            np.testing.assert_allclose(logits, full, atol=2e-4 * np.abs(full).max())
+        full = model.trace(ids[:position]).next_token_logits()
+        np.testing.assert_allclose(logits, full, atol=2e-4 * np.abs(full).max())
         token = ids[position]
         logits, state = model.step([token], state)
         with torch.no_grad():

@@ -61,6 +61,22 @@ def test_edits_do_not_touch_the_module_and_rebuilt_modules_are_shared_and_bounde
     assert torch.equal(built.inv_freq, frequencies)
 
 
+@pytest.mark.parametrize("case", ["llama", "gemma3", "llama-dynamic", "phi3-longrope"])
+@pytest.mark.parametrize("length", [8, 40])
+def test_linear_scaling_divides_the_frequencies_of_this_length(case: str, length: int) -> None:
+    editor, rotary = editor_of(case)
+    layer_type = ("full_attention",) if case == "gemma3" else ()
+    x, where = torch.zeros(1), torch.arange(length)[None]
+    found = editor.cos_sin(RopeEdit(linear_factor=4.0), x, where, *layer_type)
+    rotary(x, where, *layer_type)  # leaves the frequencies for this length behind, if they depend on it
+    name = "full_attention_inv_freq" if case == "gemma3" else "inv_freq"
+    angles = torch.arange(length)[:, None] * getattr(rotary, name) / 4.0
+    scaling = 1.0 if case == "gemma3" else rotary.attention_scaling
+    for part, function in zip(found, (torch.cos, torch.sin), strict=True):
+        expected = torch.cat((function(angles),) * 2, dim=-1) * scaling
+        torch.testing.assert_close(part[0], expected, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("case", ["llama-dynamic", "phi3-longrope"])
 def test_a_long_text_leaves_no_trace_in_a_module_that_changes_itself(case: str) -> None:
     _, rotary = editor_of(case)
