@@ -17,16 +17,15 @@ QUESTION = (
 )
 
 ANSWER = """
-At temperature 10 all logits shrink to a tenth of their distance, so the distribution is nearly flat: almost
-the
-whole vocabulary can be drawn, and the *choices* column comes close to its size. Top-p 0.9 now needs tens of
-thousands of tokens to collect 90 % and protects hardly at all. Min-p 0.1 asks for a tenth of the
-*likeliest*
-token's probability, and in a flat distribution nearly every token passes that test, too. Both read what the
-step
-before left, so **put the temperature last** (under *More*): the filters then judge the model's own
-probabilities,
-and only what they keep is flattened.
+At temperature 10 all logits shrink to a tenth of their distance, so the distribution is nearly flat:
+every token can be drawn, and the *choices* column comes close to the size of the vocabulary. Both filters
+read what the step before them left. Top-p 0.9 needs most of the vocabulary to collect 90 % of a flat
+distribution. Min-p 0.1 asks for a tenth of the *likeliest* token's probability, and most tokens have that
+now. Measured on SmolLM2-135M-Instruct after "a fluffy blue creature roamed the verdant forest": about
+40,000 of 49,152 tokens pass either test.
+
+Now **put the temperature last** (under *More settings*). The filters judge the model's own probabilities,
+and only what they keep is flattened: 13 tokens with top-p 0.9, 3 with min-p 0.1.
 """
 
 MATHEMATICS = r"""

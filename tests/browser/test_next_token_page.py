@@ -142,3 +142,13 @@ def test_hostile_prompts_and_tokens_stay_text(open_next_token: OpenPage) -> None
     expect(page.get_by_text("ended:")).to_be_visible(timeout=WAIT)
     assert page.title() != "owned"
     assert page.locator("img[src='x']").count() == 0
+
+
+def test_the_answer_s_numbers_are_what_the_page_shows(open_next_token: OpenPage) -> None:
+    prompt = "a fluffy blue creature roamed the verdant forest"
+    for link, left in (
+        ({"top_p": "0.9"}, "13 of 49,152"),
+        ({"top_p": "1", "min_p": "0.1"}, "3 of 49,152"),
+    ):
+        page = open_next_token(prompt=prompt, temperature="10", order="refkpmyt", **link)
+        assert left in title(page)
