@@ -13,7 +13,7 @@ import numpy as np
 
 from viz.drawn import Drawn
 from viz.next_token import SLIDER_STEPS, NextTokenRecord
-from viz.next_token_figure import LABEL_ROOM, THICK, THIN, column_edges, resting_words
+from viz.next_token_traces import LABEL_ROOM, THICK, THIN, column_edges, resting_words
 from viz.palette import LIGHT, NEGATIVE, POSITIVE
 
 FUNCTION = "next_token.js#update"

@@ -13,7 +13,8 @@ from model_runtime.sampling_settings import DEFAULT_ORDER, SamplingSettings
 from model_runtime.sampling_twin import next_token, softmax
 from viz.next_token import NextTokenRecord, axis_end, next_token_record, total_variation
 from viz.next_token_browser import with_sliders
-from viz.next_token_figure import PAIRED_TRACES, TRACES, next_token_figure
+from viz.next_token_figure import next_token_figure
+from viz.next_token_traces import PAIRED_TRACES, TRACES
 
 # Probabilities of a five-token vocabulary that a hand can follow.
 FIVE = np.log(np.array([0.4, 0.3, 0.15, 0.1, 0.05], dtype=np.float64)).astype(np.float32)
