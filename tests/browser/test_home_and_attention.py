@@ -103,7 +103,9 @@ def test_attention_clicks_choose_head_and_query(serve: Serve, open_page: OpenPag
     page.wait_for_timeout(500)
     click(page, "pattern", "pattern", [4, 1])
     wait_for(page, token="4")
-    expect(page.get_by_text("“,” reads")).to_be_visible(timeout=WAIT)
+    # The hover label over the clicked cell says who reads whom too.
+    sentence = page.get_by_test_id("stMarkdown").filter(has_text="“,” reads")
+    expect(sentence).to_be_visible(timeout=WAIT)
 
 
 def test_a_head_switched_off_tells_its_effect(serve: Serve, open_page: OpenPage) -> None:
@@ -112,4 +114,4 @@ def test_a_head_switched_off_tells_its_effect(serve: Serve, open_page: OpenPage)
     page.get_by_text("Switch L16 H0 off").click()
     wait_for(page, edits="h16.0*0")
     expect(page.get_by_text("Without L16 H0:")).to_be_visible(timeout=WAIT)
-    expect(page.get_by_text("head 0 of layer 16 cut", exact=True)).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("head 0 of layer 16 off", exact=True)).to_be_visible(timeout=WAIT)
