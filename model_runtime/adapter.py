@@ -32,6 +32,19 @@ class Missing:
 Role = nn.Module | Missing
 
 
+def families_of(model_type: str) -> tuple[Family, ...]:
+    """The rows of the families table for a config's model type.
+
+    Raises:
+        UnsupportedModel: there is none; with the reason, where one is known.
+    """
+    rows = tuple(family for family in FAMILIES if model_type in family.model_types)
+    if not rows:
+        reason = REFUSED.get(model_type, "no row of the families table says where it keeps its parts")
+        raise _unsupported(model_type, reason)
+    return rows
+
+
 def find_family(hf_model: nn.Module) -> Family:
     """The row of the families table for this model.
 
@@ -40,19 +53,19 @@ def find_family(hf_model: nn.Module) -> Family:
     """
     model_type = str(getattr(getattr(hf_model, "config", None), "model_type", "unknown"))
     class_name = type(hf_model).__name__
-    for family in FAMILIES:
-        if model_type in family.model_types and class_name in family.classes:
+    rows = families_of(model_type)
+    for family in rows:
+        if class_name in family.classes:
             return family
-    reason = REFUSED.get(model_type)
-    if reason is None:
-        fitting = [family for family in FAMILIES if model_type in family.model_types]
-        reason = (
-            f"it was loaded as {class_name}, and only {fitting[0].classes[0]} predicts the next token"
-            if fitting
-            else "no row of the families table says where it keeps its parts"
-        )
-    raise UnsupportedModel(
-        f"Models of type {model_type!r} ({class_name}) are not supported: {reason}.",
+    raise _unsupported(
+        model_type,
+        f"it was loaded as {class_name}, and only {rows[0].classes[0]} predicts the next token",
+    )
+
+
+def _unsupported(model_type: str, reason: str) -> UnsupportedModel:
+    return UnsupportedModel(
+        f"Models of type {model_type!r} are not supported: {reason}.",
         "Supported are " + ", ".join(family.title for family in FAMILIES) + ".",
     )
 

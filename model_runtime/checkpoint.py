@@ -26,6 +26,8 @@ INDEX_FILE = "model.safetensors.index.json"
 CONFIG_FILE = "config.json"
 UNSAFE_ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".npz")
 UNPACKED = "mxfp4"  # the one quantised format that is unpacked exactly: GPT-OSS is published in it only
+# Keys with which a config renames or overrides other settings, so that checking those proves nothing.
+REWRITING_KEYS = ("attribute_map", "per_layer_config")
 LONGEST_HEADER = 100_000_000  # bytes, the format's own limit
 
 # safetensors' names of floating dtypes. Others (masks, counters) are no weights and are not counted.
@@ -58,14 +60,29 @@ class Checkpoint:
 def _quantisation(config: dict[str, Any]) -> str | None:
     """The name of a checkpoint's quantisation, None where there is none."""
     settings = config.get("quantization_config")
-    return None if settings is None else str(settings.get("quant_method", "unknown"))
+    if settings is None:
+        return None
+    return str(settings.get("quant_method", "unknown")) if isinstance(settings, dict) else "unknown"
+
+
+def resolved_path(name: str) -> Path | None:
+    """`name` as an absolute path, with links and ".." followed; None where no path can be called so.
+
+    A name too long for the file system, a NUL in it and an unknown "~user" are such cases.
+    """
+    try:
+        path = Path(name).expanduser().resolve()
+        path.exists()  # raises where the system, and not pathlib, refuses the name
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return path
 
 
 def has_weights(folder: Path) -> bool:
     """Whether a folder holds a config and all its safetensors, or a GGUF file."""
     if (folder / INDEX_FILE).is_file() and not (folder / SINGLE_FILE).is_file():
         try:
-            complete = all((folder / shard).is_file() for shard in _shards(folder))
+            complete = all((folder / shard).is_file() for shard in shard_names(folder))
         except UnsupportedModel:
             return False
         return complete and (folder / CONFIG_FILE).is_file()
@@ -94,7 +111,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise UnsupportedModel(
             f"{path} holds a distributed training checkpoint.", "Save the model with save_pretrained first."
         )
-    shards = [SINGLE_FILE] if (path / SINGLE_FILE).is_file() else _shards(path)
+    shards = [SINGLE_FILE] if (path / SINGLE_FILE).is_file() else shard_names(path)
     counts: Counter[torch.dtype] = Counter()
     for shard in shards:
         counts += _count_weights(path / shard)
@@ -138,6 +155,12 @@ def _read_config(folder: Path) -> dict[str, Any]:
     config = _read_json(folder / CONFIG_FILE)
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
 
+    for key in REWRITING_KEYS:
+        if key in config:
+            raise UnsupportedModel(
+                f"The config in {folder} has {key!r}, which can change its other settings unseen.",
+                "Remove it, or choose another model.",
+            )
     model_type = config.get("model_type")
     if not isinstance(model_type, str):
         raise UnsupportedModel(f"The config in {folder} names no model_type.", "Use the model's own.")
@@ -160,16 +183,16 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _shards(folder: Path) -> list[str]:
+def shard_names(folder: Path) -> list[str]:
     """File names in a safetensors index; only files beside the index count."""
     weight_map = _read_json(folder / INDEX_FILE).get("weight_map")
-    names = set(weight_map.values()) if isinstance(weight_map, dict) else set()
-    for name in names:
+    named = list(weight_map.values()) if isinstance(weight_map, dict) else []
+    for name in named:
         if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
             raise UnsupportedModel(f"The index in {folder} points at {name!r}.", "Fetch the model again.")
-    if not names:
+    if not named:
         raise UnsupportedModel(f"The index in {folder} names no weight files.", "Fetch the model again.")
-    return sorted(names)
+    return sorted(set(named))
 
 
 def _count_weights(file: Path) -> Counter[torch.dtype]:
@@ -194,7 +217,9 @@ def _count_weights(file: Path) -> Counter[torch.dtype]:
         raise ModelNotFound(
             f"The weight file {file.name} is missing in {file.parent}.", "Fetch it too."
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+    except OSError as error:
+        raise ModelNotFound(f"{file} cannot be read: {error}.", "Check the path and its rights.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
         raise damaged from error
     if 8 + length + end > size:
         raise damaged
@@ -216,7 +241,9 @@ def _gguf_checkpoint(file: Path) -> Checkpoint:
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except OSError as error:
+        raise ModelNotFound(f"{file} cannot be read: {error}.", "Check the path and its rights.") from error
+    except (ValueError, RecursionError) as error:
         raise UnsupportedModel(f"The file {file} is not valid JSON.", "Fetch the model again.") from error
     if not isinstance(content, dict):
         raise UnsupportedModel(f"The file {file} does not hold a JSON object.", "Fetch the model again.")

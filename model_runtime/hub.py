@@ -7,7 +7,7 @@ files and safetensors or GGUF weights are fetched; a repository's Python code an
 
 from __future__ import annotations
 
-import json
+import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,8 +24,10 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
-from model_runtime.checkpoint import INDEX_FILE, SINGLE_FILE, has_weights
+from model_runtime.checkpoint import INDEX_FILE, SINGLE_FILE, has_weights, resolved_path, shard_names
 from model_runtime.errors import ModelNotFound, UnsupportedModel
+
+log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 8.0  # longest wait for the hub's first answer; after it the hub counts as out of reach
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -61,19 +63,36 @@ def is_hub_id(name: str) -> bool:
     return True
 
 
+def names_hub_model(name: str) -> bool:
+    """Whether owner/name or owner/name@revision means a model of the hub and no file or folder.
+
+    The part before the "@" decides, whatever follows it: a revision such as "main/../../.." must never be
+    followed as a path. Only a file or folder that is called exactly so, without "..", comes first.
+    """
+    if not is_hub_id(name.partition("@")[0]) or name.endswith(".gguf"):
+        return False
+    path = None if ".." in Path(name).parts else resolved_path(name)
+    return path is None or not path.exists()
+
+
+def is_revision(revision: str) -> bool:
+    """Whether `revision` can be a commit, tag or branch: nothing that could leave the cache's folder."""
+    return REVISION.fullmatch(revision) is not None and ".." not in revision
+
+
 def cached_snapshot(hub_id: str, revision: str = "main") -> tuple[Path, str] | None:
     """The folder and commit of a complete copy in the local hub cache, or None.
 
     Complete means: a config and every file of the weights, so a download that broke off does not count.
     """
-    if not is_hub_id(hub_id) or not _is_revision(revision):
+    if not is_hub_id(hub_id) or not is_revision(revision):
         return None
     storage = Path(constants.HF_HUB_CACHE) / ("models--" + hub_id.replace("/", "--"))
     commit = revision
     if not COMMIT.fullmatch(revision):
         try:
             commit = (storage / "refs" / revision).read_text(encoding="utf-8").strip()
-        except OSError:
+        except (OSError, ValueError):
             return None
     folder = storage / "snapshots" / commit
     if not COMMIT.fullmatch(commit) or not has_weights(folder):
@@ -97,7 +116,7 @@ def snapshot(
         HubOutOfReach: no network (or `HF_HUB_OFFLINE` is set) and no cached copy.
         UnsupportedModel: the repository has neither safetensors nor one GGUF file.
     """
-    if revision is not None and not _is_revision(revision):
+    if revision is not None and not is_revision(revision):
         raise ModelNotFound(f"{revision!r} is not a revision.", "Give a commit hash, a tag or a branch name.")
     cached = cached_snapshot(hub_id, revision or "main")
     if cached is not None and (revision is None or COMMIT.fullmatch(revision)):
@@ -141,8 +160,7 @@ def _weight_files(hub_id: str, commit: str, sizes: dict[str, int]) -> list[str]:
         return [SINGLE_FILE]
     if INDEX_FILE in sizes:
         index = hf_hub_download(hub_id, INDEX_FILE, revision=commit, etag_timeout=ANSWER_SECONDS)
-        named = set(json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"].values())
-        return sorted(named & set(sizes))
+        return [shard for shard in shard_names(Path(index).parent) if shard in sizes]
     ggufs = [path for path in sizes if path.endswith(".gguf")]
     if len(ggufs) == 1:
         return ggufs
@@ -169,8 +187,11 @@ def _download(files: HubFiles) -> Path:
     if not COMMIT.fullmatch(files.revision):
         # Remember which commit this name stood for, so that the next start needs no network.
         reference = Path(folder).parent.parent / "refs" / files.revision
-        reference.parent.mkdir(parents=True, exist_ok=True)
-        reference.write_text(files.commit, encoding="utf-8")
+        try:
+            reference.parent.mkdir(parents=True, exist_ok=True)
+            reference.write_text(files.commit, encoding="utf-8")
+        except OSError as error:  # the model itself is here; only its name has to be looked up again
+            log.warning("Cannot remember that %s is %s: %s", files.revision, files.commit, error)
     return Path(folder)
 
 
@@ -200,7 +221,3 @@ def _hub_errors(hub_id: str, revision: str | None) -> Iterator[None]:
             f"The model {hub_id} is not on this machine, and the Hugging Face hub cannot be reached ({why}).",
             "Connect this machine to the network and try again.",
         ) from error
-
-
-def _is_revision(revision: str) -> bool:
-    return REVISION.fullmatch(revision) is not None and ".." not in revision

@@ -86,9 +86,7 @@ def check_new_tokens(n_new: int, n_prompt: int, n_ctx: int, limits: Limits | Non
         )
 
 
-def check_model_fits(
-    weight_bytes: int, free_bytes: int, where: str, dtype: str, name: str, half_would_fit: bool = False
-) -> None:
+def check_model_fits(weight_bytes: int, free_bytes: int, where: str, dtype: str, name: str) -> None:
     """Refuse a model whose weights do not fit into free memory, before anything is read or downloaded.
 
     A tenth and 256 MiB are kept back for the activations of a forward pass.
@@ -96,23 +94,27 @@ def check_model_fits(
     Args:
         weight_bytes: bytes of the weights in the dtype they will have.
         free_bytes: bytes free on the device.
+        dtype: of those bytes. For "float32", bfloat16 is suggested where that would fit.
         where: the memory's name in the message, such as "memory" or "memory of the GPU".
-        half_would_fit: whether to suggest a two-byte dtype.
 
     Raises:
         ModelTooLarge: with both numbers.
     """
-    needed = weight_bytes + weight_bytes // 10 + 256 * MIB
+    needed = _with_room(weight_bytes)
     if needed <= free_bytes:
         return
     remedy = "Choose a smaller model, or free memory and try again."
-    if half_would_fit:
+    if dtype == "float32" and _with_room(weight_bytes // 2) <= free_bytes:
         remedy = "Choose a smaller model, or set GLASSFORMER_DTYPE=bfloat16, which halves the weights."
     raise ModelTooLarge(
         f"{name} does not fit: its weights in {dtype} take {in_gib(weight_bytes)}, with room to work "
         f"{in_gib(needed)}; {in_gib(free_bytes)} of {where} is free.",
         remedy,
     )
+
+
+def _with_room(weight_bytes: int) -> int:
+    return weight_bytes + weight_bytes // 10 + 256 * MIB
 
 
 def in_gib(n_bytes: int) -> str:

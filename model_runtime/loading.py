@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import logging
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +19,15 @@ from typing import Any
 import torch
 
 from model_runtime import hub
+from model_runtime.adapter import families_of
 from model_runtime.catalogue import DEFAULT_MODEL, CatalogueRow, catalogue, offline_ids, row_of
-from model_runtime.checkpoint import SINGLE_FILE, Checkpoint, read_checkpoint
+from model_runtime.checkpoint import SINGLE_FILE, read_checkpoint, resolved_path
 from model_runtime.convert import ensure_converted, wheel_revision
 from model_runtime.device import choose_device, choose_dtype, free_memory
-from model_runtime.errors import ModelNotFound, UnsupportedModel
-from model_runtime.families import FAMILIES, REFUSED
-from model_runtime.gguf_tokenizer import gguf_tokenizer
+from model_runtime.errors import ModelNotFound
 from model_runtime.limits import check_model_fits
 from model_runtime.model import Model
+from model_runtime.reading import read_config, read_tokenizer, read_weights
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,11 @@ class LoadedWeights:
 
 
 def load_model(
-    name: str = DEFAULT_MODEL, *, revision: str | None = None, dtype: str = "auto", device: str = "auto"
+    name: str | os.PathLike[str] = DEFAULT_MODEL,
+    *,
+    revision: str | None = None,
+    dtype: str = "auto",
+    device: str = "auto",
 ) -> Model:
     """Load a model and prepare it for tracing.
 
@@ -84,7 +89,11 @@ def load_model(
 
 
 def load_weights(
-    name: str, *, revision: str | None = None, dtype: str = "auto", device: str = "auto"
+    name: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    dtype: str = "auto",
+    device: str = "auto",
 ) -> LoadedWeights:
     """Everything `load_model` does up to the bare Hugging Face model: in evaluation mode, without gradients.
 
@@ -96,17 +105,24 @@ def load_weights(
     located = locate(name, revision, dtype=dtype, device=place)
     checkpoint = read_checkpoint(located.path)
     if checkpoint.config:
-        check_family(checkpoint.config["model_type"])
+        families_of(checkpoint.config["model_type"])
     chosen = choose_dtype(dtype, place, checkpoint.stored_dtype)
     _check_memory(located.name, checkpoint.n_weights, chosen, place)
     with _LOADING:
-        tokenizer = _read_tokenizer(checkpoint, located)
-        hf_model = _read_weights(checkpoint, located, chosen, place)
+        config = read_config(
+            checkpoint, located.name
+        )  # first: a damaged one would be blamed on the tokenizer
+        tokenizer = read_tokenizer(checkpoint, located.name)
+        hf_model = read_weights(checkpoint, config, located.name, chosen, place)
     return LoadedWeights(hf_model, tokenizer, located.model_id, located.name, located.revision)
 
 
 def locate(
-    name: str, revision: str | None = None, *, dtype: str = "auto", device: torch.device | None = None
+    name: str | os.PathLike[str],
+    revision: str | None = None,
+    *,
+    dtype: str = "auto",
+    device: torch.device | None = None,
 ) -> Located:
     """Find out what a name means and make its files present: convert or fetch them if need be.
 
@@ -115,7 +131,9 @@ def locate(
     Raises:
         ModelNotFound: with the nearest known names, or with what can be had offline.
     """
-    asked = name.strip()
+    if not isinstance(name, (str, os.PathLike)):
+        raise ModelNotFound(f"A model's name is text, not {type(name).__name__}.", f"Try {DEFAULT_MODEL!r}.")
+    asked = os.fspath(name).strip()
     if not asked:
         raise ModelNotFound("No model was named.", f"Name one, for example {DEFAULT_MODEL}.")
     base, _, pinned = asked.partition("@")
@@ -123,10 +141,8 @@ def locate(
     row = row_of(base)
     if row is not None and row.source != "hub":
         return _here(row, wanted)
-    if row is None and _is_path(asked):
-        path = Path(asked).expanduser().resolve()
-        shown = path.stem if path.suffix == ".gguf" else path.name
-        return _with_revision(Located(path, asked, shown, "local"), revision)
+    if row is None and not hub.names_hub_model(asked) and _is_path(asked):
+        return _with_revision(_local(asked), revision)
     hub_id = row.location if row is not None else base
     if not hub.is_hub_id(hub_id):
         raise _unknown(base)
@@ -139,21 +155,6 @@ def locate(
         raise ModelNotFound(error.what, f"{error.remedy} {_offline_choice()}") from error
     path = folder if (folder / "config.json").is_file() else next(folder.glob("*.gguf"), folder)
     return Located(path, base, row.name if row is not None else hub_id.rpartition("/")[2], commit)
-
-
-def check_family(model_type: str) -> None:
-    """Refuse a model type that no row of the families table covers, before its weights are read.
-
-    Raises:
-        UnsupportedModel: with the reason, where one is known.
-    """
-    if any(model_type in family.model_types for family in FAMILIES):
-        return
-    reason = REFUSED.get(model_type, "no row of the families table says where it keeps its parts")
-    raise UnsupportedModel(
-        f"Models of type {model_type!r} are not supported: {reason}.",
-        "Supported are " + ", ".join(family.title for family in FAMILIES) + ".",
-    )
 
 
 def model_bytes(hf_model: torch.nn.Module) -> int:
@@ -183,10 +184,33 @@ def _with_revision(located: Located, revision: str | None) -> Located:
     return located
 
 
+def _local(asked: str) -> Located:
+    """A folder or .gguf file; its revision changes when it, or a file in it, is written anew."""
+    path = resolved_path(asked)
+    if path is None:
+        raise ModelNotFound(f"{asked[:60]!r} is no path that can be opened.", "Check the path.")
+    try:
+        files = sorted(path.iterdir()) if path.is_dir() else [path] if path.exists() else []
+        state = [
+            (file.name, stat.st_size, stat.st_mtime_ns)
+            for file in files
+            if file.exists()
+            for stat in (file.stat(),)
+        ]
+    except OSError as error:
+        raise ModelNotFound(f"{path} cannot be read: {error}.", "Check the path and its rights.") from error
+    digest = hashlib.sha256(repr((str(path), state)).encode("utf-8", "surrogateescape")).hexdigest()
+    shown = path.stem if path.suffix == ".gguf" else path.name
+    return Located(path, asked, shown, f"local:{digest[:12]}")
+
+
 def _is_path(name: str) -> bool:
     """Whether a name means a file or folder: it exists, or it cannot mean anything else."""
     looks_like_one = name.startswith((".", "/", "~", "\\")) or name.endswith(".gguf") or name.count("/") > 1
-    return looks_like_one or "\\" in name or Path(name).is_dir()
+    if looks_like_one or "\\" in name:
+        return True
+    path = resolved_path(name)
+    return path is not None and path.is_dir()
 
 
 def _unknown(name: str) -> ModelNotFound:
@@ -211,97 +235,15 @@ def _check_memory(name: str, n_weights: int, dtype: torch.dtype, device: torch.d
         where,
         str(dtype).removeprefix("torch."),
         name,
-        half_would_fit=dtype == torch.float32,
     )
 
 
 def _check_download(files: hub.HubFiles, dtype: str, device: torch.device) -> None:
     """Refuse before the download what could not be loaded after it.
 
-    The stored dtype is not known yet: the hub's count of parameters, else the bytes at two each.
+    The stored dtype is not known yet: the hub's count of parameters, else the bytes at two each. Fewer than
+    two bytes each (MXFP4) become two once unpacked.
     """
     n_weights = files.n_params or files.weight_bytes // 2
-    stored = {2: torch.bfloat16}.get(round(files.weight_bytes / max(n_weights, 1)), torch.float32)
+    stored = torch.float32 if files.weight_bytes > 3 * n_weights else torch.bfloat16
     _check_memory(files.hub_id, n_weights, choose_dtype(dtype, device, stored), device)
-
-
-def _read_tokenizer(checkpoint: Checkpoint, located: Located) -> Any:
-    from transformers import AutoTokenizer
-
-    try:
-        if checkpoint.gguf is not None:
-            return gguf_tokenizer(checkpoint.folder / checkpoint.gguf)
-        tokenizer = AutoTokenizer.from_pretrained(
-            str(checkpoint.folder), local_files_only=True, trust_remote_code=False
-        )
-    except Exception as error:  # the tokenizer library raises bare Exceptions for files it cannot parse
-        raise UnsupportedModel(
-            f"{located.name} has no tokenizer that can be read ({_first_line(error)}).",
-            "Put the model's tokenizer files (tokenizer.json, tokenizer_config.json) into its folder.",
-        ) from error
-    if not tokenizer.is_fast:
-        raise UnsupportedModel(
-            f"{located.name} has only a slow tokenizer ({type(tokenizer).__name__}), without byte offsets.",
-            "Add the model's tokenizer.json.",
-        )
-    return tokenizer
-
-
-def _read_weights(checkpoint: Checkpoint, located: Located, dtype: torch.dtype, device: torch.device) -> Any:
-    from transformers import AutoConfig, AutoModelForCausalLM
-    from transformers.utils.quantization_config import Mxfp4Config
-
-    gguf = {"gguf_file": checkpoint.gguf} if checkpoint.gguf is not None else {"use_safetensors": True}
-    options: dict[str, Any] = {} if device.type == "cpu" else {"device_map": {"": device}}
-    if checkpoint.unpack:
-        options["quantization_config"] = Mxfp4Config(dequantize=True)
-    folder = str(checkpoint.folder)
-    only_here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        config = AutoConfig.from_pretrained(
-            folder, **only_here, **({"gguf_file": checkpoint.gguf} if checkpoint.gguf is not None else {})
-        )
-        _drop_detours(config)
-        if checkpoint.gguf is not None:
-            check_family(config.model_type)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, config=config, dtype=dtype, output_loading_info=True, **only_here, **gguf, **options
-        )
-    except UnsupportedModel:
-        raise
-    except Exception as error:  # whatever a damaged config or file makes the library stumble over
-        raise UnsupportedModel(
-            f"{located.name} cannot be loaded: {_first_line(error)}.",
-            "Check that its files belong together, and fetch the model again.",
-        ) from error
-    hf_model, info = loaded
-    _check_nothing_missing(located, info)
-    if hasattr(hf_model.config, "quantization_config"):
-        del hf_model.config.quantization_config  # a GGUF's weights are dequantised by now
-    return hf_model.eval().requires_grad_(False)
-
-
-def _drop_detours(config: Any) -> None:
-    """Forget what a config could use to bring in other files or kernels than those that were checked."""
-    for detour in ("transformers_weights", "fusion_config"):
-        if getattr(config, detour, None) is not None:
-            setattr(config, detour, None)
-    config._attn_implementation = None
-
-
-def _check_nothing_missing(located: Located, info: dict[str, Any]) -> None:
-    """The library fills weights that a file lacks with random numbers; such a model must never be shown."""
-    missing = sorted(info.get("missing_keys") or ())
-    mismatched = sorted(str(entry[0]) for entry in info.get("mismatched_keys") or ())
-    if missing or mismatched:
-        first = (missing or mismatched)[0]
-        raise UnsupportedModel(
-            f"The weights of {located.name} do not match its config: {len(missing)} are missing and "
-            f"{len(mismatched)} have another shape, for example {first}.",
-            "Fetch the model again, with the config that belongs to it.",
-        )
-
-
-def _first_line(error: BaseException) -> str:
-    words = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return words.rstrip(".")[:200]

@@ -17,8 +17,9 @@ import os
 from pathlib import Path
 
 from model_runtime.catalogue import DEFAULT_MODEL, catalogue, row_of
+from model_runtime.checkpoint import resolved_path
 from model_runtime.errors import ModelNotFound
-from model_runtime.hub import is_hub_id
+from model_runtime.hub import is_revision, names_hub_model
 
 ALLOW_VARIABLE = "GLASSFORMER_ALLOW"
 LONGEST_NAME = 400  # characters; a longer name in a link is a mistake or worse
@@ -52,7 +53,9 @@ def resolve_for_app(name: str) -> str:
         if row is not None:
             return f"{row.id}{at}{revision}"
         entries = allowed_entries()
-        if is_hub_id(base) and any(_allows_hub(entry, base) for entry in entries) and not Path(base).exists():
+        # With or without the revision: neither may be the name of a folder here.
+        means_hub = names_hub_model(asked) and names_hub_model(base) and (not at or is_revision(revision))
+        if means_hub and any(_allows_hub(entry, base) for entry in entries):
             return asked
         folder = _allowed_folder(asked, entries)
         if folder is not None:
@@ -73,9 +76,8 @@ def _allows_hub(entry: str, hub_id: str) -> bool:
 
 def _allowed_folder(name: str, entries: tuple[str, ...]) -> Path | None:
     """The resolved path if it lies in one of the allowed folders; links and ".." are followed first."""
-    roots = [Path(entry).expanduser() for entry in entries if Path(entry).expanduser().is_absolute()]
-    if not roots:
+    roots = [resolved_path(entry) for entry in entries if entry.startswith("~") or Path(entry).is_absolute()]
+    path = resolved_path(name) if roots else None
+    if path is None or not path.exists():
         return None
-    path = Path(name).expanduser().resolve()
-    inside = any(path.is_relative_to(root.resolve()) for root in roots)
-    return path if inside and path.exists() else None
+    return path if any(root is not None and path.is_relative_to(root) for root in roots) else None

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 from tiny_checkpoints import save, tiny_gpt2
 
 from model_runtime import catalogue as listed
@@ -12,7 +13,7 @@ from model_runtime.catalogue import DEFAULT_MODEL, SMOLLM2_WHEEL, bundled_rows, 
 from model_runtime.errors import ModelNotFound
 from model_runtime.families import FAMILIES
 from model_runtime.hub import is_hub_id
-from model_runtime.loading import load_weights
+from model_runtime.loading import load_weights, locate
 from model_runtime.permitted import offered, resolve_for_app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +91,13 @@ def test_other_names_are_refused_whether_or_not_they_exist(name: str) -> None:
         ("owner/*", "owners/other", False),
         ("a/b, owner/*", "owner/other", True),
         ("*", "any/thing", True),
+        ("owner/*", "owner/model@refs/pr/1", True),
+        ("owner/*", "owner/model@../../x", False),
+        ("owner/*", "owner/model@a/../../../tmp", False),
+        ("owner/*", "owner/model@main/../../../../etc", False),
+        ("owner/*", "owner/model@", False),
+        ("owner/*", "owner/model.gguf", False),
+        ("pages/*", "pages/shared@main", False),  # the part before the "@" is a folder of the app
         ("*", "/etc", False),
         ("*", "pages/shared", False),  # also a folder of the app
     ],
@@ -104,6 +112,31 @@ def test_hub_ids_the_operator_allows(
     else:
         with pytest.raises(ModelNotFound):
             resolve_for_app(name)
+
+
+@pytest.mark.parametrize("revision", ["../../x", "main/../../../../etc", "a/../../../tmp", "refs/pr/1"])
+def test_a_revision_is_never_followed_as_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, revision: str
+) -> None:
+    """Even where folders of these names lie around, so that the path would lead somewhere."""
+    (tmp_path / "owner" / "model@main").mkdir(parents=True)
+    (tmp_path / "owner" / "model@a").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelNotFound, match=r"is not a revision|owner/model is not on this machine"):
+        locate(f"owner/model@{revision}")
+
+
+@pytest.mark.parametrize(
+    "name", ["~no-such-user/x", "/tmp/" + "a" * 300, "~root" + "/x" * 150, "a/" + "b" * 300]
+)
+def test_names_no_path_can_have_are_refused_where_a_folder_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("GLASSFORMER_ALLOW", f"~no-such-user,{tmp_path}")
+    with pytest.raises(ModelNotFound, match="does not offer"):
+        resolve_for_app(name)
 
 
 def test_folders_the_operator_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

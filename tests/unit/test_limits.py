@@ -48,3 +48,13 @@ def test_model_against_memory() -> None:
         ModelTooLarge, match=r"Big.*float32 take 1\.00 GiB.*1\.35 GiB; 1\.34 GiB of memory is free"
     ):
         check_model_fits(GIB, GIB + GIB // 10 + 246 * MIB, "memory", "float32", "Big")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "free", "suggested"),
+    [("float32", GIB, True), ("float32", GIB // 2, False), ("bfloat16", GIB, False)],
+)
+def test_half_precision_is_suggested_only_where_it_helps(dtype: str, free: int, suggested: bool) -> None:
+    with pytest.raises(ModelTooLarge) as refusal:
+        check_model_fits(GIB, free, "memory", dtype, "Big")
+    assert ("GLASSFORMER_DTYPE" in refusal.value.remedy) == suggested

@@ -1,7 +1,9 @@
 """Loading from folders: what is loaded is what lies there; what is unsafe or broken is refused in words."""
 
 import json
+import os
 import pickle
+import struct
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import torch
 from tiny_checkpoints import copy_of, save, save_mxfp4, tiny_llama
 from transformers import LlamaConfig
 
-from model_runtime import load_model, loading
+from model_runtime import checkpoint, hub, load_model, loading
 from model_runtime.errors import ModelNotFound, ModelTooLarge, SettingError, UnsupportedModel
 from model_runtime.limits import GIB
 from model_runtime.loading import load_weights, model_bytes
@@ -47,15 +49,15 @@ def test_folder_gives_the_saved_weights(original: Path) -> None:
     ids = torch.tensor([[1, 2, 3]])
     with torch.no_grad():
         assert torch.equal(loaded.hf_model(ids).logits, tiny_llama()(ids).logits)
-    assert (loaded.model_id, loaded.name, loaded.revision) == (str(original), "tiny", "local")
+    assert (loaded.model_id, loaded.name) == (str(original), "tiny")
     assert not loaded.hf_model.training
     assert not any(weight.requires_grad for weight in loaded.hf_model.parameters())
 
 
 def test_load_model_wraps_it(original: Path) -> None:
-    spec = load_model(str(original)).spec
+    spec = load_model(original).spec  # a path is a name too
     assert (spec.family, spec.n_layers, spec.dtype, spec.device) == ("llama", 2, "float32", "cpu")
-    assert (spec.model_id, spec.name, spec.revision) == (str(original), "tiny", "local")
+    assert (spec.model_id, spec.name) == (str(original), "tiny")
 
 
 def test_half_precision_files_become_float32_on_the_cpu_unless_asked(tmp_path: Path) -> None:
@@ -154,6 +156,21 @@ def test_a_config_cannot_point_at_other_weights(folder: Path, tmp_path: Path) ->
     assert not (tmp_path / "opened").exists()
 
 
+def test_a_config_cannot_choose_kernels(folder: Path) -> None:
+    """The library has implementations whose code it downloads from the hub."""
+    change_config(folder, attn_implementation="flash_attention_2", experts_implementation="sonicmoe")
+    hf_model = load_weights(str(folder)).hf_model
+    assert hf_model.config._attn_implementation == "sdpa"
+    assert hf_model.config._experts_implementation != "sonicmoe"
+
+
+@pytest.mark.parametrize("key", checkpoint.REWRITING_KEYS)
+def test_a_config_cannot_hide_its_settings(folder: Path, key: str) -> None:
+    change_config(folder, **{key: {"0": {"_attn_implementation_internal": "owner/kernel"}}})
+    with pytest.raises(UnsupportedModel, match=key):
+        load_weights(str(folder))
+
+
 def remote_code(folder: Path, mark: Path) -> dict[str, str]:
     (folder / "modeling_evil.py").write_text(
         f"open({str(mark)!r}, 'w')\nclass Evil: pass\nclass EvilConfig: pass\n"
@@ -236,6 +253,29 @@ def test_damaged_weights_are_refused(folder: Path, damage: str) -> None:
         load_weights(str(folder))
 
 
+@pytest.mark.parametrize("settings", [["gptq"], "gptq", 4])
+def test_malformed_quantisation_is_refused(folder: Path, settings: object) -> None:
+    change_config(folder, quantization_config=settings)
+    with pytest.raises(UnsupportedModel, match="quantised"):
+        load_weights(str(folder))
+
+
+def test_deeply_nested_files_are_refused(folder: Path) -> None:
+    nested = b"[" * 200_000
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(nested)) + nested)
+    with pytest.raises(UnsupportedModel, match="damaged or not complete"):
+        load_weights(str(folder))
+    (folder / "config.json").write_bytes(nested)
+    with pytest.raises(UnsupportedModel, match="not valid JSON"):
+        load_weights(str(folder))
+
+
+def test_a_damaged_config_is_not_blamed_on_the_tokenizer(folder: Path) -> None:
+    change_config(folder, hidden_size="wide")
+    with pytest.raises(UnsupportedModel, match=r"tiny cannot be loaded.*hidden_size"):
+        load_weights(str(folder))
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"hidden_size": 16}'])
 def test_damaged_config_is_refused(folder: Path, text: str) -> None:
     (folder / "config.json").write_text(text)
@@ -264,9 +304,22 @@ def test_too_large_is_refused_with_both_numbers_before_reading(
     original: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "free_memory", lambda device: GIB // 8)
-    monkeypatch.setattr(loading, "_read_weights", lambda *arguments: pytest.fail("weights were read"))
-    with pytest.raises(ModelTooLarge, match=r"0\.00 GiB.*0\.25 GiB.*0\.12 GiB.*bfloat16"):
+    monkeypatch.setattr(loading, "read_weights", lambda *arguments: pytest.fail("weights were read"))
+    with pytest.raises(ModelTooLarge, match=r"0\.00 GiB.*0\.25 GiB.*0\.12 GiB"):
         load_weights(str(original))
+
+
+@pytest.mark.parametrize(("n_params", "dtype"), [(21_500_000_000, "bfloat16"), (3_440_000_000, "float32")])
+def test_download_is_weighed_in_the_dtype_it_will_have(
+    monkeypatch: pytest.MonkeyPatch, n_params: int, dtype: str
+) -> None:
+    """GPT-OSS 20B: 13.76e9 bytes of four-bit weights, 21.5e9 parameters, two bytes each once unpacked."""
+    seen = []
+    monkeypatch.setattr(loading, "choose_dtype", lambda dtype, device, stored: stored)
+    monkeypatch.setattr(loading, "_check_memory", lambda name, n_weights, dtype, place: seen.append(dtype))
+    files = hub.HubFiles("owner/x", "main", "0" * 40, (), 13_760_000_000, n_params)
+    loading._check_download(files, "auto", torch.device("cuda"))
+    assert seen == [getattr(torch, dtype)]
 
 
 def test_size_is_counted_from_the_headers(original: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,8 +344,31 @@ def test_unknown_names_lead_to_near_ones(name: str, words: str) -> None:
         load_weights(name)
 
 
+@pytest.mark.parametrize(
+    "name", ["/a\0b", "~no-such-user/x", "/tmp/" + "a" * 300, "x" * 5000, "a/b/" + "x" * 5000, b"gpt2", None]
+)
+def test_names_that_no_model_can_have(name: object) -> None:
+    with pytest.raises(ModelNotFound):
+        load_weights(name)  # type: ignore[arg-type]
+
+
+def test_a_folder_written_anew_is_another_revision(folder: Path) -> None:
+    before = load_model(folder).trace("A").recipe
+    assert load_model(folder).trace("A").recipe == before
+    file = folder / "model.safetensors"
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
+    assert load_model(folder).trace("A").recipe != before
+
+
+def test_a_folder_with_an_at_sign_is_a_folder(original: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = copy_of(original, original.parent.parent / "owner" / "tiny@mine")
+    monkeypatch.chdir(place.parent.parent)
+    assert load_weights("owner/tiny@mine").revision.startswith("local:")
+
+
 def test_a_folder_has_no_revisions(original: Path) -> None:
-    assert load_weights(str(original), revision="local").revision == "local"
+    here = load_weights(str(original)).revision
+    assert load_weights(str(original), revision=here).revision == here
     with pytest.raises(ModelNotFound, match="no revision 'main'"):
         load_weights(str(original), revision="main")
 
