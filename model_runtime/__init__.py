@@ -19,6 +19,7 @@ from model_runtime.records import LayerSpec, ModelSpec, Token
 from model_runtime.sampling_settings import SamplingSettings
 
 if TYPE_CHECKING:
+    from model_runtime.generation import GeneratedToken, Generation, generate_many
     from model_runtime.loading import load_model
     from model_runtime.measures import (
         HeadMeasures,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from model_runtime.model import DecodeState, Model
     from model_runtime.points import ALL_POINTS, DEFAULT_POINTS
     from model_runtime.proof import ProofCheck, SelfProof, self_proof
+    from model_runtime.sampling import draws, sampling_steps
+    from model_runtime.sampling_report import SamplingReport
     from model_runtime.trace import Trace
 
 # name -> module that has it
@@ -36,14 +39,20 @@ _LATE = {
     "ALL_POINTS": "points",
     "DEFAULT_POINTS": "points",
     "DecodeState": "model",
+    "GeneratedToken": "generation",
+    "Generation": "generation",
     "HeadMeasures": "measures",
     "Model": "model",
     "ProofCheck": "proof",
+    "SamplingReport": "sampling_report",
     "SelfProof": "proof",
     "StreamContributions": "measures",
     "Trace": "trace",
+    "draws": "sampling",
+    "generate_many": "generation",
     "head_measures": "measures",
     "load_model": "loading",
+    "sampling_steps": "sampling",
     "self_proof": "proof",
     "stream_contributions": "measures",
 }
@@ -52,21 +61,27 @@ __all__ = [
     "ALL_POINTS",
     "DEFAULT_POINTS",
     "DecodeState",
+    "GeneratedToken",
+    "Generation",
     "HeadMeasures",
     "LayerSpec",
     "Model",
     "ModelSpec",
     "ProofCheck",
+    "SamplingReport",
     "SamplingSettings",
     "SelfProof",
     "StreamContributions",
     "Token",
     "Trace",
     "catalogue",
+    "draws",
     "errors",
+    "generate_many",
     "head_measures",
     "interventions",
     "load_model",
+    "sampling_steps",
     "self_proof",
     "stream_contributions",
 ]
@@ -76,3 +91,8 @@ def __getattr__(name: str) -> Any:
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Every name, those that are imported at first use included, for completion in notebooks."""
+    return sorted({*globals(), *__all__})
