@@ -26,6 +26,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
+collect_ignore_glob = ["apps/*"]  # pages for the tests to visit, not tests
 START_SECONDS = 60
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 _HERE = {"127.0.0.1", "localhost"}

@@ -1,0 +1,1 @@
+"""Tests in tiers: unit, parity, pages (AppTest), browser (a real Chromium)."""

@@ -1,0 +1,1 @@
+"""Against Hugging Face, torch and edited models."""
