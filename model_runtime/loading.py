@@ -109,9 +109,8 @@ def load_weights(
     chosen = choose_dtype(dtype, place, checkpoint.stored_dtype)
     _check_memory(located.name, checkpoint.n_weights, chosen, place)
     with _LOADING:
-        config = read_config(
-            checkpoint, located.name
-        )  # first: a damaged one would be blamed on the tokenizer
+        # The config first: the library reads it for the tokenizer too, which would get the blame.
+        config = read_config(checkpoint, located.name)
         tokenizer = read_tokenizer(checkpoint, located.name)
         hf_model = read_weights(checkpoint, config, located.name, chosen, place)
     return LoadedWeights(hf_model, tokenizer, located.model_id, located.name, located.revision)

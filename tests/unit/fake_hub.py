@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from tiny_checkpoints import COMMIT
+from tests.unit.tiny_checkpoints import COMMIT
 
 
 @dataclass

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
-from tiny_checkpoints import save, tiny_gpt2
 
 from model_runtime import catalogue as listed
 from model_runtime.catalogue import DEFAULT_MODEL, SMOLLM2_WHEEL, bundled_rows, row_of
@@ -15,6 +14,7 @@ from model_runtime.families import FAMILIES
 from model_runtime.hub import is_hub_id
 from model_runtime.loading import load_weights, locate
 from model_runtime.permitted import offered, resolve_for_app
+from tests.unit.tiny_checkpoints import save, tiny_gpt2
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -114,7 +114,9 @@ def test_hub_ids_the_operator_allows(
             resolve_for_app(name)
 
 
-@pytest.mark.parametrize("revision", ["../../x", "main/../../../../etc", "a/../../../tmp", "refs/pr/1"])
+@pytest.mark.parametrize(
+    "revision", ["main/../..", "../../x", "main/../../../../etc", "a/../../../tmp", "refs/pr/1"]
+)
 def test_a_revision_is_never_followed_as_a_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, revision: str
 ) -> None:

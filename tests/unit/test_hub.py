@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_hub import FakeHub, serving
 from huggingface_hub import constants
-from tiny_checkpoints import COMMIT, OLDER_COMMIT, save, save_in_hub_layout, tiny_gpt2, tiny_llama
 
 from model_runtime import hub, load_model
 from model_runtime.catalogue import offline_ids, row_of
 from model_runtime.errors import ModelNotFound, ModelTooLarge, UnsupportedModel
 from model_runtime.loading import load_weights
+from tests.unit.fake_hub import FakeHub, serving
+from tests.unit.tiny_checkpoints import COMMIT, OLDER_COMMIT, save, save_in_hub_layout, tiny_gpt2, tiny_llama
 
 
 @pytest.fixture(autouse=True)

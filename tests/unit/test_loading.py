@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_checkpoints import copy_of, save, save_mxfp4, tiny_llama
 from transformers import LlamaConfig
 
 from model_runtime import checkpoint, hub, load_model, loading
 from model_runtime.errors import ModelNotFound, ModelTooLarge, SettingError, UnsupportedModel
 from model_runtime.limits import GIB
 from model_runtime.loading import load_weights, model_bytes
+from tests.unit.tiny_checkpoints import copy_of, save, save_mxfp4, tiny_llama
 
 
 @pytest.fixture(scope="module")
