@@ -239,6 +239,11 @@ class Planner:
 
     def _rope(self, plan: Plan, record: Any) -> None:
         self._has(record, "rotary", None)
+        if isinstance(record, records.RopeScaling) and record.kind == "ntk" and self.spec.d_rotary <= 2:
+            raise InterventionError(
+                "NTK scaling needs more than one rotating pair per head.",
+                f"{self.spec.name} has {self.spec.d_rotary // 2}: use linear scaling.",
+            )
         now = plan.rope or RopeEdit()
         plan.rope = _with_rope_record(now, record)
 
@@ -252,18 +257,11 @@ class Planner:
 def _with_rope_record(now: RopeEdit, record: Any) -> RopeEdit:
     """One more RoPE record on top of the edits so far."""
     if isinstance(record, records.RopeBase):
-        if not record.base > 1:
-            raise InterventionError(f"The RoPE base is {record.base}.", "Choose a number above 1.")
-        return replace(now, base=float(record.base))
+        return replace(now, base=record.base)
     if isinstance(record, records.RopeOffset):
         return replace(now, offset=now.offset + record.offset)
     if isinstance(record, records.PositionsOff):
         return replace(now, off=True)
-    if record.kind not in ("linear", "ntk") or not record.factor > 0:
-        raise InterventionError(
-            f"RopeScaling is {record.kind!r} with factor {record.factor}.",
-            'Choose "linear" or "ntk" and a factor above 0.',
-        )
     if record.kind == "linear":
         return replace(now, linear_factor=now.linear_factor * record.factor)
     return replace(now, ntk_factor=now.ntk_factor * record.factor)

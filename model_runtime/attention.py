@@ -19,6 +19,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, eager_mask, sdpa_mask
 
 from model_runtime import context
+from model_runtime.edits import cut_mask
+from model_runtime.interventions import CutEdge
 
 if TYPE_CHECKING:
     from model_runtime.families import Family
@@ -31,9 +33,11 @@ class AttentionCall:
     """What the attention function of one layer received: all that scores and pattern follow from.
 
     query [1, head, query_pos, d_head]; key and value [1, kv head, key_pos, d_head], q and k rotated.
-    rows: which rows of the forward `query` holds; None is all of them, as keys.
+    rows: which rows of the forward `query` and `mask` hold; None is all of them, as keys.
     device: where the forward ran, and scores are recomputed: traces themselves are kept in main memory.
-    mask: None (plain causal), bool (True is visible) or float (added; the dtype's minimum hides a cell).
+    mask: None (plain causal), bool (True is visible) or float (added; the dtype's minimum hides a cell);
+        layers share it.
+    cuts: edges that are hidden as well, in this layer only.
     """
 
     query: torch.Tensor
@@ -45,7 +49,9 @@ class AttentionCall:
     softcap: float | None
     sinks: torch.Tensor | None  # [head]
     softmax_in_float32: bool
+    scores_in_float32: bool
     device: torch.device
+    cuts: tuple[CutEdge, ...] = ()
 
     def to(self, device: torch.device, moved: dict[int, torch.Tensor] | None = None) -> AttentionCall:
         """The same on another device. `moved` (by id) lets layers that share a mask go on sharing it."""
@@ -113,6 +119,7 @@ def describe_call(
     key: torch.Tensor,
     value: torch.Tensor,
     mask: torch.Tensor | None,
+    cuts: tuple[CutEdge, ...],
     options: dict[str, Any],
 ) -> AttentionCall:
     """Keep what the function received, by reference."""
@@ -126,21 +133,28 @@ def describe_call(
         scaling=float(query.shape[-1] ** -0.5 if scaling is None else scaling),
         softcap=options.get("softcap"),
         sinks=None if sinks is None else sinks.detach().clone(),  # a weight, which may change later
-        softmax_in_float32=family.softmax_in_float32
-        or bool(getattr(module, "reorder_and_upcast_attn", False)),
+        softmax_in_float32=family.softmax_in_float32,
+        scores_in_float32=bool(getattr(module, "reorder_and_upcast_attn", False)),
         device=query.device,
+        cuts=cuts,
     )
 
 
 def family_pattern(module: nn.Module, call: AttentionCall) -> torch.Tensor:
     """The pattern as the family's own eager attention computes it, [head, query_pos, key_pos].
 
-    The second opinion of the self-proof: Hugging Face's code on what this layer received.
+    The second opinion of the self-proof: Hugging Face's code on what this layer received, with the mask
+    that it received, of a forward of which all rows were kept.
     """
     dtype = call.query.dtype
-    visible = visible_cells(call)
-    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-    mask = mask.masked_fill(~visible, torch.finfo(dtype).min)[None]
+    mask = cut_mask(call.cuts, call.mask, call.query, call.key, offset=0)
+    if mask is None:
+        mask = torch.ones(call.query.shape[2], call.key.shape[2], dtype=torch.bool, device=call.query.device)
+        mask = mask.tril()[None, None]
+    if mask.dtype == torch.bool:
+        mask = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(
+            ~mask, torch.finfo(dtype).min
+        )
     arguments = (call.query, call.key, call.value, mask)
     if getattr(module, "reorder_and_upcast_attn", False):
         return eager_attention(module, *arguments)[1][0]
@@ -152,13 +166,23 @@ def query_rows(call: AttentionCall) -> torch.Tensor:
     return torch.arange(call.query.shape[2], device=call.query.device) if call.rows is None else call.rows
 
 
-def visible_cells(call: AttentionCall) -> torch.Tensor:
-    """Which cells attention may use, bool [1 or head, query_pos, key_pos]."""
+def visible_cells(call: AttentionCall, head: int | None = None) -> torch.Tensor:
+    """Which cells attention may use, bool [1 or head, query_pos, key_pos]; for one head: [1, ...]."""
     rows, n_keys = query_rows(call), call.key.shape[2]
     if call.mask is None:
-        return (rows[:, None] >= torch.arange(n_keys, device=rows.device))[None]
-    cells = call.mask[0, :, rows, :n_keys]
-    return cells if cells.dtype == torch.bool else cells > torch.finfo(cells.dtype).min / 2
+        cells = (rows[:, None] >= torch.arange(n_keys, device=rows.device))[None]
+    else:
+        cells = call.mask[0, :, :, :n_keys]
+        cells = cells if cells.dtype == torch.bool else cells > torch.finfo(cells.dtype).min / 2
+    cuts = [cut for cut in call.cuts if head is None or cut.head in (None, head)]
+    if not cuts:
+        return cells
+    own = head is None and any(cut.head is not None for cut in cuts)
+    cells = cells.expand(call.query.shape[1] if own else 1, -1, -1).clone()
+    for cut in cuts:
+        heads = cut.head if own and cut.head is not None else slice(None)
+        cells[heads, rows == cut.query_pos, cut.key_pos] = False
+    return cells
 
 
 def scores(call: AttentionCall, head: int | None) -> torch.Tensor:
@@ -167,6 +191,8 @@ def scores(call: AttentionCall, head: int | None) -> torch.Tensor:
     For one head, or all heads of the layer.
     """
     query, key = call.query[0], call.key[0]
+    if call.scores_in_float32:
+        query, key = query.float(), key.float()
     group = query.shape[0] // key.shape[0]  # query heads that share one kv head
     if head is None:
         key = key.repeat_interleave(group, dim=0)
@@ -175,10 +201,7 @@ def scores(call: AttentionCall, head: int | None) -> torch.Tensor:
     result = torch.matmul(query, key.transpose(1, 2)) * call.scaling
     if call.softcap is not None:
         result = torch.tanh(result / call.softcap) * call.softcap
-    visible = visible_cells(call)
-    if head is not None and visible.shape[0] > 1:
-        visible = visible[head : head + 1]
-    return result.masked_fill(~visible, float("-inf"))
+    return result.masked_fill(~visible_cells(call, head), float("-inf"))
 
 
 def pattern_and_sink(call: AttentionCall, head: int | None) -> tuple[torch.Tensor, torch.Tensor | None]:

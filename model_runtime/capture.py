@@ -54,6 +54,8 @@ class Run:
         self.kept: dict[Key, torch.Tensor] = {}
         self._fresh: dict[Key, torch.Tensor] = {}  # of the layer that is running
         self.calls: dict[int, AttentionCall] = {}
+        # By id of the whole mask, which is held so that the id stays its own: the rows asked for.
+        self._masks: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         names = tuple(points)
         self._keeps_calls = any(name in ON_DEMAND for name in names)
         self._wanted: dict[tuple[str, str], list[Point]] = {}
@@ -94,11 +96,15 @@ class Run:
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The attention function of one layer, with cut edges and scaled heads."""
         layer: int = module.layer_idx  # type: ignore[assignment]
-        mask = cut_mask(self.plan.cuts.get(layer, ()), mask, query, key, self.offset)
-        output, weights = attention(module, query, key, value, mask, **options)
+        cuts = self.plan.cuts.get(layer, ())
+        seen = cut_mask(cuts, mask, query, key, self.offset)
+        output, weights = attention(module, query, key, value, seen, **options)
         output = self.visit(_ATTENDED, layer, output)
         if self._keeps_calls and layer in self.layers:
-            self.calls[layer] = describe_call(self.adapter.family, module, query, key, value, mask, options)
+            # The mask that layers share, not the one with this layer's cuts, which may be one per head.
+            self.calls[layer] = describe_call(
+                self.adapter.family, module, query, key, value, mask, cuts, options
+            )
         return output, weights
 
     def rotate(
@@ -119,16 +125,24 @@ class Run:
         """A layer is done: keep only the rows asked for, so that restricted requests stay small."""
         fresh, self._fresh = self._fresh, {}
         call = self.calls.get(layer) if layer is not None else None
-        if self.positions is None:
-            # Where q, k and v (or gate and up) are windows on one projection, the rest of it may be dead.
-            self.kept.update(compacted(fresh, call) if self.adapter.fused else fresh)
-            return
-        for (name, where), tensor in fresh.items():
-            axis = POINTS[name].pos_axis
-            self.kept[name, where] = tensor if axis is None else tensor.index_select(axis, self.positions)
-        if call is not None:
-            call.query = call.query.index_select(2, self.positions)
-            call.rows = self.positions
+        if self.positions is not None:
+            for key, tensor in fresh.items():
+                axis = POINTS[key[0]].pos_axis
+                fresh[key] = tensor if axis is None else tensor.index_select(axis, self.positions)
+            if call is not None:
+                self._restrict(call, self.positions)
+        # Where q, k and v (or gate and up) are windows on one projection, the rest of it may be dead.
+        self.kept.update(compacted(fresh, call) if self.adapter.fused else fresh)
+
+    def _restrict(self, call: AttentionCall, positions: torch.Tensor) -> None:
+        call.rows = positions
+        call.query = call.query.index_select(2, positions)
+        if call.mask is not None:
+            whole, part = self._masks.get(id(call.mask), (None, None))
+            if whole is None or part is None:
+                part = call.mask.index_select(2, positions)
+                self._masks[id(call.mask)] = call.mask, part
+            call.mask = part
 
     def finish(self) -> None:
         """After the forward: settle what belongs to the model as a whole, and free a GPU's memory."""
@@ -145,20 +159,23 @@ class Run:
 def compacted(tensors: dict[Key, torch.Tensor], call: AttentionCall | None) -> dict[Key, torch.Tensor]:
     """The same, with copies of those that are small windows on a large storage, which they keep alive.
 
-    The value that attention received is treated alike.
+    What attention received is treated alike.
     """
+    received = () if call is None else (call.query, call.key, call.value)
+    # One window may be kept under two names: q is what attention receives where nothing rotates.
+    windows = {(t.untyped_storage().data_ptr(), t.data_ptr()): t for t in (*tensors.values(), *received)}
     used: dict[int, int] = {}
-    for tensor in (*tensors.values(), *(() if call is None else (call.value,))):
-        pointer = tensor.untyped_storage().data_ptr()
+    for (pointer, _), tensor in windows.items():
         used[pointer] = used.get(pointer, 0) + tensor.nbytes
 
-    def small(tensor: torch.Tensor) -> bool:
+    def compact(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        return 2 * used[storage.data_ptr()] <= storage.nbytes()
+        small = 4 * used[storage.data_ptr()] <= 3 * storage.nbytes()
+        return tensor.clone(memory_format=torch.contiguous_format) if small else tensor
 
-    if call is not None and small(call.value):
-        call.value = call.value.clone()
-    return {key: tensor.clone() if small(tensor) else tensor for key, tensor in tensors.items()}
+    if call is not None:
+        call.query, call.key, call.value = compact(call.query), compact(call.key), compact(call.value)
+    return {key: compact(tensor) for key, tensor in tensors.items()}
 
 
 def _observed_forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:

@@ -39,7 +39,6 @@ class Family:
     q: str = "self_attn.q_proj"  # whose output the rotation reads as q
     k: str = "self_attn.k_proj"
     qkv_layout: QkvLayout = "flat"
-    out_proj: str = "self_attn.o_proj"
     post_attention_norm: str | None = None
     ln2: str | None = "post_attention_layernorm"
     mlp: str | None = "mlp"  # None: the MLP's layers lie in the block itself
@@ -49,7 +48,6 @@ class Family:
     down: str = "mlp.down_proj"
     post_mlp_norm: str | None = None
     router: str | None = None  # in sparse layers
-    experts: str | None = None
     # Arithmetic
     attention_kernel: Literal["sdpa", "eager"] = "sdpa"  # Hugging Face's own default
     softmax_in_float32: bool = True  # in the eager attention; False: in the dtype of the scores
@@ -76,7 +74,6 @@ _MIXTRAL = replace(
     model_types=("mixtral",),
     classes=("MixtralForCausalLM",),
     router="mlp.gate",
-    experts="mlp.experts",
     window="all layers",
     notes="mixture of experts",
 )
@@ -187,7 +184,6 @@ FAMILIES: tuple[Family, ...] = (
         q="attn.c_attn",
         k="attn.c_attn",
         qkv_layout="blocks",
-        out_proj="attn.c_proj",
         ln2="ln_2",
         gate="mlp.c_fc",
         up=None,
@@ -209,7 +205,6 @@ FAMILIES: tuple[Family, ...] = (
         q="attention.query_key_value",
         k="attention.query_key_value",
         qkv_layout="interleaved",
-        out_proj="attention.dense",
         gate="mlp.dense_h_to_4h",
         up=None,
         down="mlp.dense_4h_to_h",
@@ -228,7 +223,6 @@ FAMILIES: tuple[Family, ...] = (
         blocks="model.decoder.layers",
         ln_final="model.decoder.final_layer_norm",
         ln1="self_attn_layer_norm",
-        out_proj="self_attn.out_proj",
         ln2="final_layer_norm",
         mlp=None,
         gate="fc1",

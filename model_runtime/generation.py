@@ -213,7 +213,7 @@ def generate(
     model: Model,
     prompt: str | Sequence[int],
     sampling: SamplingSettings | None = None,
-    interventions: Iterable[Intervention] = (),
+    interventions: Intervention | Iterable[Intervention] = (),
     stop: Stop | None = None,
 ) -> Generation:
     """Continue a prompt, token by token, as the iterator is asked for them.
@@ -225,8 +225,8 @@ def generate(
         stop: asked before each step; true ends the text.
 
     Raises:
-        PromptError: at once, a prompt that cannot be read.
-        InterventionError, SamplingError: at the token they concern.
+        PromptError, InterventionError: at once, a prompt that cannot be read or an edit that cannot be made.
+        SamplingError: at the token it concerns.
     """
     return generate_many(model, prompt, [sampling or SamplingSettings()], interventions, stop)[0]
 
@@ -235,7 +235,7 @@ def generate_many(
     model: Model,
     prompt: str | Sequence[int],
     settings: Sequence[SamplingSettings],
-    interventions: Iterable[Intervention] = (),
+    interventions: Intervention | Iterable[Intervention] = (),
     stop: Stop | None = None,
 ) -> list[Generation]:
     """Several continuations of one prompt, to compare settings: the prompt is read once.
@@ -245,7 +245,7 @@ def generate_many(
     with them, now and then, the text. Arguments and errors are those of `generate`.
     """
     ids = model.prompt_ids(prompt)
-    edits = tuple(interventions)
+    edits = model.checked_interventions(interventions)
 
     def read_prompt() -> tuple[np.ndarray, DecodeState]:
         return model.step(ids, interventions=edits)

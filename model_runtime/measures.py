@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from model_runtime.attention import pattern_and_sink, query_rows
+from model_runtime.errors import NotCaptured
 from model_runtime.trace import Trace
 
 
@@ -86,6 +87,8 @@ def head_measures(trace: Trace) -> HeadMeasures:
     Raises:
         NotCaptured: the trace has no patterns. (Of restricted positions, those queries are measured.)
     """
+    if not trace.layers:
+        raise NotCaptured("This trace has no layers.", "Ask for it without layers=().")
     same = repeats([token.id for token in trace.tokens])
     after_same = torch.zeros_like(same)
     after_same[:, 1:] = same[:, :-1]  # the token that followed an earlier occurrence
@@ -134,12 +137,12 @@ def stream_contributions(trace: Trace) -> StreamContributions:
     Raises:
         NotCaptured: the trace lacks one of the default points that this reads.
     """
-    stream = [np.linalg.norm(trace.get("resid_post", layer), axis=-1) for layer in trace.layers]
+    stream = np.linalg.norm(trace.get("resid_post"), axis=-1)
     return StreamContributions(
         layers=trace.layers,
         resid_pre=trace.get("resid_pre_norm"),
         attn_out=trace.get("attn_out_norm"),
         mlp_out=trace.get("mlp_out_norm"),
-        resid_post=np.stack(stream).astype(np.float32),
+        resid_post=stream.astype(np.float32),
         ln_final=None if trace.reasons["ln_final_norm"][0] else trace.get("ln_final_norm"),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,14 +19,23 @@ from model_runtime.attention import KEYS
 from model_runtime.availability import default_points, reasons_of
 from model_runtime.capture import Run, install
 from model_runtime.errors import PromptError
-from model_runtime.interventions import Intervention
+from model_runtime.interventions import Intervention, as_interventions
+from model_runtime.limits import check_prompt_length
 from model_runtime.records import Token
-from model_runtime.requests import LogitsAt, TraceRequest, check_complete, checked_request
+from model_runtime.requests import (
+    Indices,
+    LogitsAt,
+    TraceRequest,
+    check_complete,
+    checked_request,
+    whole_numbers,
+)
 from model_runtime.rope import read_anew
 from model_runtime.tokens import Tokens
 from model_runtime.trace import Trace
 
 if TYPE_CHECKING:
+    from model_runtime.generation import Generation
     from model_runtime.sampling_settings import SamplingSettings
 
 Prompt = str | Sequence[int]
@@ -67,6 +76,12 @@ class Model:
         hf_model.set_attn_implementation(KEYS[self.family.attention_kernel])
         install(self.adapter)
 
+    def __repr__(self) -> str:
+        spec = self.spec
+        return (
+            f"Model({spec.name}, {self.family.title}, {spec.n_layers} layers, {spec.dtype} on {spec.device})"
+        )
+
     @property
     def device(self) -> torch.device:
         return next(self.hf_model.parameters()).device
@@ -91,7 +106,21 @@ class Model:
         Raises:
             PromptError: empty, blank, an id the model does not have, or too long (both numbers are named).
         """
-        ids = self.tokens.encode(prompt) if isinstance(prompt, str) else tuple(int(i) for i in prompt)
+        ids = self.tokens.encode(prompt) if isinstance(prompt, str) else self._checked_ids(prompt)
+        check_prompt_length(len(ids), self.spec.n_ctx)
+        return ids
+
+    def _checked_ids(self, given: Any) -> tuple[int, ...]:
+        """Token ids that exist, at least one; anything else is refused before it reaches the model."""
+        try:
+            if isinstance(given, str | bytes | bytearray):
+                raise TypeError
+            ids = whole_numbers(given)
+        except TypeError:
+            raise PromptError(
+                f"A prompt of type {type(given).__name__} cannot be read.",
+                "Give a text, or one list of token ids (whole numbers).",
+            ) from None
         if not ids:
             raise PromptError("The prompt has no tokens.", "Type at least one word.")
         if wrong := [i for i in ids if not 0 <= i < self.spec.d_vocab]:
@@ -99,25 +128,17 @@ class Model:
                 f"Token id {wrong[0]} does not exist.",
                 f"{self.spec.name} has ids 0 to {self.spec.d_vocab - 1}.",
             )
-        self._check_length(len(ids))
         return ids
-
-    def _check_length(self, n_tokens: int) -> None:
-        if n_tokens > self.spec.n_ctx:
-            raise PromptError(
-                f"The prompt has {n_tokens:,} tokens; {self.spec.name} reads at most {self.spec.n_ctx:,}.",
-                "Shorten the prompt.",
-            )
 
     # Tracing
 
     def trace(
         self,
         prompt: Prompt,
-        points: Iterable[str] | None = None,
-        layers: Iterable[int] | None = None,
-        positions: Iterable[int] | None = None,
-        interventions: Iterable[Intervention] = (),
+        points: str | Iterable[str] | None = None,
+        layers: Indices | None = None,
+        positions: Indices | None = None,
+        interventions: Intervention | Iterable[Intervention] = (),
         exact: bool = False,
         logits_at: LogitsAt = "last",
     ) -> Trace:
@@ -132,9 +153,12 @@ class Model:
             exact: use the family's eager attention instead of its default kernel.
             logits_at: "last", "all", or token positions.
 
+        Where several points, layers, positions or edits can be given, a single one may stand alone.
+
         Raises:
             PromptError: see `prompt_ids`.
             PointUnavailable: a point, layer or position that does not exist here.
+            SettingError: an argument of the wrong type, or no position at all.
             InterventionError: an edit of something that does not exist here.
         """
         request = self._request(prompt, points, layers, positions, interventions, exact, logits_at)
@@ -173,10 +197,10 @@ class Model:
     def trace_recipe(
         self,
         prompt: Prompt,
-        points: Iterable[str] | None = None,
-        layers: Iterable[int] | None = None,
-        positions: Iterable[int] | None = None,
-        interventions: Iterable[Intervention] = (),
+        points: str | Iterable[str] | None = None,
+        layers: Indices | None = None,
+        positions: Indices | None = None,
+        interventions: Intervention | Iterable[Intervention] = (),
         exact: bool = False,
         logits_at: LogitsAt = "last",
     ) -> Hashable:
@@ -191,7 +215,10 @@ class Model:
         return (spec.model_id, spec.revision, spec.dtype, spec.device, request)
 
     def step(
-        self, ids: Sequence[int], state: DecodeState | None = None, interventions: Iterable[Intervention] = ()
+        self,
+        ids: Sequence[int],
+        state: DecodeState | None = None,
+        interventions: Intervention | Iterable[Intervention] = (),
     ) -> tuple[np.ndarray, DecodeState]:
         """Read more tokens and give the logits for the next one: one step of generating text.
 
@@ -200,13 +227,16 @@ class Model:
 
         Returns:
             logits float32 [d_vocab], and the state to go on with.
+
+        Raises:
+            PromptError: no ids, ids that do not exist, or a text longer than the model reads.
+            InterventionError: an edit of something that does not exist here.
         """
-        ids = tuple(int(token_id) for token_id in ids)
+        ids = self._checked_ids(ids)
+        check_prompt_length(len(ids) + (len(state.ids) if state else 0), self.spec.n_ctx)
         if state is None:
-            ids = self.prompt_ids(ids)
-            cache = DynamicCache(config=self.hf_model.config)
-            state = DecodeState((), cache, self._planner.plan(tuple(interventions), None))
-        self._check_length(len(state.ids) + len(ids))
+            plan = self._planner.plan(as_interventions(interventions), None)
+            state = DecodeState((), DynamicCache(config=self.hf_model.config), plan)
         if self._rotation_changes(state, len(ids)):
             ids = state.ids + ids
             state = DecodeState((), DynamicCache(config=self.hf_model.config), state.plan)
@@ -223,13 +253,25 @@ class Model:
         trained = int(self.adapter.config.max_position_embeddings)
         return read_anew(parameters, trained, before, before + n_new)
 
+    def checked_interventions(
+        self, interventions: Intervention | Iterable[Intervention]
+    ) -> tuple[Intervention, ...]:
+        """The edits, checked against this model and its longest text: what generation may still reach.
+
+        Raises:
+            InterventionError: an edit of something that does not exist here.
+        """
+        edits = as_interventions(interventions)
+        self._planner.plan(edits, None)
+        return edits
+
     def generate(
         self,
         prompt: Prompt,
         sampling: SamplingSettings | None = None,
-        interventions: Iterable[Intervention] = (),
-        stop: Any = None,
-    ) -> Iterator[Any]:
+        interventions: Intervention | Iterable[Intervention] = (),
+        stop: Callable[[], bool] | None = None,
+    ) -> Generation:
         """Generate text, one record per token; see `generation.generate`."""
         from model_runtime.generation import generate
 

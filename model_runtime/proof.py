@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from model_runtime.attention import family_pattern, pattern_and_sink, scores
-from model_runtime.interventions import Intervention, Patch, ScaleHead, Steer
+from model_runtime.interventions import Intervention, Patch, ScaleHead, Steer, as_interventions
 from model_runtime.model import Model, Prompt
 from model_runtime.rope import rotate
 from model_runtime.trace import Trace
@@ -196,13 +196,15 @@ def _head(model: Model, prompt: Prompt, interventions: tuple[Intervention, ...])
     return ProofCheck(_HEAD_CHECK, error, tolerance, error <= tolerance)
 
 
-def self_proof(model: Model, prompt: Prompt, interventions: Iterable[Intervention] = ()) -> SelfProof:
+def self_proof(
+    model: Model, prompt: Prompt, interventions: Intervention | Iterable[Intervention] = ()
+) -> SelfProof:
     """Check the capture of one forward pass against itself.
 
     Runs one forward for the layers that fit in memory together (one for ordinary prompts) and one for the
     head. Errors as in `Model.trace`.
     """
-    edits = tuple(interventions)
+    edits = as_interventions(interventions)
     ids = model.prompt_ids(prompt)
     points = tuple(name for name in _POINTS if name != "resid_mid" or not model.adapter.parallel)
     found: dict[str, list[tuple[float, float, int]]] = {name: [] for name in _LAYER_CHECKS}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from model_runtime.availability import Reasons
-from model_runtime.errors import NotCaptured, PointUnavailable
-from model_runtime.interventions import Intervention
+from model_runtime.errors import PointUnavailable, SettingError
+from model_runtime.interventions import Intervention, as_interventions
 from model_runtime.points import POINTS
 from model_runtime.records import ModelSpec
 
-LogitsAt = str | tuple[int, ...]  # "last", "all", or positions
+Indices = int | Iterable[int]
+LogitsAt = str | Indices  # "last", "all", or positions
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,10 @@ def checked_request(
     reasons: Reasons,
     default: tuple[str, ...],
     ids: tuple[int, ...],
-    points: Iterable[str] | None,
-    layers: Iterable[int] | None,
-    positions: Iterable[int] | None,
-    interventions: Iterable[Intervention],
+    points: str | Iterable[str] | None,
+    layers: Indices | None,
+    positions: Indices | None,
+    interventions: Intervention | Iterable[Intervention],
     exact: bool,
     logits_at: LogitsAt,
 ) -> TraceRequest:
@@ -43,14 +46,17 @@ def checked_request(
 
     Raises:
         PointUnavailable: one that does not; the text says why.
+        SettingError: an argument of the wrong type, or a selection that is empty.
     """
+    if isinstance(points, str):
+        points = (points,)
     request = TraceRequest(
         ids=ids,
-        points=default if points is None else tuple(dict.fromkeys(points)),
+        points=default if points is None else _names(points),
         layers=_checked("layer", layers, spec.n_layers),
         positions=None if positions is None else _checked("position", positions, len(ids)),
         logits_positions=_logits_positions(logits_at, len(ids)),
-        interventions=tuple(interventions),
+        interventions=as_interventions(interventions),
         exact=exact,
     )
     if points is not None:
@@ -58,8 +64,34 @@ def checked_request(
     return request
 
 
-def _checked(what: str, given: Iterable[int] | None, limit: int) -> tuple[int, ...]:
-    chosen = tuple(range(limit)) if given is None else tuple(sorted({int(index) for index in given}))
+def _names(points: Iterable[Any]) -> tuple[str, ...]:
+    try:
+        names = tuple(dict.fromkeys(points))
+    except TypeError:
+        names = ("",)
+    if not all(isinstance(name, str) and name for name in names):
+        raise SettingError(f"points is {points!r}.", 'Give names, such as ("pattern", "resid_post").')
+    return names
+
+
+def whole_numbers(given: Any) -> tuple[int, ...]:
+    """One whole number or several, as they come; numpy's and torch's count as well.
+
+    Raises:
+        TypeError: anything else, such as 1.5, text, or rows of a matrix.
+    """
+    if hasattr(given, "__index__") and not getattr(given, "shape", ()):
+        return (operator.index(given),)
+    return tuple(operator.index(index) for index in given)
+
+
+def _checked(what: str, given: Indices | None, limit: int) -> tuple[int, ...]:
+    try:
+        chosen = tuple(range(limit)) if given is None else tuple(sorted(set(whole_numbers(given))))
+    except TypeError:
+        raise SettingError(f"{given!r} names no {what}s.", f"Give whole numbers below {limit}.") from None
+    if not chosen and what == "position":
+        raise SettingError("No position was chosen.", "Name at least one, or leave the argument out.")
     if wrong := [index for index in chosen if not 0 <= index < limit]:
         raise PointUnavailable(f"There is no {what} {wrong[0]}.", f"There are {limit}, counted from 0.")
     return chosen
@@ -68,9 +100,9 @@ def _checked(what: str, given: Iterable[int] | None, limit: int) -> tuple[int, .
 def _logits_positions(logits_at: LogitsAt, n: int) -> tuple[int, ...]:
     if isinstance(logits_at, str):
         if logits_at not in ("last", "all"):
-            raise NotCaptured(f"logits_at is {logits_at!r}.", 'Use "last", "all", or positions.')
+            raise SettingError(f"logits_at is {logits_at!r}.", 'Use "last", "all", or positions.')
         return (n - 1,) if logits_at == "last" else tuple(range(n))
-    return _checked("position", logits_at, n) or (n - 1,)
+    return _checked("position", logits_at, n)
 
 
 def _check_points(spec: ModelSpec, reasons: Reasons, request: TraceRequest) -> None:

@@ -108,9 +108,11 @@ class SamplingReport:
 
     def tail(self, shown: int | Sequence[int]) -> Tail:
         """What is not shown beside the n likeliest tokens (before any step), or beside the ids given."""
-        ids = self.top(shown) if isinstance(shown, int) else np.unique(np.asarray(shown, dtype=np.int64))
         hidden = np.ones(self.d_vocab, dtype=bool)
-        hidden[ids] = False
+        if isinstance(shown, Sequence | np.ndarray):
+            hidden[[self._checked(int(token_id)) for token_id in shown]] = False
+        else:
+            hidden[self.top(max(0, int(shown)))] = False
         return Tail(
             int(hidden.sum()),
             float(self.base.probabilities[hidden].sum()),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import numbers
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from model_runtime.errors import SettingError
 
@@ -31,6 +34,15 @@ FIELD_AND_OFF: dict[str, tuple[str, float]] = {
     "min_p": ("min_p", 0.0),
     "typical_p": ("typical_p", 1.0),
 }
+
+_WHOLE = ("top_k", "seed", "max_new_tokens")
+
+
+def _plain(value: Any) -> int | float | None:
+    """Python's own number for one of Python's or numpy's; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
 @dataclass(frozen=True)
@@ -66,10 +78,17 @@ class SamplingSettings:
             "max_new_tokens": (1, 100_000),
         }
         for name, (least, most) in ranges.items():
-            value = getattr(self, name)
+            value, whole = _plain(getattr(self, name)), name in _WHOLE
+            if value is None or (whole and not isinstance(value, int)):
+                raise SettingError(
+                    f"{name} is {getattr(self, name)!r}.", f"Choose a {'whole ' * whole}number."
+                )
+            object.__setattr__(self, name, value if whole else float(value))
             if not math.isfinite(value) or not least <= value <= most:
                 raise SettingError(f"{name} is {value}.", f"Choose a value from {least:g} to {most:g}.")
-        if sorted(self.order) != sorted(DEFAULT_ORDER):
+        if not isinstance(self.order, str) and isinstance(self.order, Iterable):
+            object.__setattr__(self, "order", tuple(self.order))
+        if not isinstance(self.order, tuple) or sorted(map(str, self.order)) != sorted(DEFAULT_ORDER):
             raise SettingError(
                 f"The order of the sampling steps is {self.order!r}.",
                 f"Name each of these once: {', '.join(DEFAULT_ORDER)}.",

@@ -42,7 +42,7 @@ class Tokens:
     """A model's tokenizer behind a lock: fast tokenizers can raise "Already borrowed" under threads.
 
     Attributes:
-        added: what the tokenizer puts before a text by itself, in words; empty if nothing.
+        added: what the tokenizer puts around a text by itself, in words; empty if nothing.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -61,28 +61,36 @@ class Tokens:
             if token.special
         }
         self._known: dict[int, Token] = {}  # at most one entry per id of the vocabulary
-        self._leading = self._find_leading()
+        before, after = self._find_added()
+        self.added: tuple[str, ...] = (
+            *(f"beginning-of-text token {self.token(one).text} added" for one in before),
+            *(f"end-of-text token {self.token(one).text} added" for one in after),
+        )
 
-    def _find_leading(self) -> tuple[int, ...]:
+    def _find_added(self) -> tuple[list[int], list[int]]:
+        """Ids that the tokenizer puts before and after a text."""
         with self._lock:
             full = list(self._tokenizer("a")["input_ids"])
             bare = list(self._tokenizer("a", add_special_tokens=False)["input_ids"])
-        extra = len(full) - len(bare)
-        return tuple(full[:extra]) if extra > 0 and full[extra:] == bare else ()
-
-    @property
-    def added(self) -> tuple[str, ...]:
-        return tuple(f"beginning-of-text token {self.token(one).text} added" for one in self._leading)
+        for start in range(len(full) - len(bare) + 1):
+            if full[start : start + len(bare)] == bare:
+                return full[:start], full[start + len(bare) :]
+        return [], []
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a text, with what the tokenizer adds by itself.
 
         Raises:
-            PromptError: the text is empty or blank.
+            PromptError: the text is empty or blank, or has half a character (a lone surrogate).
         """
         if not text.strip():
             what = "empty" if not text else "blank: it has only spaces or line breaks"
             raise PromptError(f"The prompt is {what}.", "Type at least one word.")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            code = f"U+{ord(text[error.start]):04X}"
+            raise PromptError(f"The prompt has half of a character ({code}).", "Remove it.") from None
         with self._lock:
             return tuple(int(token_id) for token_id in self._tokenizer(text)["input_ids"])
 

@@ -81,6 +81,9 @@ class Trace:
             raise PointUnavailable(f"There is no point {point!r}.", f"Points are {', '.join(POINTS)}.")
         if not row.layered:
             self._check(row, None)
+            if layer is not None:
+                raise PointUnavailable(f"{point} belongs to no layer.", "Leave out layer=.")
+            self._check_head(row, head)
             return _array(self.kept[point, None])
         if layer is None:
             return self._stack(row, head)
@@ -109,6 +112,8 @@ class Trace:
                 f"{row.name} of all layers at once would grow with the square of the prompt.",
                 f"Name a layer: trace.get({row.name!r}, layer=0).",
             )
+        if not self.layers:
+            raise NotCaptured("This trace has no layers.", "Ask for it without layers=().")
         return np.stack([self.get(row.name, layer, head) for layer in self.layers])
 
     def _check(self, row: Point, layer: int | None) -> None:

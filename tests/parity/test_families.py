@@ -58,12 +58,21 @@ def test_idle_and_traced_logits_are_hugging_faces_to_the_bit(case: str) -> None:
 @pytest.mark.parametrize("case", ALL_CASES)
 @pytest.mark.parametrize("length", LENGTHS)
 def test_every_point_of_an_exact_trace_is_the_eager_models(case: str, length: int) -> None:
-    ids = ids_of(length)
-    reference = record(build_model(case, "eager"), ids)
-    model = model_of(case)
+    check_every_point(case, ids_of(length), torch.float32)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("case", ALL_CASES)
+def test_every_point_in_half_precision_too(case: str, dtype: torch.dtype) -> None:
+    check_every_point(case, ids_of(20), dtype)
+
+
+def check_every_point(case: str, ids: list[int], dtype: torch.dtype) -> None:
+    reference = record(build_model(case, "eager").to(dtype), ids)
+    model = Model(build_model(case).to(dtype), tiny_tokenizer(), model_id=case, name=case, revision="random")
     names = [name for name in ALL_POINTS if any(reason is None for reason in model.reasons[name])]
     trace = model.trace(ids, points=names, exact=True, logits_at="all")
-    np.testing.assert_array_equal(trace.get("logits"), reference.logits.numpy())
+    np.testing.assert_array_equal(trace.get("logits"), reference.logits.float().numpy())
     compared = set()
     for (name, layer), expected in reference.points.items():
         if model.reasons[name][layer or 0] is not None:
@@ -72,9 +81,12 @@ def test_every_point_of_an_exact_trace_is_the_eager_models(case: str, length: in
         assert found.shape == tuple(expected.shape), (name, layer)
         if name == "pattern":
             # The same operations in a product of another shape: the last bit may differ.
-            np.testing.assert_allclose(found, expected.float().numpy(), atol=2e-7, rtol=2e-6)
+            eps = torch.finfo(dtype).eps
+            np.testing.assert_allclose(found, expected.float().numpy(), atol=2 * eps, rtol=16 * eps)
         else:
-            np.testing.assert_array_equal(found, expected.numpy(), err_msg=f"{name} of layer {layer}")
+            np.testing.assert_array_equal(
+                found, expected.to(torch.float32).numpy(), err_msg=f"{name} of layer {layer}"
+            )
         compared.add(name)
     # What is left has no counterpart in the reference and is tested by its definition below.
     by_definition = {"attn_scores", "sink_weight", "logits"} | {n for n in names if n.endswith("_norm")}

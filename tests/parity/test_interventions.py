@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ import torch
 
 from model_runtime import Model
 from model_runtime import interventions as edit
+from model_runtime.apply_interventions import _MAKERS
 from model_runtime.errors import InterventionError
-from tests.tiny_models import ALL_CASES, VOCABULARY, build_model, tiny_tokenizer
+from tests.tiny_models import VOCABULARY, build_model, tiny_tokenizer
 
 LAYER, HEAD = 1, 2
 IDS = torch.randint(1, VOCABULARY, (12,), generator=torch.Generator().manual_seed(5)).tolist()
@@ -258,15 +260,16 @@ def test_patch_and_steer_are_seen_where_they_happen(case: str, point: str) -> No
     layer = 0 if point == "embed" else LAYER
     names = ["embed", "resid_pre", "attn_out", "mlp_out", "resid_post"]
     names += [] if case == "gpt_neox" else ["resid_mid"]
-    plain = model.trace(IDS, points=names).get(point, layer)
+    at_layer = None if point == "embed" else layer
+    plain = model.trace(IDS, points=names).get(point, at_layer)
     patched = model.trace(IDS, points=names, interventions=[edit.Patch(point, layer, 8, tuple(STREAM))])
-    found = patched.get(point, layer)
+    found = patched.get(point, at_layer)
     np.testing.assert_array_equal(found[8], STREAM)
     np.testing.assert_array_equal(found[:8], plain[:8])
     steered = model.trace(
         IDS, points=names, interventions=[edit.Steer(point, layer, tuple(STREAM), 2.0, positions=(8, 10))]
     )
-    found = steered.get(point, layer)
+    found = steered.get(point, at_layer)
     np.testing.assert_array_equal(found[[8, 10]], plain[[8, 10]] + 2.0 * STREAM)
     for trace in (patched, steered):
         assert not np.array_equal(trace.next_token_logits(), model.trace(IDS).next_token_logits())
@@ -394,12 +397,32 @@ EVERY_EDIT: tuple[Any, ...] = (
     edit.RopeBase(500.0),
     edit.RopeOffset(7),
     edit.RopeScaling("linear", 2.0),
+    edit.RopeScaling("ntk", 2.0),
     edit.PositionsOff(),
 )
+SPARSE_EDITS: tuple[Any, ...] = (
+    edit.ScaleExpert(LAYER, 3, 0.5),
+    edit.ScaleExpert(LAYER, 2, 0.0, renormalise=True),
+    edit.ForceExperts(LAYER, (2, 0)),
+    edit.ForceExperts(LAYER, (1, 3), (0.75, 0.25), positions=(2, 10)),
+)
+DENSE_CASES = ("llama", "mistral", "gemma2", "gemma3", "gpt2", "opt", "llama-dynamic", "phi3-longrope")
 
 
-@pytest.mark.parametrize("one", EVERY_EDIT, ids=lambda one: type(one).__name__)
-@pytest.mark.parametrize("case", ["llama", "mistral", "gemma3"])
+def edited_cases() -> list[tuple[str, Any]]:
+    """Every edit with every layout that it fits."""
+    pairs = [(case, one) for case in DENSE_CASES for one in EVERY_EDIT]
+    pairs += [(case, one) for case in ("gpt_oss", "mixtral") for one in (*EVERY_EDIT, *SPARSE_EDITS)]
+    turns = (edit.RopeBase, edit.RopeOffset, edit.RopeScaling)
+    return [
+        (case, one)
+        for case, one in pairs
+        if not (isinstance(one, turns) and case in ("gpt2", "opt"))
+        and not (isinstance(one, edit.ScaleNeuron) and case in ("gpt_oss", "mixtral"))
+    ]
+
+
+@pytest.mark.parametrize(("case", "one"), edited_cases())
 def test_decoding_step_by_step_applies_the_same_edit(case: str, one: Any) -> None:
     model = model_of(case)
     logits, state = model.step(IDS[:4], interventions=[one])
@@ -428,8 +451,6 @@ def test_decoding_step_by_step_applies_the_same_edit(case: str, one: Any) -> Non
         ("llama", edit.Patch("q", 0, 0, (0.0,) * 32), "cannot be edited"),
         ("llama", edit.Patch("resid_pre", 0, 0, (0.0,) * 31), "31 numbers"),
         ("llama", edit.Patch("embed", 1, 0, (0.0,) * 32), "no layer"),
-        ("llama", edit.RopeBase(0.0), "base is 0.0"),
-        ("llama", edit.RopeScaling("cubic", 2.0), "cubic"),
         ("gpt2", edit.RopeBase(500.0), "learned positions"),
         ("gpt2", edit.RopeOffset(1), "learned positions"),
         ("llama", "cut everything", "not an intervention"),
@@ -449,6 +470,16 @@ def test_a_row_cut_by_several_edges_within_its_window_is_refused() -> None:
         model.trace(IDS, interventions=cuts)
 
 
-def test_all_records_are_hashable_and_every_case_is_edited_somewhere() -> None:
-    assert len({hash(one) for one in EVERY_EDIT}) == len(EVERY_EDIT)
-    assert set(ROTATING) | set(SPARSE) <= set(ALL_CASES)
+def test_every_record_has_a_maker_is_decoded_somewhere_and_is_a_key() -> None:
+    everything = (*EVERY_EDIT, *SPARSE_EDITS)
+    assert {type(one) for one in everything} == set(get_args(edit.Intervention)) == set(_MAKERS)
+    assert len(dict.fromkeys(everything)) == len(everything)
+    for one in everything:
+        assert hash(dataclasses.replace(one)) == hash(one)
+
+
+def test_ntk_scaling_of_a_single_pair_is_refused() -> None:
+    model = model_of("gpt_neox")
+    object.__setattr__(model.spec, "d_rotary", 2)
+    with pytest.raises(InterventionError, match="more than one rotating pair"):
+        model.trace(IDS, interventions=edit.RopeScaling("ntk", 2.0))

@@ -11,6 +11,7 @@ import torch
 
 from model_runtime import Model, self_proof
 from model_runtime import interventions as edit
+from model_runtime.attention import pattern_and_sink
 from model_runtime.proof import _summary
 from model_runtime.trace import Trace
 from tests.tiny_models import ALL_CASES, VOCABULARY, build_model, tiny_tokenizer
@@ -129,12 +130,24 @@ def test_a_wrong_mask_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """If our pattern saw the future, the kernel's z would disagree with it."""
     from model_runtime import attention
 
-    def everything(call: Any) -> torch.Tensor:
+    def everything(call: Any, head: int | None = None) -> torch.Tensor:
         return torch.ones((1, call.query.shape[2], call.key.shape[2]), dtype=torch.bool)
 
     monkeypatch.setattr(attention, "visible_cells", everything)
+    for case in ("llama", "mistral", "gpt_oss"):
+        failed = {check.name for check in self_proof(model_of(case), IDS).checks if not check.ok}
+        assert failed == {"pattern x v = z", "softmax of scores = the family's own pattern"}
+
+
+def test_a_pattern_that_is_no_distribution_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from model_runtime import proof as module
+
+    monkeypatch.setattr(
+        module, "pattern_and_sink", lambda call, head: (pattern_and_sink(call, head)[0] * 1.001, None)
+    )
     failed = {check.name for check in self_proof(model_of("llama"), IDS).checks if not check.ok}
-    assert "pattern x v = z" in failed
+    assert "each pattern row (and its sink) sums to 1" in failed
+    assert "softmax of scores = the family's own pattern" in failed
 
 
 def test_long_prompts_are_proved_in_groups_of_layers(monkeypatch: pytest.MonkeyPatch) -> None:

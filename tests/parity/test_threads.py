@@ -15,7 +15,10 @@ from model_runtime import interventions as edit
 from tests.tiny_models import TEXT, VOCABULARY, build_model, tiny_tokenizer
 
 N_THREADS = 16
-CASES = ("llama", "gemma3", "gpt2", "mixtral", "gpt_oss", "olmoe", "llama-dynamic", "phi3-longrope")
+CASES = (
+    *("llama", "mistral", "qwen3", "gemma2", "gemma3", "smollm3", "gpt2", "gpt_neox", "opt", "olmo2"),
+    *("mixtral", "qwen3_moe", "olmoe", "gpt_oss", "llama-dynamic", "phi3-longrope", "gpt2-upcast"),
+)
 
 
 def model_of(case: str) -> Model:

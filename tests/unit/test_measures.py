@@ -27,7 +27,7 @@ def with_pattern(trace: Trace, patterns: list[np.ndarray]) -> Trace:
     for head, pattern in enumerate(patterns):
         query[0, head] = torch.tensor(pattern).clamp_min(1e-30).log()
     key = torch.eye(n)[None, None].expand(1, len(patterns), n, n)
-    call = AttentionCall(query, key, key, None, None, 1.0, None, None, True, query.device)
+    call = AttentionCall(query, key, key, None, None, 1.0, None, None, True, False, query.device)
     return dataclasses.replace(trace, layers=(0,), calls={0: call})
 
 

@@ -300,3 +300,44 @@ def test_draws_agree_with_the_probabilities_and_with_the_first_draw() -> None:
     assert int(np.argmax(draws(result, 1, seed=3))) == draw(p, request_generator(3))
     np.testing.assert_array_equal(counts, draws(result, 100_000, seed=3))
     assert (counts != draws(result, 100_000, seed=4)).any()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"top_k": 2.5},
+        {"top_k": 5.0},
+        {"seed": 1.5},
+        {"max_new_tokens": "5"},
+        {"temperature": "0.8"},
+        {"top_p": None},
+        {"min_p": True},
+        {"order": "temperature"},
+        {"order": None},
+        {"order": [*DEFAULT_ORDER[1:], 3]},
+    ],
+    ids=str,
+)
+def test_settings_of_another_type_are_refused_when_made(wrong: dict[str, object]) -> None:
+    with pytest.raises(SettingError, match=next(iter(wrong))):
+        SamplingSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_lists_and_numpy_numbers_become_plain_values_so_that_settings_stay_keys() -> None:
+    made = SamplingSettings(
+        temperature=np.float32(0.5),  # type: ignore[arg-type]
+        top_k=np.int64(3),  # type: ignore[arg-type]
+        order=list(DEFAULT_ORDER),  # type: ignore[arg-type]
+    )
+    assert made == SamplingSettings(temperature=0.5, top_k=3)
+    assert hash(made) == hash(SamplingSettings(temperature=0.5, top_k=3))
+    assert type(made.top_k) is int
+
+
+def test_the_tail_takes_numpy_numbers_and_refuses_ids_that_do_not_exist() -> None:
+    result = sampling_steps(np.array([3.0, 2.0, 1.0, 0.0], dtype=np.float32), [], [], SamplingSettings())
+    assert result.tail(np.int64(2)) == result.tail(2) == result.tail(np.array([0, 1]))  # type: ignore[arg-type]
+    assert result.tail([]).n_tokens == 4
+    for wrong in ([-1], [99]):
+        with pytest.raises(SamplingError, match="no token"):
+            result.tail(wrong)

@@ -73,6 +73,29 @@ def test_sentencepiece_pieces_and_the_added_beginning() -> None:
     assert tokens.added == ("beginning-of-text token <s> added",)
 
 
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("$A </s>", ("end-of-text token </s> added",)),
+        ("<s> $A </s>", ("beginning-of-text token <s> added", "end-of-text token </s> added")),
+        ("$A", ()),
+    ],
+)
+def test_what_is_added_at_the_end_is_named_too(template: str, expected: tuple[str, ...]) -> None:
+    tokenizer = sentencepiece_like()
+    tokenizer.add_special_tokens({"eos_token": "</s>"})
+    special = [("<s>", 1), ("</s>", tokenizer.eos_token_id)]
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=template, special_tokens=special
+    )
+    assert Tokens(tokenizer).added == expected
+
+
+def test_half_a_character_is_refused(tokens: Tokens) -> None:
+    with pytest.raises(PromptError, match="U\\+D83D"):
+        tokens.encode("half \ud83d of it")
+
+
 @pytest.mark.parametrize("text", ["", " ", "\n\t  "])
 def test_nothing_to_read_is_refused(tokens: Tokens, text: str) -> None:
     with pytest.raises(PromptError, match=r"empty|blank"):

@@ -10,7 +10,8 @@ import torch
 
 from model_runtime import ALL_POINTS, Model
 from model_runtime import interventions as edit
-from model_runtime.errors import NotCaptured, PointUnavailable, PromptError
+from model_runtime.errors import InterventionError, NotCaptured, PointUnavailable, PromptError, SettingError
+from model_runtime.measures import head_measures, stream_contributions
 from model_runtime.points import POINTS
 from tests.tiny_models import TEXT, build_model, tiny_tokenizer
 
@@ -139,7 +140,7 @@ def test_logits_at_chosen_positions(model: Model) -> None:
     np.testing.assert_allclose(some.get("logits"), whole.get("logits")[[1, 3]], atol=1e-5)
     with pytest.raises(PointUnavailable, match="no position 6"):
         model.trace(IDS, logits_at=(6,))
-    with pytest.raises(NotCaptured, match="first"):
+    with pytest.raises(SettingError, match="first"):
         model.trace(IDS, logits_at="first")
     with pytest.raises(PointUnavailable, match="no layer 3"):
         model.trace(IDS, layers=[3])
@@ -163,10 +164,51 @@ def test_small_windows_on_large_storages_are_copied() -> None:
         call = trace.call(1)
         used = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in (call.value,)}
         assert sum(used.values()) == call.value.nbytes
-    trace = model_of("gpt2").trace(IDS, points=["q", "k", "v"])
-    # GPT-2's q, k and v fill their projection: kept as they are, counted once.
+    one = model_of("gpt2")
+    for points in (["q", "k", "v"], ["v"], None):
+        trace = one.trace(IDS, points=points)
+        # GPT-2's q, k and v fill their projection: one storage, nothing copied.
+        call = trace.call(1)
+        assert len({t.untyped_storage().data_ptr() for t in (call.query, call.key, call.value)}) == 1
+    trace = one.trace(IDS, points=["q", "k", "v"])
     per_layer = 3 * 6 * 32 * 4
     assert trace.nbytes == 3 * per_layer + trace.get("logits").nbytes
+
+
+@pytest.mark.parametrize("case", ["gpt2", "phi3", "gpt_neox", "gemma3"])
+def test_restricted_positions_keep_no_more_than_they_need(case: str) -> None:
+    one, n = model_of(case), 60
+    trace = one.trace([5] * n, points=["q", "v", "mlp_pre"], positions=(3,))
+    for layer in range(3):
+        call = trace.call(layer)
+        for tensor in (
+            call.query,
+            call.key,
+            call.value,
+            trace.kept["q", layer],
+            trace.kept["mlp_pre", layer],
+        ):
+            assert tensor.untyped_storage().nbytes() == tensor.nbytes
+        assert call.mask is None or call.mask.shape[2] == 1
+    masks = {call.mask.data_ptr() for call in trace.calls.values() if call.mask is not None}
+    assert len(masks) <= 2  # one per kind of layer, shared
+
+
+@pytest.mark.parametrize("case", ["llama", "mistral", "gpt_oss"])
+def test_a_cut_in_one_head_keeps_no_mask_per_head(case: str) -> None:
+    one, n = model_of(case), 50
+    ids = [5 + number for number in range(n)]
+    cuts = [edit.CutEdge(layer, 1, 40, 38) for layer in range(3)] + [edit.CutEdge(2, None, 41, 39)]
+    plain, cut = one.trace(ids), one.trace(ids, interventions=cuts)
+    assert cut.nbytes == plain.nbytes
+    for layer in range(3):
+        pattern = cut.get("pattern", layer)
+        for head in range(4):
+            assert (pattern[head, 40, 38] == 0) == (head == 1)
+            assert (pattern[head, 41, 39] == 0) == (layer == 2)
+            np.testing.assert_allclose(cut.get("pattern", layer, head), pattern[head], atol=1e-6)
+        part = one.trace(ids, interventions=cuts, positions=(7, 40, 41)).get("pattern", layer)
+        np.testing.assert_allclose(part, pattern[:, [7, 40, 41]], atol=1e-6)
 
 
 def test_prompts_that_cannot_be_read(model: Model) -> None:
@@ -176,7 +218,7 @@ def test_prompts_that_cannot_be_read(model: Model) -> None:
         ([], "no tokens"),
         ([320], "id 320"),
         ([-1], "id -1"),
-        ([5] * 129, "129 tokens; Tiny reads at most 128"),
+        ([5] * 129, r"129 tokens; this model reads at most 128. Shorten it by 1 tokens"),
     ):
         with pytest.raises(PromptError, match=says):
             model.trace(prompt)
@@ -186,6 +228,90 @@ def test_prompts_that_cannot_be_read(model: Model) -> None:
     _, state = model.step([5], state)
     with pytest.raises(PromptError, match="129 tokens"):
         model.step([5], state)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [b"ab", bytearray(b"ab"), [1.9, 2.2], None, ["5"], torch.ones(2, 3, dtype=torch.long), [[5, 6]], 1.5],
+    ids=repr,
+)
+def test_prompts_of_another_type_are_refused(model: Model, prompt: object) -> None:
+    for read in (model.trace, model.step, model.generate):
+        with pytest.raises(PromptError, match="cannot be read"):
+            read(prompt)  # type: ignore[operator]
+
+
+def test_ids_of_arrays_and_tensors_are_read(model: Model) -> None:
+    assert model.prompt_ids(np.array([5, 6])) == model.prompt_ids(torch.tensor([5, 6])) == (5, 6)
+
+
+def test_a_step_checks_its_ids_too(model: Model) -> None:
+    _, state = model.step(IDS)
+    with pytest.raises(PromptError, match="id 9999"):
+        model.step([9999], state)
+    with pytest.raises(PromptError, match="no tokens"):
+        model.step([], state)
+
+
+def test_one_value_may_stand_alone(model: Model) -> None:
+    one = edit.ScaleHead(1, 0)
+    alone = model.trace(IDS, "pattern", layers=1, positions=2, interventions=one, logits_at=3)
+    listed = model.trace(IDS, ["pattern"], layers=[1], positions=[2], interventions=[one], logits_at=(3,))
+    assert alone.recipe == listed.recipe
+    assert (alone.points, alone.layers, alone.positions) == (("pattern",), (1,), (2,))
+    assert (alone.logits_positions, alone.interventions) == ((3,), (one,))
+    np.testing.assert_array_equal(
+        model.step(IDS, interventions=one)[0], model.step(IDS, interventions=[one])[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"points": 3}, "points is 3"),
+        ({"points": [["pattern"]]}, "points is"),
+        ({"layers": [1.5]}, "names no layers"),
+        ({"layers": "ab"}, "names no layers"),
+        ({"positions": ()}, "No position"),
+        ({"logits_at": ()}, "No position"),
+        ({"logits_at": 1.5}, "names no positions"),
+    ],
+)
+def test_arguments_of_another_type_and_empty_ones_are_refused(
+    model: Model, arguments: dict[str, object], says: str
+) -> None:
+    with pytest.raises(SettingError, match=says):
+        model.trace(IDS, **arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [5, None, "cut"])
+def test_what_is_no_edit_is_refused_everywhere(model: Model, wrong: object) -> None:
+    for run in (model.trace, model.step, model.generate):
+        with pytest.raises(InterventionError, match="not an intervention"):
+            run(IDS, interventions=wrong)  # type: ignore[operator]
+
+
+def test_generation_refuses_a_wrong_edit_at_once(model: Model) -> None:
+    with pytest.raises(InterventionError, match="layer 7"):
+        model.generate(IDS, interventions=[edit.ScaleHead(7, 0)])
+
+
+def test_points_of_no_layer_refuse_a_layer_and_a_head(model: Model) -> None:
+    trace = model.trace(IDS)
+    for wrong in ({"layer": 99}, {"layer": 0}, {"head": 0}):
+        with pytest.raises(PointUnavailable, match=r"no layer|no heads"):
+            trace.get("embed", **wrong)
+
+
+def test_a_trace_of_no_layers_says_so(model: Model) -> None:
+    trace = model.trace(IDS, layers=())
+    for measure in (head_measures, stream_contributions):
+        with pytest.raises(NotCaptured, match="no layers"):
+            measure(trace)
+
+
+def test_a_model_says_what_it_is(model: Model) -> None:
+    assert repr(model) == "Model(Tiny, Llama, 3 layers, float32 on cpu)"
 
 
 def test_a_text_and_its_ids_are_one_recipe(model: Model) -> None:
