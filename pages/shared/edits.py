@@ -20,6 +20,7 @@ import math
 import re
 from collections.abc import Iterable
 
+from model_runtime.errors import InterventionError
 from model_runtime.interventions import (
     CutEdge,
     ForceExperts,
@@ -98,7 +99,10 @@ def parse_edit(code: str) -> Intervention | None:
     for name, pattern in _PATTERNS.items():
         found = pattern.fullmatch(code)
         if found:
-            return _edit_of(name, found.groups())
+            try:
+                return _edit_of(name, found.groups())
+            except InterventionError:
+                return None
     return None
 
 
@@ -120,8 +124,6 @@ def _edit_of(name: str, parts: tuple[str | None, ...]) -> Intervention | None:
         return ForceExperts(int(words[0]), experts, weights or None, _positions(words[3]))
     factor = float(words[{"head": 2, "mlp": 1, "neuron": 2, "expert": 2, "base": 0, "scaling": 1}[name]])
     if abs(factor) > (1e12 if name == "base" else LARGEST_FACTOR):
-        return None
-    if name in ("base", "scaling") and factor <= 0:
         return None
     match name:
         case "head":

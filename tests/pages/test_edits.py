@@ -99,6 +99,7 @@ def test_hostile_text_never_raises_and_stays_canonical(text: str) -> None:
         "x3.5*0rr",
         "base-1",
         "base0",
+        "base0.5",  # a record that refuses to be made
         "linear*0",
         "f3.1.5=0.5",
         "f3.1=nan",
