@@ -4,6 +4,7 @@ import { element } from "./figure_theme.js"
 
 const PICTURES = { png: "Picture (PNG)", svg: "Vector picture (SVG)", pdf: "Print (PDF)" }
 const FILES = { html: "Interactive page (HTML)", csv: "Data (CSV)" }
+const SAVED_MS = 1200 // "Saved." stays to be read this long, then the menu closes
 let count = 0
 
 export class Menu {
@@ -78,7 +79,7 @@ export class Menu {
       const answer = await this.fetchKept(key => `${this.frame.route()}/export/${kind}/${key}`)
       if (!answer.ok) throw new Error((await answer.text()) || `the server answered ${answer.status}`)
       download(await answer.blob(), this.data.files[kind])
-      this.status.textContent = "Saved."
+      this.saved()
     } catch (error) {
       this.status.textContent = `Not saved: ${error.message}`
     }
@@ -97,7 +98,17 @@ export class Menu {
     const { plot } = this.frame.dom
     const address = await this.frame.library.toImage(plot, { format: "png", scale: 2, width: plot.clientWidth, height: plot.clientHeight })
     download(await (await fetch(address)).blob(), this.data.files.png)
+    this.saved()
+  }
+
+  saved() {
     this.status.textContent = "Saved."
+    setTimeout(() => {
+      if (this.list.hidden || this.status.textContent !== "Saved.") return
+      const inside = this.list.contains(document.activeElement)
+      this.open(false)
+      if (inside) this.button.focus()
+    }, SAVED_MS)
   }
 
   async copyLink() {

@@ -145,13 +145,20 @@ def parse_edits(text: str) -> tuple[Intervention, ...]:
     return tuple(dict.fromkeys(edit for edit in edits if edit is not None))[:MOST_EDITS]
 
 
+def unread(text: str) -> list[str]:
+    """The codes of a link that `parse_edits` leaves out: no edits, or too many of them."""
+    codes = [code for code in text.split("_") if code]
+    kept = {*parse_edits(text)}
+    return [code for code in codes if parse_edit(code[:4000]) not in kept]
+
+
 def format_edits(edits: Iterable[Intervention]) -> str:
     """The text of several edits, as `parse_edits` reads it."""
     return "_".join(format_edit(edit) for edit in edits)
 
 
 def describe(edit: Intervention) -> str:
-    """The edit in a few words for people: "head 5 of layer 3 cut"."""
+    """The edit in a few words for people: "head 5 of layer 3 off"."""
     match edit:
         case ScaleHead(layer, head, factor, positions):
             return f"head {head} of layer {layer} {_scaled(factor)}{_where(positions)}"
@@ -235,7 +242,7 @@ def _weights(text: str) -> tuple[float, ...] | None:
 
 
 def _scaled(factor: float) -> str:
-    return "cut" if factor == 0 else f"times {factor:g}"
+    return "off" if factor == 0 else f"times {factor:g}"
 
 
 def _where(positions: tuple[int, ...] | None) -> str:

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import streamlit as st
 
+from model_runtime.catalogue import catalogue
 from model_runtime.errors import GlassformerError
 from pages.shared import settings, url_state
 from pages.shared.runs import Run, values_of
-from pages.shared.words import plain, quoted
+from pages.shared.words import model_name, plain, quoted
 
+_PYTHON_NAME = re.compile(r" \([A-Za-z.]*(?:Error|Exception|Timeout)\)")
 _LOG = logging.getLogger("glassformer")
 
 
 def explain(error: GlassformerError, title: str = "This cannot be drawn") -> None:
     """The error's own two sentences in a box, as text."""
-    st.error("\n\n".join(plain(words) for words in (error.what, error.remedy) if words), title=title)
+    st.error(
+        "\n\n".join(plain(for_people(words)) for words in (error.what, error.remedy) if words), title=title
+    )
+
+
+def for_people(words: str) -> str:
+    """An error's sentence with models called as in the list of models, and without Python's own names.
+
+    >>> for_people("The model openai-community/gpt2 cannot be reached (ConnectError).")
+    'The model GPT-2 cannot be reached.'
+    """
+    words = _PYTHON_NAME.sub("", words)
+    for row in catalogue():
+        if row.source == "hub":
+            words = re.sub(rf"(?<![\w/.-]){re.escape(row.location)}(?![\w/-])", row.name, words)
+    return words
 
 
 def explain_kept(error: GlassformerError, kept: Run) -> None:
@@ -24,7 +42,8 @@ def explain_kept(error: GlassformerError, kept: Run) -> None:
     with st.container(key="gf-kept"):
         explain(error)
         st.caption(
-            f"Below is the last picture that worked: {plain(kept.model)}, prompt {quoted(kept.prompt)}."
+            f"Below is the last picture that worked: {plain(model_name(kept.model))}, "
+            f"prompt {quoted(kept.prompt)}."
         )
         st.button("Go back to it", key="gf.back", on_click=_take_back, args=(kept,))
 

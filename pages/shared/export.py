@@ -12,6 +12,7 @@ import hashlib
 import html
 import io
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +23,9 @@ import numpy as np
 import plotly.graph_objects as go
 import plotly.io as pio
 
-from pages.shared.provenance import Provenance, caption, file_name
+from pages.shared.provenance import Provenance, badge_text, caption, file_name
 from pages.shared.renderer import INSTALL_HELP, NoRenderer, find_browser, render
-from viz.style import LIGHT, PRINT_TEMPLATE, PRINT_WIDTH
+from viz.style import LIGHT, PRINT_TEMPLATE, PRINT_WIDTH, TEMPLATE
 from viz.text import inert, prose
 
 __all__ = [
@@ -47,7 +48,9 @@ KINDS: Mapping[str, str] = {
 }
 _CAPTION_LETTERS = 104  # of 8 point fit into a line of 6.5 inches
 _CAPTION_SIZE = 8 * 96 / 72  # CSS pixels
-_CAPTION_LINE = 1.3 * _CAPTION_SIZE  # plotly's line height
+_LINE = 1.3  # plotly's line height, of the size of its letters
+_CAPTION_LINE = _LINE * _CAPTION_SIZE
+_LEAST_TOP = 8  # pixels
 _ABOVE_CAPTION = 16
 _PNG_SCALE = 3  # 288 dots per inch
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -90,9 +93,9 @@ class Exportable:
     def render(self, kind: str) -> bytes:
         """The file's bytes. Raises `NoRenderer` for png, svg and pdf without a browser to draw with."""
         if kind == "csv":
-            return to_csv(self.table)
+            return to_csv(self.table, caption(self.provenance))
         if kind == "html":
-            return to_html(self.figure, self.alt, caption(self.provenance))
+            return to_html(self.figure, self.alt, caption(self.provenance), badge_text(self.provenance))
         printed = print_figure(json.loads(self.figure), caption(self.provenance))
         width, height = (round(printed["layout"][side]) for side in ("width", "height"))
         return render(printed, kind, width=width, height=height, scale=_PNG_SCALE if kind == "png" else 1)
@@ -110,7 +113,10 @@ def print_figure(figure: dict[str, Any], words: str) -> dict[str, Any]:
     if title:
         lines.insert(0, f"<span style='font-size:10pt'><b>{title}</b></span>")
     depth = _ABOVE_CAPTION + _CAPTION_LINE * sum(1 + line.count("<br>") for line in lines)
-    height = (layout.get("height") or 400) + depth
+    spare = _room_of_title(layout)
+    height = (layout.get("height") or 400) + depth - spare
+    if spare:
+        layout["margin"] = layout["margin"] | {"t": layout["margin"]["t"] - spare}
     layout |= {
         "template": pio.templates[PRINT_TEMPLATE].to_plotly_json(),
         "width": max(PRINT_WIDTH, layout.get("width") or 0),
@@ -130,12 +136,37 @@ def print_figure(figure: dict[str, Any], words: str) -> dict[str, Any]:
     }
     for control in ("updatemenus", "sliders"):
         layout.pop(control, None)
-    return {"data": figure["data"], "layout": layout}
+    return {"data": [_printable(trace) for trace in figure["data"]], "layout": layout}
 
 
-def to_html(figure: str, alt: str, words: str) -> bytes:
-    """One file that works offline: plotly inlined, caption below, and a policy that forbids any request."""
+def _room_of_title(layout: Mapping[str, Any]) -> float:
+    """Pixels of the top margin that only the title used; what stands below it there keeps its own room."""
+    title = layout.get("title") or {}
+    top = (layout.get("margin") or {}).get("t")
+    if not title.get("text") or top is None:
+        return 0
+    usual = pio.templates[TEMPLATE].layout.title
+    size = (title.get("font") or {}).get("size") or usual.font.size
+    pad = usual.pad.to_plotly_json() | (title.get("pad") or {})
+    lines = 1 + str(title["text"]).count("<br>")
+    return max(0, min(pad["t"] + pad["b"] + _LINE * size * lines, top - _LEAST_TOP))
+
+
+def _printable(trace: Mapping[str, Any]) -> dict[str, Any]:
+    """`trace` with what was cut in plain grey: a hatched fill would become a bitmap in a PDF."""
+    marker = trace.get("marker") or {}
+    if (marker.get("pattern") or {}).get("bgcolor") != LIGHT.cut:
+        return dict(trace)
+    outline = {"color": LIGHT.cut_line, "width": 1} | (marker.get("line") or {})
+    kept = {key: value for key, value in marker.items() if key != "pattern"}
+    return {**trace, "marker": {**kept, "line": outline}}
+
+
+def to_html(figure: str, alt: str, words: str, badge: str) -> bytes:
+    """One file that works offline: plotly inlined, badge above, caption below, and a policy that forbids any
+    request."""
     picture = go.Figure(json.loads(figure), skip_invalid=False)
+    title = _without_tags(picture.layout.title.text or "") or alt
     picture.update_layout(width=None, autosize=True)
     body = pio.to_html(
         picture,
@@ -147,22 +178,31 @@ def to_html(figure: str, alt: str, words: str) -> bytes:
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{_OFFLINE_POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{html.escape(alt)}</title>
+<title>{html.escape(title)}</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;margin:1rem auto;max-width:70rem;color:{LIGHT.ink}}}
-figcaption{{color:{LIGHT.muted}}}</style></head>
-<body><figure role="group" aria-label="{html.escape(alt)}">{body}
+p,figcaption{{color:{LIGHT.muted}}}</style></head>
+<body><figure role="group" aria-label="{html.escape(alt)}"><p>{html.escape(badge)}</p>
+{body}
 <figcaption>{html.escape(words)}</figcaption></figure></body></html>
 """
     return page.encode("utf-8", errors="replace")
 
 
-def to_csv(table: Table) -> bytes:
+def _without_tags(text: str) -> str:
+    """A title's words: plotly's markup is `<br>`, `<b>`, and escaped characters."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
+
+
+def to_csv(table: Table, words: str = "") -> bytes:
     """The data, exact, for a spreadsheet: UTF-8 with a byte-order mark, and no text that runs as a formula.
 
-    A text cell that begins with = + - @ or a control character gets an apostrophe in front (OWASP, "CSV
-    Injection"). Numbers are written in full.
+    With `words` the first line is "# " and these words in one quoted cell, the second the columns' names:
+    `pandas.read_csv(file, skiprows=1)` reads it. A text cell that begins with = + - @ or a control character
+    gets an apostrophe in front (OWASP, "CSV Injection"). Numbers are written in full.
     """
     sheet = io.StringIO(newline="")
+    if words:
+        csv.writer(sheet, quoting=csv.QUOTE_ALL).writerow([f"# {' '.join(words.split())}"])
     writer = csv.writer(sheet)
     writer.writerow([_safe_cell(name) for name in table])
     writer.writerows([_safe_cell(cell) for cell in row] for row in _rows(table))

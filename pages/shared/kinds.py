@@ -32,6 +32,7 @@ class Setting:
         fit: any value at all -> the nearest allowed one; raises `Refused` for text over its limit.
         within: the field of `Limits` that bounds it, for what depends on model or prompt.
         page: the page it belongs to; None: all pages.
+        says: whether a link's text means just this value, rather than being replaced by it.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Setting:
     fit: Callable[[Any], Any]
     within: str | None = None
     page: str | None = None
+    says: Callable[[str, Any], bool] = lambda text, value: True
 
 
 def as_number(value: object) -> float | None:
@@ -68,7 +70,13 @@ def whole(key: str, default: int, least: int, most: int, **row: Any) -> Setting:
         number = as_number(value)
         return default if number is None else round(min(max(number, least), most))
 
-    return Setting(key, default, fit, str, fit, **row)
+    return Setting(key, default, fit, str, fit, says=_is_number, **row)
+
+
+def _is_number(text: str, value: float) -> bool:
+    """Whether `text` is exactly this number: read as a whole one where it is, so that no digit is lost."""
+    words = text.strip()
+    return int(words) == value if _WHOLE.match(words) else as_number(words) == value
 
 
 def decimal(key: str, default: float, least: float, most: float, **row: Any) -> Setting:
@@ -78,7 +86,7 @@ def decimal(key: str, default: float, least: float, most: float, **row: Any) -> 
         number = as_number(value)
         return default if number is None else min(max(number, least), most)
 
-    return Setting(key, default, fit, lambda value: f"{value:.12g}", fit, **row)
+    return Setting(key, default, fit, lambda value: f"{value:.12g}", fit, says=_is_number, **row)
 
 
 def choice(key: str, default: str, options: tuple[str, ...], **row: Any) -> Setting:
@@ -88,7 +96,10 @@ def choice(key: str, default: str, options: tuple[str, ...], **row: Any) -> Sett
         word = value.strip().lower() if isinstance(value, str) else ""
         return word if word in options else default
 
-    return Setting(key, default, fit, str, fit, **row)
+    def says(text: str, value: str) -> bool:
+        return text.strip().lower() == value
+
+    return Setting(key, default, fit, str, fit, says=says, **row)
 
 
 def switch(key: str, default: bool, **row: Any) -> Setting:
@@ -142,4 +153,7 @@ def permutation(key: str, codes: dict[str, str], **row: Any) -> Setting:
         names = value if isinstance(value, list | tuple) else ()
         return complete([name for name in names if isinstance(name, str) and name in letters])
 
-    return Setting(key, default, parse, lambda value: "".join(letters[name] for name in value), fit, **row)
+    def write(value: tuple[str, ...]) -> str:
+        return "".join(letters[name] for name in value)
+
+    return Setting(key, default, parse, write, fit, says=lambda text, value: text == write(value), **row)

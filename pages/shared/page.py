@@ -22,6 +22,8 @@ import streamlit as st
 from model_runtime.errors import GlassformerError
 from model_runtime.records import Token
 from pages.shared import contents, errors, history, opening, proof, runs, runtime, sidebar, url_state
+from pages.shared.edits import describe, misfit
+from pages.shared.provenance import Kind, badge_text
 from pages.shared.runs import Run
 from pages.shared.settings import Limits
 
@@ -32,6 +34,9 @@ _STYLE = """
 .st-key-gf-head h1 { padding: 0 0 1.2rem; }
 @media (min-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; }
+}
+[data-testid="stSidebarNavLink"]:focus-visible, [data-testid="stPageLink-NavLink"]:focus-visible {
+  outline: 2px solid currentColor; outline-offset: -2px;
 }
 """
 
@@ -48,7 +53,7 @@ class View:
     token: int  # position in `tokens`
 
 
-def start_page(section: str, title: str, claim: str, kind: str | None = None) -> View:
+def start_page(section: str, title: str, claim: str, kind: Kind | None = None) -> View:
     """Draw title and claim, load the model, clamp the selection, draw the sidebar.
 
     Where the current run cannot be computed, the reason is shown and the view is of the last run that
@@ -65,17 +70,31 @@ def start_page(section: str, title: str, claim: str, kind: str | None = None) ->
             history.one_entry_a_change()
         st.title(title, anchor=False)
         st.markdown(claim)
-    for notice in url_state.notices():
-        st.warning(notice)
     view = _open()
+    _tell_notices(view)
     sidebar.draw(view.model if view else None, view.tokens if view else ())
     url_state.write()
     if view is None:
         end_page()
         st.stop()
     if badge is not None and kind is not None:
-        badge.badge(f"{kind} · {view.model.spec.name} · {view.model.spec.dtype}", color="blue")
+        badge.badge(
+            badge_text(runtime.provenance_of(view.runs[0], kind)),
+            color="blue",
+        )
     return view
+
+
+def _tell_notices(view: View | None) -> None:
+    """What a link or a box asked for and did not get, in one quiet box."""
+    told = url_state.notices()
+    if view is not None:
+        spec, n_tokens = view.model.spec, len(view.tokens)
+        for edit in url_state.get("edits"):
+            if wrong := misfit(edit, spec, n_tokens):
+                told.append(f"Not made: {describe(edit)}, {wrong}.")
+    if told:
+        st.warning("  \n".join(told))  # two spaces: one line each
 
 
 def _set_style() -> None:
@@ -98,7 +117,11 @@ def _open() -> View | None:
         if kept is None or kept == asked:
             errors.explain_alone(error)
             return None
-        errors.explain_kept(error, kept)
+        if url_state.refused("prompt"):
+            # The box holds text that was not taken, and a notice says so; what it held before is past.
+            url_state.open_with(prompt=kept.prompt)
+        else:
+            errors.explain_kept(error, kept)
         try:
             return _view_of(kept, pinned)
         except GlassformerError as second:

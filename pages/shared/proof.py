@@ -25,6 +25,15 @@ The largest error is seldom 0. Numbers in a computer have few digits (float32 ab
 bfloat16 between 2 and 3), and a sum in another order is rounded elsewhere. Choose another number format
 under *More* and run the check again: the errors grow, the equations stay true.
 """
+# The checks by their formulas, in words.
+_WORDS = {
+    "softmax of scores = the family's own pattern": "A head's shares of attention follow from its scores",
+    "each pattern row (and its sink) sums to 1": "Each token hands out exactly one whole of attention",
+    "pattern x v = z": "A head puts out the values it read, in these shares",
+    "resid_pre + attn_out + mlp_out = resid_post": "A block adds attention and MLP to the stream, no more",
+    "rotated q and k = rot_q and rot_k": "Queries and keys are turned by their position",
+    "head of ln_final = logits": "The last stream, compared with every token, gives their scores",
+}
 
 
 def ask() -> None:
@@ -51,7 +60,8 @@ def _dialog() -> None:
         return
     st.table(
         {
-            "Check": [plain(check.name) for check in proof.checks],
+            "Check": [_WORDS.get(check.name, plain(check.name)) for check in proof.checks],
+            "As a formula": [plain(check.name) for check in proof.checks],
             "Largest error": [_error(check) for check in proof.checks],
             "Allowed": [_allowed(check) for check in proof.checks],
             "Outcome": [plain(_outcome(check)) for check in proof.checks],

@@ -18,6 +18,7 @@ Kind = Literal["measured", "computed", "illustration"]
 
 _SHORT_DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "float64": "fp64"}
 _LONGEST_PROMPT = 120  # characters of the prompt in a caption
+_NAME_REVISION, _NAME_PROMPT = 7, 24  # characters of each in a file's name
 _OPENINGS = {
     "measured": "Measured on",
     "computed": "Computed for",
@@ -35,7 +36,7 @@ class Provenance:
     """What a picture was made from. None where a thing does not apply; layers and heads count from 0.
 
     `extra` is for settings that change the picture and have no field: `{"temperature": 0.8}`. With a pinned
-    run, `compared_with` holds that run's own record.
+    run, `compared_with` holds that run's own record. `edits` says in words what was changed in the model.
     """
 
     kind: Kind
@@ -49,6 +50,7 @@ class Provenance:
     seed: int | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
     compared_with: Provenance | None = None
+    edits: str = ""
 
     @property
     def meaning(self) -> str:
@@ -57,7 +59,7 @@ class Provenance:
 
 
 def badge_text(provenance: Provenance) -> str:
-    """The badge: kind, model, dtype, layer and head, seed, in that order.
+    """The badge: kind, whether the model was edited, model, dtype, layer and head, seed, in that order.
 
     >>> badge_text(Provenance("measured", model="SmolLM2-135M", dtype="float32", layer=14, head=3))
     'measured · SmolLM2-135M · fp32 · L14 H3'
@@ -69,6 +71,7 @@ def badge_text(provenance: Provenance) -> str:
     )
     parts = [
         provenance.kind,
+        "edited" if provenance.edits else "",
         prose(provenance.model) if provenance.model else "",
         _SHORT_DTYPES.get(provenance.dtype or "", provenance.dtype or ""),
         place,
@@ -89,6 +92,8 @@ def caption(provenance: Provenance) -> str:
     sentences.append(_place(provenance))
     if provenance.seed is not None:
         sentences.append(f"Seed {provenance.seed}.")
+    if provenance.edits:
+        sentences.append(f"Edited: {prose(provenance.edits)}.")
     if provenance.extra:
         settings = ", ".join(f"{prose(name)} {value}" for name, value in provenance.extra.items())
         sentences.append(f"{settings[:1].upper()}{settings[1:]}.")
@@ -98,7 +103,8 @@ def caption(provenance: Provenance) -> str:
 
 
 def file_name(stem: str, provenance: Provenance, extension: str) -> str:
-    """`attention-pattern_smollm2-135m_fp32_l14_h3.svg`: safe on every system, never empty, never long.
+    """`pattern_smollm2-135m_b179c95_fp32_l14_h3_the-quick-brown-fox.svg`: model, revision, place, and the
+    prompt's first words. Safe on every system, never empty, never long.
 
     >>> file_name("pattern", Provenance("measured", "org/My Model", dtype="float32", layer=1), "svg")
     'pattern_org-my-model_fp32_l1.svg'
@@ -106,14 +112,17 @@ def file_name(stem: str, provenance: Provenance, extension: str) -> str:
     parts = [
         stem,
         provenance.model or "",
+        (provenance.revision or "").rpartition(":")[2][:_NAME_REVISION],
         _SHORT_DTYPES.get(provenance.dtype or "", provenance.dtype or ""),
         f"l{provenance.layer}" if provenance.layer is not None else "",
         f"h{provenance.head}" if provenance.head is not None else "",
         f"seed{provenance.seed}" if provenance.seed is not None else "",
+        "edited" if provenance.edits else "",
         f"vs-{provenance.compared_with.model or 'pinned'}" if provenance.compared_with else "",
+        _slug(provenance.prompt or "")[:_NAME_PROMPT],
     ]
     slugs = [slug for part in parts if (slug := _slug(part))]
-    return f"{'_'.join(slugs)[:120] or 'figure'}.{extension}"
+    return f"{'_'.join(slugs)[:120].rstrip('-._') or 'figure'}.{extension}"
 
 
 def _origin(provenance: Provenance) -> str:

@@ -10,12 +10,19 @@ from typing import Any
 import streamlit as st
 
 from model_runtime.interventions import Intervention
-from model_runtime.sampling_settings import SamplingSettings
+from model_runtime.sampling_settings import DEFAULT_ORDER, SamplingSettings
 from pages.shared import url_state
-from pages.shared.edits import format_edits
+from pages.shared.edits import describe
 from pages.shared.settings import RUN_KEYS, read_pin, write_pin
+from pages.shared.words import model_name
 
 _DRAWN = "gf.drawn"
+_FIELD_WORDS = {
+    "repetition_penalty": "repetition penalty",
+    "presence_penalty": "presence penalty",
+    "frequency_penalty": "frequency penalty",
+    "max_new_tokens": "most new tokens",
+}
 
 # key in the link -> field of SamplingSettings
 SAMPLING_FIELDS: dict[str, str] = {
@@ -103,19 +110,31 @@ def swap() -> None:
 
 
 def differences(run: Run, other: Run) -> tuple[str, ...]:
-    """What sets `run` apart from `other`, in words: ("prompt", "temperature 0.2")."""
+    """What sets `run` apart from `other`, in words: ("another prompt", "temperature 0.2").
+
+    Only `run`'s own values are named, so the words stay true while a slider moves `other`'s.
+    """
     words = []
     if run.model != other.model:
-        words.append(run.model)
+        words.append(model_name(run.model))
     if run.dtype != other.dtype:
-        words.append(run.dtype)
+        words.append("automatic number format" if run.dtype == "auto" else run.dtype)
     if run.prompt != other.prompt:
-        words.append("prompt")
+        words.append("another prompt")
     if run.edits != other.edits:
-        words.append(f"edits {format_edits(run.edits)}" if run.edits else "no edits")
+        words.append("; ".join(map(describe, run.edits)) or "no edits")
     for field in fields(SamplingSettings):
         mine, theirs = getattr(run.sampling, field.name), getattr(other.sampling, field.name)
         if mine != theirs:
-            name = field.name.replace("_", " ")
-            words.append("order of the steps" if field.name == "order" else f"{name} {mine:g}")
+            name = _FIELD_WORDS.get(field.name, field.name.replace("_", "-"))
+            words.append("another order of steps" if field.name == "order" else f"{name} {mine:g}")
     return tuple(words)
+
+
+def sampling_words(sampling: SamplingSettings) -> dict[str, str]:
+    """The sampling settings that are on, for captions; the order where it is not the usual one."""
+    active = [name for name in sampling.order if sampling.is_active(name)]
+    words = {name.replace("_", "-"): f"{sampling.value(name):g}" for name in DEFAULT_ORDER if name in active}
+    if sampling.order != DEFAULT_ORDER:
+        words["order"] = " then ".join(name.replace("_", "-") for name in active)
+    return words

@@ -26,7 +26,7 @@ from model_runtime.trace_cache import HasBytes, TraceCache
 from pages.shared.edits import describe, fitting
 from pages.shared.model_shelf import ModelShelf, release
 from pages.shared.provenance import Kind, Provenance
-from pages.shared.runs import Run
+from pages.shared.runs import Run, sampling_words
 
 if TYPE_CHECKING:
     from model_runtime import SelfProof
@@ -226,13 +226,29 @@ def provenance_of(
     compared_with: Run | None = None,
     **extra: object,
 ) -> Provenance:
-    """Where a picture of `run` comes from, for `live_figure`; edits are told among `extra`."""
+    """Where a picture of `run` comes from, for `live_figure`: with its edits; `extra` is what else made it.
+
+    Where `extra` holds the run's sampling settings (`runs.sampling_words`), those of the run compared with
+    are told too; all else in `extra` holds for both.
+    """
     spec = model_for(run).spec
-    if run.edits:
-        extra["edits"] = "; ".join(map(describe, run.edits))
     other = None
     if compared_with is not None:
+        mine, theirs = sampling_words(run.sampling), sampling_words(compared_with.sampling)
+        sampled = bool(mine) and mine.items() <= extra.items()
         other = provenance_of(compared_with, kind, layer=layer, head=head, seed=seed)
+        other = replace(other, extra=theirs) if sampled else other
     return Provenance(
-        kind, spec.name, spec.revision, spec.dtype, spec.device, run.prompt, layer, head, seed, extra, other
+        kind=kind,
+        model=spec.name,
+        revision=spec.revision,
+        dtype=spec.dtype,
+        device=spec.device,
+        prompt=run.prompt,
+        layer=layer,
+        head=head,
+        seed=seed,
+        extra=extra,
+        compared_with=other,
+        edits="; ".join(map(describe, run.edits)),
     )

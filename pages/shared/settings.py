@@ -7,13 +7,14 @@ nothing else touches the URL.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from model_runtime.sampling_settings import DEFAULT_ORDER
-from pages.shared.edits import format_edits, parse_edits
-from pages.shared.kinds import Refused, Setting, choice, decimal, permutation, text, whole
+from pages.shared.edits import format_edits, parse_edits, unread
+from pages.shared.kinds import Refused, Setting, as_number, choice, decimal, permutation, text, whole
+from pages.shared.words import counted, quoted
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 DEFAULT_PROMPT = "When Harry Potter arrived, everyone knew that Harry"
@@ -23,6 +24,7 @@ DEFAULT_LAYER, DEFAULT_HEAD = 24, 4
 MOST_PROMPT_CHARACTERS = 4_000  # percent-encoded, such a prompt still fits in one request line
 MOST_PIN_CHARACTERS = 12_000
 LAST_TOKEN = -1
+_NAMES = {"dtype": "number format", "text": "text size", "order": "order of steps"}
 TOP_CANDIDATE = -1
 
 ORDER_CODES = dict(zip("reftkpmy", DEFAULT_ORDER, strict=True))
@@ -117,6 +119,34 @@ def read_link(link: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         except Refused as refused:
             notices.append(str(refused))
     return values, notices
+
+
+def replaced(link: Mapping[str, str], values: Mapping[str, Any], twice: Collection[str] = ()) -> list[str]:
+    """A sentence for each setting that `values` holds otherwise than the text of `link` says, and for those
+    that stood there `twice`: ["Layer `99999` does not exist here; 29 is shown."]."""
+    sentences = []
+    for key, said in link.items():
+        row, value = SETTINGS[key], values[key]
+        name = _NAMES.get(key, key.replace("_", " ")).capitalize()
+        shown = "the last one" if key == "token" and value == LAST_TOKEN else quoted(row.write(value), 40)
+        if not row.says(said, value):
+            exists = row.within is None or as_number(said) is None
+            trouble = "cannot be used" if exists else "does not exist here"
+            sentences.append(f"{name} {quoted(said, 24)} {trouble}; {shown} is shown.")
+        elif key in twice:
+            sentences.append(f"{name} stands in this link more than once; the last one is used.")
+    return sentences
+
+
+def lost_edits(text: str) -> list[str]:
+    """A sentence about the edits of a link that are no edits, if there are any."""
+    lost = unread(text)
+    if not lost:
+        return []
+    named = ", ".join(quoted(code, 24) for code in lost[:3])
+    more = f" and {len(lost) - 3:,} more" if len(lost) > 3 else ""
+    verb = "is" if len(lost) == 1 else "are"
+    return [f"{counted(len(lost), 'edit')} in this link {verb} not made: {named}{more} cannot be read."]
 
 
 def write_link(values: Mapping[str, Any], page: str | None = None) -> dict[str, str]:

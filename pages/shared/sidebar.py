@@ -16,7 +16,7 @@ from pages.shared.edits import describe, misfit
 from pages.shared.examples import EXAMPLES, OPENING, Example
 from pages.shared.settings import LAST_TOKEN, MOST_PROMPT_CHARACTERS
 from pages.shared.token_chips import token_chips
-from pages.shared.words import in_words, plain, quoted
+from pages.shared.words import counted, in_words, plain, quoted
 
 _TOKEN = "gf.token"
 DTYPES = {
@@ -62,10 +62,11 @@ def _model(model: Any | None) -> None:
     )
     if model is not None:
         spec = model.spec
-        shared = f" on {spec.n_kv_heads} kv" if spec.n_kv_heads != spec.n_heads else ""
-        heads = f"{spec.n_heads} heads{shared}"
+        heads = counted(spec.n_heads, "head")
+        if spec.n_kv_heads != spec.n_heads:
+            heads += f" share {counted(spec.n_kv_heads, 'key/value head')}"
         st.caption(
-            f"{in_words(spec.n_params)} parameters · {spec.n_layers} layers · {heads} · "
+            f"{in_words(spec.n_params)} parameters · {counted(spec.n_layers, 'layer')} · {heads} · "
             f"{plain(spec.dtype)} on {plain(spec.device)}"
         )
 
@@ -89,7 +90,7 @@ def _prompt(tokens: Sequence[Token]) -> None:
             )
     if tokens:
         most = Limits.from_environment().max_prompt_tokens
-        st.caption(f"{len(tokens):,} tokens of at most {most:,}")
+        st.caption(f"{counted(len(tokens), 'token')} of at most {most:,}")
         token_chips(tokens, url_state.selected_token(len(tokens)), _pick_token, key="gf.chips")
 
 
@@ -167,7 +168,9 @@ def _pinned() -> None:
     st.caption("**Pinned run**")
     apart = runs.differences(pinned, current)
     words = ", ".join(map(plain, apart))
-    st.caption(f"Differs in: {words}" if words else "Equal to the current run. Change something to compare.")
+    equal = "Equal to the current run. Change something to compare."
+    st.caption(f"Unlike the current run, it has: {words}." if words else equal)
+    url_state.say_apart()
     if pinned.prompt != current.prompt:
         st.caption(quoted(pinned.prompt))
     with st.container(horizontal=True):

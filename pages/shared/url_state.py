@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages.shared import settings
 from pages.shared.kinds import Refused
@@ -27,6 +28,9 @@ _TOUCHED = "gf.touched"  # a widget of this script run changed a value
 _NOTICES = "gf.notices"
 _REFUSED = "gf.refused."  # + key: text that was too long and still stands in its box
 _PAGE = "gf.page"
+_APART = "gf.apart"  # settings in which the pinned run differs, as the sidebar last said
+_LINK = "gf.link"  # key: text that the last link gave for a setting, for `notices`
+_TWICE = "gf.twice"
 # A click may set out from the browser before our last URL has reached it. Its older URL is no Back.
 _LATE_SECONDS = 1.0
 _REMEMBERED = 20
@@ -68,6 +72,7 @@ def set(**changes: Any) -> None:
             notes.append(str(refused))
             st.session_state[f"{_REFUSED}{key}"] = value
     st.session_state[_NOTICES] = notes
+    _forget_link()
     st.session_state[_TOUCHED] = True
 
 
@@ -112,6 +117,9 @@ def read(page: str) -> None:
     Args:
         page: the page about to be shown; rows of other pages are not written while it is.
     """
+    if st.session_state.get(_PAGE, page) != page:
+        st.session_state[_NOTICES] = []
+        _forget_link()
     st.session_state[_PAGE] = page
     touched = st.session_state.pop(_TOUCHED, False)
     link = st.query_params.to_dict()
@@ -120,7 +128,14 @@ def read(page: str) -> None:
     found, notices = settings.read_link(link)
     values().update(found)
     _choose(*found)
-    st.session_state[_NOTICES] = notices
+    twice = [key for key in found if len(st.query_params.get_all(key)) > 1]
+    st.session_state[_NOTICES] = [*notices, *settings.lost_edits(link.get("edits", ""))]
+    st.session_state[_LINK], st.session_state[_TWICE] = {key: link[key] for key in found}, twice
+
+
+def _forget_link() -> None:
+    for name in (_LINK, _TWICE):
+        st.session_state.pop(name, None)
 
 
 def _is_ours(link: Mapping[str, str]) -> bool:
@@ -138,7 +153,10 @@ def fit_to(limits: Limits) -> None:
 
 
 def write() -> None:
-    """Put the settings into the URL, if they are not there yet."""
+    """Put the settings into the URL, if they are not there yet.
+
+    In a fragment whose controls made the pinned run equal or unequal in a setting, the whole page runs again.
+    """
     st.session_state.pop(_TOUCHED, None)
     link = settings.write_link(values(), st.session_state.get(_PAGE))
     if link != st.query_params.to_dict():
@@ -147,6 +165,24 @@ def write() -> None:
     if not written or written[-1][1] != link:
         written.append((time.monotonic(), link))
         del written[:-_REMEMBERED]
+    if _in_fragment() and _APART in st.session_state and st.session_state[_APART] != _apart():
+        st.rerun()  # the sidebar, which a fragment does not draw, says otherwise
+
+
+def say_apart() -> None:
+    """To be called where the sidebar says in what the pinned run differs; see `write`."""
+    st.session_state[_APART] = _apart()
+
+
+def _apart() -> tuple[str, ...]:
+    pinned = settings.read_pin(get("pin"))
+    return () if pinned is None else tuple(key for key, value in pinned.items() if value != get(key))
+
+
+def _in_fragment() -> bool:
+    """Whether only a fragment is run, and not the page."""
+    context = get_script_run_ctx()
+    return context is not None and bool(context.fragment_ids_this_run)
 
 
 def page() -> str:
@@ -160,8 +196,18 @@ def link(page: str | None = None) -> dict[str, str]:
 
 
 def notices() -> list[str]:
-    """What of the last link or change was not taken, in sentences, until the next change."""
-    return st.session_state.get(_NOTICES, [])
+    """What of the last link or change was not taken as it came, in sentences, until the next change.
+
+    To be asked after `fit_to`: what was taken instead depends on the model and the prompt.
+    """
+    told = st.session_state.get(_NOTICES, [])
+    said = st.session_state.get(_LINK, {})
+    return [*told, *settings.replaced(said, values(), st.session_state.get(_TWICE, ()))]
+
+
+def refused(key: str) -> bool:
+    """Whether text over its limit stands in the box of this setting."""
+    return f"{_REFUSED}{key}" in st.session_state
 
 
 def selected_token(n_tokens: int) -> int:

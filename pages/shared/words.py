@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from model_runtime.catalogue import row_of
 from model_runtime.records import Token
 from viz.style import shorten, visible
 
@@ -59,3 +60,22 @@ def in_words(n_parameters: int) -> str:
         if n_parameters >= size:
             return f"{n_parameters / size:.3g} {letter}"
     return str(n_parameters)
+
+
+def model_name(model: str) -> str:
+    """The name of a model as the list of models has it; another model's own id.
+
+    >>> model_name("smollm2-135m-instruct"), model_name("org/other")
+    ('SmolLM2-135M-Instruct', 'org/other')
+    """
+    row = row_of(model)
+    return model if row is None else row.name
+
+
+def counted(n: int, thing: str) -> str:
+    """A number and its noun.
+
+    >>> counted(1, "token"), counted(1200, "token")
+    ('1 token', '1,200 tokens')
+    """
+    return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"

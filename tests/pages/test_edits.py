@@ -124,7 +124,7 @@ def test_vectors_do_not_fit_in_a_link() -> None:
 
 
 def test_an_edit_is_told_in_words() -> None:
-    assert describe(ScaleHead(3, 5)) == "head 5 of layer 3 cut"
+    assert describe(ScaleHead(3, 5)) == "head 5 of layer 3 off"
     assert describe(ScaleHead(3, 5, 2.0, (1,))) == "head 5 of layer 3 times 2 at token 1"
     assert describe(CutEdge(3, None, 8, 2)) == "token 8 may not read token 2 in all heads of layer 3"
 

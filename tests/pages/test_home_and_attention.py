@@ -68,7 +68,7 @@ def test_home_with_an_edit_is_the_edited_model(tiny: str) -> None:
     plain = figures(open_page(tiny))["forward-pass-0"]
     edited = figures(open_page(tiny, edits="h0.0*0"))["forward-pass-0"]
     assert plain["figure"] != edited["figure"]
-    assert "head 0 of layer 0 cut" in edited["caption"]
+    assert "head 0 of layer 0 off" in edited["caption"]
 
 
 def pinned(model: str, **values: str) -> str:

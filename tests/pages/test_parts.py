@@ -16,8 +16,10 @@ from markdown_it import MarkdownIt
 from model_runtime.errors import ModelNotFound, ModelTooLarge
 from model_runtime.records import Token
 from pages.shared import contents
+from pages.shared.edits import parse_edits
+from pages.shared.errors import for_people
 from pages.shared.model_shelf import ModelShelf
-from pages.shared.runs import differences, run_of
+from pages.shared.runs import differences, run_of, sampling_words
 from pages.shared.runtime import Turns
 from pages.shared.settings import defaults
 from pages.shared.token_chips import MOST_CHIPS, chips_of, shown_positions
@@ -192,4 +194,26 @@ def test_two_runs_are_told_apart_in_words() -> None:
         {**defaults(), "prompt": "x", "temperature": 0.2, "order": tuple(reversed(run.sampling.order))}
     )
     assert differences(run, run) == ()
-    assert differences(other, run) == ("prompt", "temperature 0.2", "order of the steps")
+    assert differences(other, run) == ("another prompt", "temperature 0.2", "another order of steps")
+
+
+def test_edits_that_differ_are_said_as_people_speak() -> None:
+    plain_run = run_of(defaults())
+    edited = run_of({**defaults(), "edits": parse_edits("h16.0*0_m3*0.5"), "model": "gpt2", "top_k": 5})
+    assert differences(edited, plain_run) == (
+        "GPT-2",
+        "head 0 of layer 16 off; MLP of layer 3 times 0.5",
+        "top-k 5",
+    )
+    assert differences(plain_run, edited) == ("SmolLM2-135M-Instruct", "no edits", "top-k 0")
+
+
+def test_sampling_settings_that_are_on_are_named() -> None:
+    assert sampling_words(run_of(defaults()).sampling) == {"temperature": "0.8", "top-p": "0.9"}
+
+
+def test_errors_name_models_as_the_list_does() -> None:
+    said = for_people(
+        "The model openai-community/gpt2 cannot be reached (ConnectError). See openai-community/gpt2-xl."
+    )
+    assert said == "The model GPT-2 cannot be reached. See GPT-2 XL."

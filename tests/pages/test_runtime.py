@@ -17,7 +17,9 @@ import model_runtime
 from model_runtime.errors import GlassformerError, ModelNotFound, PromptError
 from model_runtime.interventions import ScaleHead
 from pages.shared import runtime
-from pages.shared.runs import Run, run_of
+from pages.shared.edits import parse_edits
+from pages.shared.provenance import caption
+from pages.shared.runs import Run, run_of, sampling_words
 from pages.shared.settings import defaults
 from tests.unit.tiny_checkpoints import save, tiny_llama
 
@@ -178,3 +180,14 @@ def test_who_waits_for_a_turn_is_told_how_many_are_ahead(monkeypatch: pytest.Mon
         "Waiting for a turn: one other run is before this one",
         "Waiting for a turn: 2 other runs are before this one",
     ]
+
+
+def test_a_compared_run_is_told_with_its_own_edits_and_sampling(tiny: str) -> None:
+    here = run_of({**defaults(), "model": tiny, "prompt": "hello", "temperature": 0.4})
+    pinned = run_of({**defaults(), "model": tiny, "prompt": "hello", "edits": parse_edits("h1.1*0")})
+    words = caption(runtime.provenance_of(here, compared_with=pinned, **sampling_words(here.sampling)))
+    first, second = words.split("Compared with: ")
+    assert "Temperature 0.4, top-p 0.9." in first
+    assert "Edited" not in first
+    assert "Edited: head 1 of layer 1 off. Temperature 0.8, top-p 0.9." in second
+    assert "emperature" not in caption(runtime.provenance_of(here, compared_with=pinned, selected="token 1"))

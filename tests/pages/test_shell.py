@@ -26,7 +26,7 @@ def test_a_link_opens_exactly_what_it_says(visit: Visit) -> None:
     assert texts(app) == ["drawn: hello", "selected: 1 0 2 of 5"]
     assert app.number_input(key="gf.widget.layer").value == 1
     assert app.text_area[0].value == "hello"
-    assert any("head 1 of layer 1 cut" in caption.value for caption in app.caption)
+    assert any("head 1 of layer 1 off" in caption.value for caption in app.caption)
 
 
 def test_the_link_holds_every_shared_setting_defaults_too(visit: Visit) -> None:
@@ -263,3 +263,63 @@ def test_the_self_proof_shows_every_check_with_its_outcome(visit: Visit) -> None
     assert len(table) >= 6
     assert all(outcome.startswith(("holds", "does not apply")) for outcome in table["Outcome"])
     assert app.session_state["gf.proof"] is False
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ({"layer": "99999"}, "Layer `99999` does not exist here; `1` is shown."),
+        ({"layer": "nan"}, "Layer `nan` cannot be used; `1` is shown."),
+        ({"token": "abc"}, "Token `abc` cannot be used; the last one is shown."),
+        ({"token": "400"}, "Token `400` does not exist here; `4` is shown."),
+        ({"temperature": "inf"}, "Temperature `inf` cannot be used; `100` is shown."),
+        ({"dtype": "float8"}, "Number format `float8` cannot be used; `auto` is shown."),
+        ({"layer": ["0", "1"]}, "Layer stands in this link more than once; the last one is used."),
+        ({"edits": "zzz;h99.0*0"}, "1 edit in this link is not made: `zzz;h99.0*0` cannot be read."),
+        ({"edits": "h99.0*0"}, "Not made: head 0 of layer 99 off, its layers end at 1."),
+    ],
+)
+def test_what_a_link_asks_for_and_does_not_get_is_named_once(
+    visit: Visit, link: dict[str, str], words: str
+) -> None:
+    app = visit(**{"prompt": "hello", "layer": "1", "head": "0", **link})
+    assert [element.value for element in app.warning] == [words]
+    app.number_input(key="gf.widget.head").set_value(1).run()
+    lasting = "edits" in link and "zzz" not in link["edits"]  # as long as the edit stands in the sidebar
+    assert bool(app.warning) is lasting
+
+
+def test_a_good_link_is_taken_without_a_word(visit: Visit) -> None:
+    app = visit(
+        prompt="hello", layer=" 1", head="0.0", token="-1", temperature="0.80", dtype="AUTO", edits="m0*0"
+    )
+    assert not app.warning
+
+
+def test_a_prompt_over_the_limit_after_a_blank_one_gives_one_message(visit: Visit) -> None:
+    app = visit(prompt="hello", layer="0", head="0")
+    app.text_area[0].set_value("").run()
+    too_long = "x" * 25_000
+    app.text_area[0].set_value(too_long).run()
+    assert not app.error
+    assert len(app.warning) == 1
+    assert "25,000 characters" in app.warning[0].value
+    assert texts(app)[0] == "drawn: hello"
+    assert query(app)["prompt"] == "hello"
+    assert app.text_area[0].value == too_long
+    app.text_area[0].set_value(" ").run()
+    assert not app.warning
+    assert len(app.error) == 1
+
+
+def test_the_sidebar_counts_as_people_do(visit: Visit) -> None:
+    captions = [caption.value for caption in visit(prompt="x").caption]
+    assert any(words.startswith("1 token of at most") for words in captions)
+    assert any("2 heads share 1 key/value head " in words for words in captions)
+
+
+def test_every_check_of_the_proof_is_said_in_words_first() -> None:
+    from model_runtime import proof as checks
+    from pages.shared import proof
+
+    assert {*proof._WORDS} == {*checks._LAYER_CHECKS, checks._HEAD_CHECK}

@@ -19,7 +19,7 @@ import pytest
 from pages.shared import renderer
 from pages.shared.export import Exportable, NoRenderer, print_figure, table_rows, to_csv
 from pages.shared.provenance import Provenance
-from viz.style import LIGHT, PRINT_TEMPLATE, PRINT_WIDTH, TEMPLATE, label
+from viz.style import CUT, LIGHT, PRINT_TEMPLATE, PRINT_WIDTH, TEMPLATE, label
 
 HOSTILE = '</script><script>hacked=1</script><img src=x onerror="hacked=1">'
 PLACE = Provenance("measured", model="m", revision="abc", dtype="float32", prompt=HOSTILE, layer=1, head=2)
@@ -49,6 +49,15 @@ def test_csv_opens_in_a_spreadsheet_and_is_exact() -> None:
     assert [row["token"] for row in rows] == [" fox", "é\n", 'a"b,c']
     assert [float(row["share"]) for row in rows] == [0.1, 1 / 3, 1e-30]
     assert [row["id"] for row in rows] == ["1", "2", "3"]
+
+
+def test_csv_says_first_where_it_comes_from() -> None:
+    made = exportable().render("csv").decode("utf-8-sig")
+    first, header, *rows = csv.reader(io.StringIO(made, newline=""))
+    assert first[0].startswith("# Measured on m (revision abc), float32. Prompt: “</script>")
+    assert len(first) == 1
+    assert header == ["token", "share"]
+    assert len(rows) == 2
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")'])
@@ -93,7 +102,8 @@ def test_html_is_one_file_that_asks_for_nothing() -> None:
     assert "plotly.js v" in page
     assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=", page.replace("<img src=x onerror", ""))
     assert "default-src 'none'" in page
-    assert "What comes next" in page
+    assert "<title>What comes next</title>" in page
+    assert "<p>measured · m · fp32 · L1 H2</p>" in page
 
 
 def test_html_is_safe_with_hostile_text() -> None:
@@ -120,7 +130,7 @@ def test_the_key_is_the_content() -> None:
     ]
     assert len({one.key, *(other.key for other in others)}) == 6
     assert re.fullmatch(r"[0-9a-f]{64}", one.key)
-    assert one.file_names()["svg"] == "bars_m_fp32_l1_h2.svg"
+    assert one.file_names()["svg"] == "bars_m_abc_fp32_l1_h2_script-script-hacked-1-s.svg"
 
 
 def test_print_style_is_one_column_wide_with_title_and_caption_below() -> None:
@@ -137,6 +147,26 @@ def test_print_style_is_one_column_wide_with_title_and_caption_below() -> None:
         "<span style='font-size:10pt'><b>Finding</b></span><br>word word"
     )
     assert figure.layout.title.text == "Finding"  # the page's own figure is as it was
+
+
+def test_print_style_leaves_no_room_for_a_title_above() -> None:
+    title = {"text": "Finding", "pad": {"t": 6, "b": 10}, "font": {"size": 20}}
+    layout = {"template": TEMPLATE, "height": 300, "margin": {"t": 60}}
+    printed = print_figure(
+        go.Figure(go.Bar(y=[1]), layout={**layout, "title": title}).to_plotly_json(), "words"
+    )
+    untitled = print_figure(go.Figure(go.Bar(y=[1]), layout=layout).to_plotly_json(), "words")
+    assert printed["layout"]["margin"]["t"] == pytest.approx(60 - 6 - 10 - 26)
+    assert untitled["layout"]["margin"]["t"] == 60
+    plot = [made["layout"]["height"] - made["layout"]["margin"]["t"] for made in (printed, untitled)]
+    assert plot[0] - plot[1] == pytest.approx(1.3 * 8 * 96 / 72)  # the title's line is below now
+
+
+def test_what_was_cut_is_printed_without_hatching() -> None:
+    bars = [go.Bar(y=[1], marker=CUT), go.Bar(y=[1], marker={"pattern": {"shape": "x"}})]
+    cut, category = print_figure(go.Figure(bars, {"template": TEMPLATE}).to_plotly_json(), "")["data"]
+    assert cut["marker"] == {"color": LIGHT.cut, "line": {"color": LIGHT.cut_line, "width": 1}}
+    assert category["marker"]["pattern"]["shape"] == "x"  # tells categories of one colour apart
 
 
 # --- pictures

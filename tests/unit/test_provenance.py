@@ -21,7 +21,9 @@ def test_everything_that_would_let_a_reader_repeat_it() -> None:
         "Measured on SmolLM2-135M-Instruct (revision sha256:abababababab), float32 on cpu. "
         "Prompt: “The quick↵brown fox”. Layer 14, head 3. Seed 7. Temperature 0.8, top-p 0.95."
     )
-    assert file_name("pattern", FULL, "svg") == "pattern_smollm2-135m-instruct_fp32_l14_h3_seed7.svg"
+    assert file_name("pattern", FULL, "svg") == (
+        "pattern_smollm2-135m-instruct_abababa_fp32_l14_h3_seed7_the-quick-brown-fox.svg"
+    )
 
 
 def test_layer_and_head_zero_are_said() -> None:
@@ -56,7 +58,7 @@ def test_a_pinned_run_is_named() -> None:
         FULL, compared_with=Provenance("measured", model="gpt2-mini", dtype="float16", prompt="Hi")
     )
     assert caption(both).endswith("Compared with: Measured on gpt2-mini, float16. Prompt: “Hi”.")
-    assert file_name("pattern", both, "pdf").endswith("_vs-gpt2-mini.pdf")
+    assert file_name("pattern", both, "pdf").endswith("_vs-gpt2-mini_the-quick-brown-fox.pdf")
 
 
 @pytest.mark.parametrize(
@@ -75,3 +77,10 @@ def test_long_prompts_are_shortened_and_nothing_hides() -> None:
     words = caption(Provenance("measured", model="m", prompt="a\u202eb " + "z" * 2000))
     assert len(words) < 200
     assert "⟨U+202E⟩" in words
+
+
+def test_an_edited_model_is_never_shown_as_the_model_itself() -> None:
+    edited = replace(FULL, edits="head 0 of layer 16 off", extra={})
+    assert badge_text(edited).startswith("measured · edited · SmolLM2")
+    assert caption(edited).endswith("Seed 7. Edited: head 0 of layer 16 off.")
+    assert "_seed7_edited_" in file_name("p", edited, "png")
