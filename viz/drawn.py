@@ -17,7 +17,7 @@ class Drawn:
     the screen reader's table and the CSV. `browser` names a function of `assets/js/` that redraws the
     figure from `browser_data` under a slider without the server (None: nothing moves in the browser).
     `narrow_figure` is the same picture laid out for a phone, where a change of the layout is not enough;
-    exports show `figure`.
+    `middle_figure` likewise for a tablet or a projector. Exports show `figure`.
     """
 
     figure: go.Figure
@@ -26,5 +26,6 @@ class Drawn:
     table: Mapping[str, Sequence[object]]
     narrow_layout: Mapping[str, object] = field(default_factory=dict)  # layout changes below 600 px
     narrow_figure: go.Figure | None = None  # drawn instead below 600 px
+    middle_figure: go.Figure | None = None  # drawn instead from 600 to 900 px
     browser: str | None = None
     browser_data: Mapping[str, object] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
@@ -20,6 +21,23 @@ PHONE_WIDTH = 350.0  # pixels of the figure on a phone 390 wide
 _NORM_HALF = 36.0  # pixels: half the height of the final norm's box
 
 
+@dataclass(frozen=True)
+class Columns:
+    """Where the five stages stand on a wide screen, as fractions of its width, and how much is said there."""
+
+    roomy: bool  # full sentences; else few words
+    tokens: float  # right end
+    embedding: float  # its heading
+    stream: tuple[float, float]
+    norm: tuple[float, float]
+    following: float  # its heading, and where the fan ends
+    bars: float  # left end of the next tokens' bars; their names stand before it
+
+
+ROOMY = Columns(True, 0.25, 0.152, (0.285, 0.715), (0.738, 0.792), 0.822, 0.9)  # from 900 px
+CLOSE = Columns(False, 0.33, 0.152, (0.355, 0.625), (0.65, 0.715), 0.755, 0.87)  # from 600 px
+
+
 def forward_pass_figure(record: ForwardPass, beside: Sequence[ForwardPass] = ()) -> Drawn:
     """The finished picture; clicks report ["token", position], ["layer", layer] or ["candidate", id].
 
@@ -33,14 +51,17 @@ def forward_pass_figure(record: ForwardPass, beside: Sequence[ForwardPass] = ())
         stem="forward-pass",
         table=table(record),
         narrow_figure=narrow_figure(record, together),
+        middle_figure=wide_figure(record, together, CLOSE),
     )
 
 
-def wide_figure(record: ForwardPass, together: tuple[ForwardPass, ...]) -> go.Figure:
+def wide_figure(
+    record: ForwardPass, together: tuple[ForwardPass, ...], columns: Columns = ROOMY
+) -> go.Figure:
     """Left to right, for screens from 600 px: tokens, embedding, blocks, final norm, next token."""
-    page = Page(height=WIDE_HEIGHT, wide=True, together=together)
-    tokens, stream = Box(0.0, 0.25, 0, WIDE_HEIGHT), Box(0.285, 0.715, 0, 346)
-    norm, following = Box(0.738, 0.792, 0, 346), Box(0.9, 1.0, 0, WIDE_HEIGHT)
+    page = Page(height=WIDE_HEIGHT, wide=True, roomy=columns.roomy, together=together)
+    tokens, stream = Box(0.0, columns.tokens, 0, WIDE_HEIGHT), Box(*columns.stream, 0, 346)
+    norm, following = Box(*columns.norm, 0, 346), Box(columns.bars, 1.0, 0, WIDE_HEIGHT)
     figure = _empty(page, top=84)
     scale = stream_scale(together, stream.height, room=38)
     middle = stream.height * (1 - scale.center)
@@ -50,15 +71,15 @@ def wide_figure(record: ForwardPass, together: tuple[ForwardPass, ...]) -> go.Fi
     add_lengths(figure, page, Box(stream.left, stream.right, 384, WIDE_HEIGHT - 8), record)
     panels.add_candidates(figure, page, following, record)
     _final_norm(page, norm, middle, record)
-    _fan(page, (norm.right, middle), 0.822, following, record)
+    _fan(page, (norm.right, middle), columns.following, following, record)
     _names_wide(page, stream, scale, record)
-    heading(page, (0.0, 0), "① Tokens", _pieces(record))
-    heading(page, (0.152, 0), "② Embedding", f"{record.d_model:,} numbers each")
-    heading(page, (stream.left, 0), f"③ {_blocks(record)}", _stream_line(record))
+    heading(page, (0.0, 0), "① Tokens", _pieces(record, columns.roomy))
+    heading(page, (columns.embedding, 0), "② Embedding", f"{record.d_model:,} numbers each")
+    heading(page, (stream.left, 0), f"③ {_blocks(record)}", _stream_line(record, columns.roomy))
     heading(page, (norm.left - 0.012, 0), "④ Norm", "one scale")
-    heading(page, (0.822, 0), "⑤ Next token", f"{record.d_vocab:,} compared")
+    heading(page, (columns.following, 0), "⑤ Next token", f"{record.d_vocab:,} compared")
     figure.update_layout(
-        title={"text": title(record)},
+        title={"text": title(record) if columns.roomy else short_title(record)},
         width=WIDTH_OF_EXPORTS,
         annotations=page.annotations,
         shapes=page.shapes,
@@ -67,19 +88,20 @@ def wide_figure(record: ForwardPass, together: tuple[ForwardPass, ...]) -> go.Fi
 
 
 def _selected(record: ForwardPass) -> str:
-    return f"“{style.label(record.selected.text)}”"
+    return f"“{style.label(record.selected.text, 12)}”"
 
 
 def _blocks(record: ForwardPass) -> str:
     return "1 block" if len(record.blocks) == 1 else f"{len(record.blocks)} blocks"
 
 
-def _stream_line(record: ForwardPass) -> str:
-    return f"each adds to the stream of {_selected(record)}"
+def _stream_line(record: ForwardPass, roomy: bool = True) -> str:
+    return f"each adds to {'the stream of ' if roomy else ''}{_selected(record)}"
 
 
-def _pieces(record: ForwardPass) -> str:
-    return "1 piece of text" if record.n_tokens == 1 else f"{record.n_tokens:,} pieces of text"
+def _pieces(record: ForwardPass, roomy: bool = True) -> str:
+    pieces = "1 piece" if record.n_tokens == 1 else f"{record.n_tokens:,} pieces"
+    return f"{pieces} of text" if roomy else pieces
 
 
 def _empty(page: Page, top: float) -> go.Figure:
@@ -129,7 +151,7 @@ def _lanes_wide(page: Page, tokens: Box, stream: Box, middle: float, record: For
 
 def _final_norm(page: Page, box: Box, middle: float, record: ForwardPass) -> None:
     """The last length, and what the final norm makes of it, in a box on the stream."""
-    path = f"M {box.left - 0.03},{page.y(middle)} L {box.left},{page.y(middle)}"
+    path = f"M {box.left - (0.03 if page.roomy else 0.025)},{page.y(middle)} L {box.left},{page.y(middle)}"
     _line(page, path, style.LIGHT.accent, 4)
     page.shape(
         type="rect",
@@ -175,7 +197,9 @@ def _names_wide(page: Page, stream: Box, scale: StreamScale, record: ForwardPass
     n_layers = len(record.blocks)
     ink = {"size": 12, "color": style.LIGHT.ink}
     page.annotate(
-        text="▲ <b>Attention</b> adds what it reads in earlier tokens",
+        text="▲ <b>Attention</b> adds what it reads in earlier tokens"
+        if page.roomy
+        else "▲ <b>Attention</b>: earlier tokens",
         x=n_layers - 0.4,
         y=scale.high,
         xref="x2",
@@ -185,7 +209,9 @@ def _names_wide(page: Page, stream: Box, scale: StreamScale, record: ForwardPass
         font=ink,
     )
     page.annotate(
-        text=f"▼ <b>The {record.mlp_name}</b> adds what it makes of this one token",
+        text=f"▼ <b>The {record.mlp_name}</b> adds what it makes of this one token"
+        if page.roomy
+        else f"▼ <b>{record.mlp_name}</b>: this token",
         x=n_layers - 0.4,
         y=scale.low,
         xref="x2",
@@ -194,10 +220,11 @@ def _names_wide(page: Page, stream: Box, scale: StreamScale, record: ForwardPass
         yanchor="bottom",
         font=ink,
     )
-    first, last = record.stream_lengths[0], record.stream_lengths[-1]
+    first, last = (style.three_digits(record.stream_lengths[end]) for end in (0, -1))
     page.annotate(
-        text=f"Length of the stream: {style.three_digits(first)} as embedded, "
-        f"{style.three_digits(last)} at the end (log scale)",
+        text=f"Length of the stream: {first} as embedded, {last} at the end (log scale)"
+        if page.roomy
+        else f"Length (log scale): {first} → {last}",
         x=stream.left,
         y=page.y(366),
         xref="paper",

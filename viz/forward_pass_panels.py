@@ -14,7 +14,8 @@ import plotly.graph_objects as go
 from viz import style
 from viz.forward_pass import N_EMBEDDING_CELLS, Candidate, ForwardPass, TokenRow
 
-BAR_REACH = 1.75  # the candidates' axis reaches this much beyond the longest bar, for its number
+# The candidates' axis reaches this much beyond the longest bar, for its number: about 42 pixels.
+BAR_REACH, BAR_REACH_CLOSE = 1.8, 2.15
 ROW = 27.0  # pixels: height of a token's or candidate's row
 # Where things stand in the token panel, as fractions of its width.
 TOKEN_END = 0.43
@@ -38,10 +39,11 @@ class Box:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole picture: its height in pixels, which way the stream runs, and what shares its scales."""
+    """The whole picture: its height in pixels, how the stream runs, how much it says, what shares its scales."""
 
     height: float
     wide: bool
+    roomy: bool = True  # wide enough for full sentences and long names
     together: tuple[ForwardPass, ...] = ()  # all records drawn on one scale, this one among them
     annotations: list[dict[str, Any]] = field(default_factory=list)
     shapes: list[dict[str, Any]] = field(default_factory=list)
@@ -156,13 +158,13 @@ def _chosen(row: TokenRow, record: ForwardPass) -> bool:
 
 
 def _token_words(page: Page, i: int, row: TokenRow, chosen: bool) -> None:
-    text = short(row.text, 12)
+    text = short(row.text, 12 if page.roomy else 9)
     mono = {"family": style.MONO, "size": 13, "color": style.LIGHT.ink}
     page.annotate(
         text=f"<b>{text}</b>" if chosen else text, x=0.02, y=i, xref="x", yref="y", xanchor="left", font=mono
     )
     page.annotate(
-        text=f"{row.id}",
+        text=f"{row.id:,}",
         x=EMBEDDING_START - 0.03,
         y=i,
         xref="x",
@@ -183,12 +185,14 @@ def _gap(page: Page, i: int, record: ForwardPass) -> None:
 def add_candidates(figure: go.Figure, page: Page, box: Box, record: ForwardPass) -> None:
     """The likeliest next tokens with their probabilities, and all others together as one hatched bar."""
     n = len(record.candidates)
+    others = "all others" if page.roomy else "others"
     top = max(max(r.rest_probability, r.candidates[0].probability) for r in page.together)
-    page.axes(figure, 4, box, [0, BAR_REACH * top], row_range(box, n + 1))
+    reach = BAR_REACH if page.roomy else BAR_REACH_CLOSE
+    page.axes(figure, 4, box, [0, reach * top], row_range(box, n + 1))
     figure.layout.yaxis4.update(
         showticklabels=True,
         tickvals=list(range(n + 1)),
-        ticktext=[*(short(c.text, 11) for c in record.candidates), "all others"],
+        ticktext=[*(short(c.text, 11 if page.roomy else 8) for c in record.candidates), others],
         tickfont={"family": style.MONO, "size": 13, "color": style.LIGHT.ink},
     )
     number = {
@@ -208,14 +212,14 @@ def add_candidates(figure: go.Figure, page: Page, box: Box, record: ForwardPass)
         **place,
         **number,
     )
-    others = f"{record.d_vocab - n:,} other tokens together: {style.share(record.rest_probability)}"
+    together = f"{record.d_vocab - n:,} other tokens together: {style.share(record.rest_probability)}"
     figure.add_bar(
         name="all others",
         x=[record.rest_probability],
         y=[n],
         marker=style.CUT,
         text=[style.share(record.rest_probability)],
-        hovertemplate=f"{others}<extra></extra>",
+        hovertemplate=f"{together}<extra></extra>",
         **place,
         **number,
     )

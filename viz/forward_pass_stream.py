@@ -143,7 +143,7 @@ def _band(page: Page, record: ForwardPass, scale: StreamScale) -> None:
         fillcolor=style.LIGHT.accent,
         line={"width": 0},
     )
-    step = -(-n_layers // 16) if page.wide else -(-n_layers // 32)
+    step = -(-n_layers // (32 if not page.wide else 16 if page.roomy else 9))
     for block in record.blocks:
         chosen = block.layer == record.selected_layer
         near = record.selected_layer is not None and 0 < abs(block.layer - record.selected_layer) < step

@@ -8,6 +8,7 @@ import { Sliders } from "./figure_sliders.js"
 import { element, merged, narrowed, readTheme, themed } from "./figure_theme.js"
 
 const NARROW = 600 // pixels; below, narrow_layout holds
+const MIDDLE = 900 // pixels; below, a figure that has a layout for it is drawn in that one
 const frames = new WeakMap() // where Streamlit mounts us -> Frame
 
 export function render(component) {
@@ -85,6 +86,7 @@ class Frame {
     this.data = data
     this.narrow = JSON.parse(data.narrow)
     this.narrowFigure = data.narrow_figure ? JSON.parse(data.narrow_figure) : null
+    this.middleFigure = data.middle_figure ? JSON.parse(data.middle_figure) : null
     this.describe()
     this.sliders.take(data.sliders, data.seq, data.reports)
     this.menu.take(data)
@@ -191,8 +193,13 @@ class Frame {
     }
   }
 
+  figureFor(width) {
+    if (width < NARROW) return this.narrowFigure ?? this.figure
+    return (width < MIDDLE && this.middleFigure) || this.figure
+  }
+
   picture(width) {
-    let { data, layout } = width < NARROW && this.narrowFigure ? this.narrowFigure : this.figure
+    let { data, layout } = this.figureFor(width)
     let words = ""
     if (this.update) {
       const moved = this.update(this.values, this.sliders.values())

@@ -152,6 +152,7 @@ def _message(drawn: Drawn, key: str, provenance: Provenance, height: int | None)
         "alt": drawn.alt,
         "narrow": json.dumps(dict(drawn.narrow_layout)),
         "narrow_figure": pio.to_json(drawn.narrow_figure, validate=False) if drawn.narrow_figure else None,
+        "middle_figure": pio.to_json(drawn.middle_figure, validate=False) if drawn.middle_figure else None,
         "height": height,
         "badge": {"kind": provenance.kind, "text": badge_text(provenance), "meaning": provenance.meaning},
         "caption": caption(provenance),

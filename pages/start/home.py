@@ -136,8 +136,8 @@ SOURCES = """
 view = start_page(
     "Start",
     "From prompt to next token",
-    "A prompt goes in on the left and a guess at the next token comes out on the right. Look for the blocks "
-    "that add most to the stream of the selected token.",
+    "A prompt goes in as tokens and a guess at the next one comes out. In between, every block adds to the "
+    "stream of the selected token: look for the blocks that add most.",
 )
 with showing_errors():
     records = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from viz.forward_pass_figure import forward_pass_figure, wide_figure
 from viz.forward_pass_stream import stream_scale
 from viz.forward_pass_words import sentences, stage_sentences, table
 
+STAGES = ("<b>①", "<b>②", "<b>③", "<b>④", "<b>⑤")
 HOSTILE = "<img src=x onerror=alert(1)>$x$ %{y}\u202e"
 
 
@@ -251,3 +253,26 @@ def test_a_picture_is_built_in_a_fraction_of_a_second() -> None:
         forward_pass_figure(record)
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.6
+
+
+def test_between_phone_and_desk_the_same_numbers_stand_closer_in_fewer_words() -> None:
+    drawn = forward_pass_figure(record_with(token_ids=[7, 33_391]))
+    assert drawn.middle_figure is not None
+    wide, middle = traces(drawn.figure), traces(drawn.middle_figure)
+    assert middle.keys() == wide.keys()
+    assert middle["attention adds"].y == wide["attention adds"].y
+    words = {
+        name: [a.text for a in getattr(drawn, name).layout.annotations]
+        for name in ("figure", "middle_figure")
+    }
+    assert all(len(text) < 40 for text in words["middle_figure"])
+    assert "Length (log scale): 6 → 12" in words["middle_figure"]
+    for texts in words.values():
+        assert "33,391" in texts
+    # At 620 pixels each stage's name, in bold letters of 14 pixels, ends before the next begins.
+    heads = [a for a in drawn.middle_figure.layout.annotations if a.text.startswith(STAGES)]
+    assert len(heads) == 5
+    for one, following in pairwise(heads):
+        assert (following.x - one.x) * 612 > 8 * len(one.text.removeprefix("<b>").removesuffix("</b>")), (
+            one.text
+        )
