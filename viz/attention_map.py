@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from viz import style
 from viz.attention_pattern import AttentionPattern, row_sentence, title
 from viz.drawn import Drawn
+from viz.head_grid import bar_ticks
 
 MOST_TICKS = 32
 MOST_TICKS_NARROW = 14
@@ -22,11 +23,13 @@ _LETTER = 7.5  # pixels: width of a letter of a tick
 
 def attention_pattern_figure(record: AttentionPattern) -> Drawn:
     """The map, from 0 to 1 always: equal probabilities look equal on every head, prompt and model."""
-    figure = _map(record, "probability", {"colorscale": style.PROBABILITY_SCALE, "zmin": 0, "zmax": 1})
+    colors = {"colorscale": style.PROBABILITY_SCALE, "zmin": 0, "zmax": 1}
+    figure = _map(record, "probability", colors, bar_ticks(1.0, "share"))
     figure.update_layout(title={"text": title(record)})
     return Drawn(
         figure=figure,
-        alt=f"Attention pattern of layer {record.layer}, head {record.head}. {row_sentence(record)}",
+        alt=f"Attention pattern of layer {record.layer}, head {record.head}"
+        f"{', which is switched off' if record.off else ''}. {row_sentence(record)}",
         stem="attention-pattern",
         table=_table(record, "probability"),
         narrow_layout=_narrow(record),
@@ -37,7 +40,9 @@ def attention_difference_figure(record: AttentionPattern) -> Drawn:
     """Current less pinned, on a scale symmetric about 0; `record` is of `attention_difference_record`."""
     values = [v for line in record.cells for v in line if v is not None]
     low, high = style.shared_range(values, symmetric=True)
-    figure = _map(record, "difference", {"colorscale": style.SIGNED_SCALE, "zmin": low, "zmax": high})
+    colors = {"colorscale": style.SIGNED_SCALE, "zmin": low, "zmax": high}
+    ends = {"tickvals": [low, 0, high], "ticktext": [signed_points(low), "0", signed_points(high)]}
+    figure = _map(record, "difference", colors, {"tickmode": "array", **ends})
     largest = max(values, key=abs)
     words = (
         f"Current less pinned: up to {signed_points(largest)}" if largest else "The two patterns are equal"
@@ -119,7 +124,7 @@ def _named(record: AttentionPattern, position: int) -> str:
     return f"{position} “{style.label(record.tokens[position])}”"
 
 
-def _map(record: AttentionPattern, quantity: str, colors: dict[str, Any]) -> go.Figure:
+def _map(record: AttentionPattern, quantity: str, colors: dict[str, Any], bar: dict[str, Any]) -> go.Figure:
     """A square map of tokens with the selected row outlined; the future lies bare on the masked colour."""
     n = record.n_cells
     gap = 1 if n <= _GAPS_UP_TO else 0
@@ -134,7 +139,13 @@ def _map(record: AttentionPattern, quantity: str, colors: dict[str, Any]) -> go.
         hoverongaps=False,
         xgap=gap,
         ygap=gap,
-        colorbar={"title": {"text": _scale_words(record, quantity)}, "len": 0.7, "y": 0, "yanchor": "bottom"},
+        colorbar={
+            "title": {"text": _scale_words(record, quantity)},
+            "len": 0.7,
+            "y": 0,
+            "yanchor": "bottom",
+            **bar,
+        },
         **colors,
     )
     ticks = _ticks(record, MOST_TICKS)
@@ -178,7 +189,7 @@ def _narrow(record: AttentionPattern) -> dict[str, Any]:
     """On a phone: fewer names, in smaller type, and room for the last, which leans out to the right."""
     ticks = _ticks(record, MOST_TICKS_NARROW)
     axis = {**ticks, "tickfont": {"size": 11}}
-    margin = {"l": 2, "r": 36, "t": _head_room(record, ticks), "b": 60}
+    margin = {"l": 8, "r": 36, "t": _head_room(record, ticks), "b": 60}
     return {"height": 470, "margin": margin, "title": {"font": {"size": 13}}, "xaxis": axis, "yaxis": axis}
 
 
@@ -190,10 +201,10 @@ def _tick(record: AttentionPattern, cell: int) -> str:
 
 
 def _name(record: AttentionPattern, cell: int) -> str:
-    """The token's text, or in a map of blocks the block's first position."""
+    """The token's text, or in a map of blocks the block's first position (the selected token's own)."""
     first, _ = record.positions(cell)
     if record.block > 1:
-        return str(first)
+        return str(record.selected if cell == record.selected // record.block else first)
     return style.shorten(style.visible(record.tokens[first]), _LONGEST_TICK)
 
 

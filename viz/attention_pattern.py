@@ -32,6 +32,7 @@ class AttentionPattern:
     strongest_query: tuple[tuple[int, ...], ...]  # the query position behind each cell's value
     row: tuple[float, ...]  # exact probabilities of the selected query, keys 0 to `selected`
     sink: float | None  # share that the selected query pays to a learned sink; None where a model has none
+    off: bool = False  # the head is switched off: it reads all the same, but adds nothing to the stream
 
     @property
     def n_cells(self) -> int:
@@ -56,6 +57,7 @@ def attention_pattern_record(
     head: int,
     selected: int,
     sink: np.ndarray | None = None,  # [query_pos]
+    off: bool = False,
 ) -> AttentionPattern:
     """Values -> what will be drawn.
 
@@ -77,6 +79,7 @@ def attention_pattern_record(
         strongest_query=tuple(tuple(int(q) for q in line) for line in queries),
         row=tuple(float(p) for p in pattern[selected, : selected + 1]),
         sink=None if sink is None else float(sink[selected]),
+        off=off,
     )
 
 
@@ -139,6 +142,9 @@ def title(record: AttentionPattern) -> str:
     key, share = strongest_keys(record, 1)[0]
     read = "itself" if key == record.selected else f"“{style.label(record.tokens[key])}”"
     query = style.label(record.tokens[record.selected])
+    if record.off:
+        said = f"<b>“{query}”</b> would read <b>{read}</b> most, {style.share(share)}"
+        return f"L{record.layer} H{record.head} is <b>off</b>: {said}"
     return f"L{record.layer} H{record.head}: <b>“{query}”</b> reads <b>{read}</b> most, {style.share(share)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ class HeadGrid:
     head: int
     top: float  # end of the colour scale, which starts at 0
     strongest: tuple[int, int] | None  # (layer, head) of the largest value
+    off: tuple[tuple[int, int], ...] = ()  # heads that are switched off: they still read, to no effect
 
 
 def head_grid_record(
@@ -31,11 +33,12 @@ def head_grid_record(
     layer: int,
     head: int,
     top: float,  # end of the scale: see `heads.shared_top`
+    off: Sequence[tuple[int, int]] = (),  # (layer, head) of every head that is switched off
 ) -> HeadGrid:
     """Values of one measure -> what will be drawn."""
     chosen = MEASURES[measure]
     plain = tuple(tuple(float(v) if np.isfinite(v) else None for v in line) for line in values)
-    return HeadGrid(chosen, plain, layer, head, top, strongest(values))
+    return HeadGrid(chosen, plain, layer, head, top, strongest(values), tuple(off))
 
 
 def head_grid_figure(record: HeadGrid) -> Drawn:
@@ -62,9 +65,8 @@ def head_grid_figure(record: HeadGrid) -> Drawn:
             "yanchor": "top",
             "ypad": 24,
             "x": 0.5,
-            "len": 0.9,
-            "tickformat": ".0%" if record.measure.unit == "share" else "",
-            "nticks": 5,
+            "len": 0.86,
+            **bar_ticks(record.top, record.measure.unit),
         },
     )
     figure.update_xaxes(
@@ -73,6 +75,8 @@ def head_grid_figure(record: HeadGrid) -> Drawn:
     figure.update_yaxes(
         range=[n_layers - 0.5, -0.5], showgrid=False, title={"text": "layer"}, **_steps(n_layers, 32)
     )
+    for layer, head in record.off:
+        _cross_out(figure, layer, head)
     figure.add_shape(
         type="rect",
         x0=record.head - 0.5,
@@ -85,7 +89,7 @@ def head_grid_figure(record: HeadGrid) -> Drawn:
         template=style.TEMPLATE,
         plot_bgcolor=style.MASKED,
         height=560,
-        margin={"l": 8, "r": 8, "t": 62, "b": 8},
+        margin={"l": 8, "r": 24, "t": 62, "b": 8},  # on the right: half of the colour bar's last name
         title={"text": title(record), "pad": {"b": 10}},
     )
     if record.strongest is None:
@@ -97,11 +101,43 @@ def _steps(count: int, most: int) -> dict[str, object]:
     return {"tick0": 0, "dtick": -(-count // most)}
 
 
+def bar_ticks(top: float, unit: str) -> dict[str, object]:
+    """Names along a colour bar from 0 to `top`: both ends and the middle, shares in per cent.
+
+    >>> bar_ticks(1.0, "share")["ticktext"]
+    ['0', '50\\xa0%', '100\\xa0%']
+    """
+    values = [0.0, top / 2, top]
+    names = [f"{100 * v:.3g}\xa0%" if unit == "share" else style.three_digits(v) for v in values[1:]]
+    shown = {"tickvals": values, "ticktext": ["0", *names]}
+    return {"tickmode": "array", **shown, "ticklabeloverflow": "allow"}  # else plotly drops the last name
+
+
+def _cross_out(figure: go.Figure, layer: int, head: int) -> None:
+    """Grey over a head that is switched off, with a cross: never by colour alone."""
+    left, right, top, bottom = head - 0.46, head + 0.46, layer - 0.46, layer + 0.46
+    figure.add_shape(
+        type="rect",
+        x0=left,
+        x1=right,
+        y0=top,
+        y1=bottom,
+        fillcolor=style.LIGHT.cut,
+        line={"color": style.LIGHT.cut_line, "width": 1},
+    )
+    figure.add_shape(
+        type="path",
+        path=f"M {left} {top} L {right} {bottom} M {left} {bottom} L {right} {top}",
+        line={"color": style.LIGHT.cut_line, "width": 2},
+    )
+
+
 def _hover(record: HeadGrid, layer: int, head: int) -> str:
     value = record.values[layer][head]
-    return (
-        "" if value is None else f"L{layer} H{head}: {record.measure.written(value)}<br>{record.measure.axis}"
-    )
+    if value is None:
+        return ""
+    off = " (off)" if (layer, head) in record.off else ""
+    return f"L{layer} H{head}{off}: {record.measure.written(value)}<br>{record.measure.axis}"
 
 
 def _say_nothing(figure: go.Figure, record: HeadGrid) -> None:
@@ -137,6 +173,8 @@ def alt(record: HeadGrid) -> str:
     """The overview in words."""
     n_layers, n_heads = len(record.values), len(record.values[0])
     said = f"{n_layers} layers by {n_heads} heads, coloured by {record.measure.axis}."
+    if record.off:
+        said += f" Switched off: {', '.join(f'L{layer} H{head}' for layer, head in record.off)}."
     best = record.strongest
     if best is None:
         return f"{said} {no_values(record)}"

@@ -55,6 +55,7 @@ def drawing_of(run: Run, view: View) -> Drawing:
         head=head,
         selected=state.selected_token(len(trace.tokens)),
         sink=sink_of(run, layer, head),
+        off=ScaleHead(layer, head) in run.edits,
     )
     return Drawing(run, layer, head, measures_for(run), record)
 
@@ -108,6 +109,11 @@ def is_off(layer: int, head: int) -> bool:
     return ScaleHead(layer, head) in state.get("edits")
 
 
+def heads_off(run: Run) -> list[tuple[int, int]]:
+    """(layer, head) of every head that is switched off in a run."""
+    return [(edit.layer, edit.head) for edit in run.edits if isinstance(edit, ScaleHead) and edit.factor == 0]
+
+
 def turn(layer: int, head: int) -> None:
     cut = ScaleHead(layer, head)
     others = tuple(edit for edit in state.get("edits") if edit != cut)
@@ -117,7 +123,12 @@ def turn(layer: int, head: int) -> None:
 def overview(drawing: Drawing, measure: str, top: float, key: str, clickable: bool) -> None:
     """The grid of heads; a click chooses one."""
     record = head_grid_record(
-        drawing.measures.of(measure), measure, layer=drawing.layer, head=drawing.head, top=top
+        drawing.measures.of(measure),
+        measure,
+        layer=drawing.layer,
+        head=drawing.head,
+        top=top,
+        off=heads_off(drawing.run),
     )
     origin = runtime.provenance_of(drawing.run, layer=drawing.layer, head=drawing.head)
     click = live_figure(head_grid_figure(record), key=key, provenance=origin, clickable=clickable)
@@ -191,11 +202,13 @@ def beside(current: Drawing, pinned: Drawing, measure: str) -> None:
         with column:
             st.subheader(name, anchor=False)
             st.markdown(quoted(drawing.run.prompt))
+            # The words come last: two texts of unequal length would push the figures out of line.
             pattern(drawing, f"pattern-{name}", clickable=is_current)
+            overview(drawing, measure, top, f"heads-{name}", clickable=is_current)
             row_words(drawing, f"row-{name}")
             head_words(drawing, measure)
-            effect(drawing)
-            overview(drawing, measure, top, f"heads-{name}", clickable=is_current)
+            if not is_current:
+                effect(drawing)
     difference(current, pinned)
 
 
@@ -234,7 +247,6 @@ def alone(drawing: Drawing, measure: str) -> None:
     with map_:
         pattern(drawing, "pattern", clickable=True)
         row_words(drawing, "row")
-        effect(drawing)
 
 
 def mathematics(drawing: Drawing) -> str:
@@ -300,6 +312,7 @@ with showing_errors():
         missing(refusal.what, "Choose another model in the sidebar.")
     else:
         chosen_measure = controls(view, drawings[0].measures)
+        effect(drawings[0])
         if len(drawings) == 1:
             alone(drawings[0], chosen_measure)
         else:

@@ -181,3 +181,29 @@ def test_the_softmax_fraction_is_the_pattern() -> None:
     assert fraction.probability == pytest.approx(np.exp(2.0) / whole)
     assert (fraction.score, fraction.top, fraction.n_keys) == (2.0, 3.0, 3)
     assert softmax_fraction(scores, 2, sink=0.5).probability == pytest.approx(np.exp(2.0) / whole / 2)
+
+
+def test_a_head_that_is_off_says_so_before_what_it_reads() -> None:
+    off = record_of(off=True)
+    assert title(off).startswith("L3 H1 is <b>off</b>: <b>“·c”</b> would read")
+    assert "switched off" in attention_pattern_figure(off).alt
+
+
+def test_colour_bars_name_both_ends_and_0() -> None:
+    bar = attention_pattern_figure(record_of()).figure.data[0].colorbar
+    assert list(bar.ticktext) == ["0", "50\xa0%", "100\xa0%"]
+    other = PATTERN.copy()
+    other[2] = [0.25, 0.25, 0.5]
+    record = attention_difference_record(PATTERN, other, TOKENS, layer=0, head=0, selected=2)
+    assert list(attention_difference_figure(record).figure.data[0].colorbar.ticktext) == [
+        "−25 points",
+        "0",
+        "+25 points",
+    ]
+
+
+def test_in_a_map_of_blocks_the_selected_token_has_its_own_number() -> None:
+    drawn = attention_pattern_figure(record_of(causal(131), ["x"] * 131, selected=129))
+    for axis in (drawn.figure.layout.yaxis, drawn.narrow_layout["yaxis"]):
+        assert "<b>129</b>" in axis["ticktext"]
+        assert "128" not in axis["ticktext"]

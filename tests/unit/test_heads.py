@@ -86,3 +86,26 @@ def test_a_grid_without_values_says_why(measure: str) -> None:
     assert said == no_values(record)
     assert no_values(record) in alt(record)
     assert ("comes twice" in said) == (measure in ("induction", "duplicate"))
+
+
+def test_a_head_that_is_off_is_crossed_out_and_said() -> None:
+    values = np.array([[0.1, 0.2], [0.4, 0.9]])
+    drawn = head_grid_figure(head_grid_record(values, "first", layer=0, head=0, top=1.0, off=[(1, 0)]))
+    box, cross, _ = drawn.figure.layout.shapes
+    assert box.x0 < 0 < box.x1
+    assert box.y0 < 1 < box.y1
+    assert cross.type == "path"
+    assert drawn.figure.data[0].text[1][0].startswith("L1 H0 (off): 40.0")
+    assert "Switched off: L1 H0." in drawn.alt
+
+
+@pytest.mark.parametrize(
+    ("measure", "top", "names"),
+    [("first", 1.0, ["0", "50\xa0%", "100\xa0%"]), ("entropy", 2.5, ["0", "1.25", "2.50"])],
+)
+def test_the_colour_bar_names_both_ends(measure: str, top: float, names: list[str]) -> None:
+    record = head_grid_record(np.array([[0.1]]), measure, layer=0, head=0, top=top)
+    bar = head_grid_figure(record).figure.data[0].colorbar
+    assert list(bar.tickvals) == [0, top / 2, top]
+    assert list(bar.ticktext) == names
+    assert bar.ticklabeloverflow == "allow"
