@@ -67,6 +67,18 @@ def test_every_point_in_half_precision_too(case: str, dtype: torch.dtype) -> Non
     check_every_point(case, ids_of(20), dtype)
 
 
+def test_upcast_scores_are_not_rounded_to_half_precision() -> None:
+    """GPT-2's `reorder_and_upcast_attn` multiplies q and k in float32."""
+    hf_model = build_model("gpt2-upcast").to(torch.bfloat16)
+    model = Model(hf_model, tiny_tokenizer(), model_id="x", name="x", revision="random")
+    trace = model.trace(ids_of(20))
+    call = trace.call(1)
+    expected = call.query[0].float() @ call.key[0].float().transpose(1, 2) * call.scaling
+    visible = np.tri(20, dtype=bool)
+    found = trace.get("attn_scores", 1)[:, visible]
+    np.testing.assert_allclose(found, expected.numpy()[:, visible], rtol=1e-5, atol=1e-5)
+
+
 def check_every_point(case: str, ids: list[int], dtype: torch.dtype) -> None:
     reference = record(build_model(case, "eager").to(dtype), ids)
     model = Model(build_model(case).to(dtype), tiny_tokenizer(), model_id=case, name=case, revision="random")
