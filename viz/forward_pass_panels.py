@@ -39,7 +39,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole picture: its height in pixels, how the stream runs, how much it says, what shares its scales."""
+    """The whole picture: its height in pixels, its direction, how much it says, what shares its scales."""
 
     height: float
     wide: bool
