@@ -111,7 +111,11 @@ def is_off(layer: int, head: int) -> bool:
 
 def heads_off(run: Run) -> list[tuple[int, int]]:
     """(layer, head) of every head that is switched off in a run."""
-    return [(edit.layer, edit.head) for edit in run.edits if isinstance(edit, ScaleHead) and edit.factor == 0]
+    return [
+        (edit.layer, edit.head)
+        for edit in run.edits
+        if isinstance(edit, ScaleHead) and edit == ScaleHead(edit.layer, edit.head)
+    ]
 
 
 def turn(layer: int, head: int) -> None:

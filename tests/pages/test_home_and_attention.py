@@ -123,6 +123,8 @@ def test_switching_a_head_off_is_an_edit_with_its_effect_in_one_line(tiny: str) 
     assert single(app, "edits") == "h1.0*0"
     assert "**Without L1 H0:**" in said(app)
     assert "KL divergence" in said(app)
+    assert "Switched off: L1 H0." in figures(app)["heads"]["alt"]
+    assert "L1 H0 is <b>off</b>" in json.loads(figures(app)["pattern"]["figure"])["layout"]["title"]["text"]
     app.toggle[0].set_value(False).run()
     assert single(app, "edits") == ""
     assert "Without" not in said(app)
