@@ -280,6 +280,10 @@ def test_the_data_is_a_table(page: Page) -> None:
     expect(rows.first).to_contain_text("0.164")  # the table follows the picture
 
 
+# Revision, number format, place and prompt of the trial page's figures, as file names have them.
+NAMED = "_0000000_fp32_l3_h1_the-quick-brown-script-i"
+
+
 def save(page: Page, key: str, item: str) -> Download:
     frame(page, key).get_by_role("button", name="Export").click()
     with page.expect_download(timeout=30_000) as waiting:
@@ -289,11 +293,13 @@ def save(page: Page, key: str, item: str) -> Download:
 
 def test_data_and_camera_are_saved_under_a_telling_name(page: Page) -> None:
     data = save(page, "bars", "Data (CSV)")
-    assert data.suggested_filename == "next-token_test-1b_fp32_l3_h1.csv"
+    assert data.suggested_filename == f"next-token_test-1b{NAMED}.csv"
     text = Path(data.path()).read_text(encoding="utf-8-sig")
-    assert text.splitlines()[0] == "token,logit,probability"
+    caption, header = text.splitlines()[:2]
+    assert caption.startswith('"# Computed for Test-1B')
+    assert header == "token,logit,probability"
     photograph = save(page, "cells", "What is on screen now")
-    assert photograph.suggested_filename == "attention-pattern_test-1b_fp32_l3_h1.png"
+    assert photograph.suggested_filename == f"attention-pattern_test-1b{NAMED}.png"
     assert Path(photograph.path()).read_bytes().startswith(b"\x89PNG")
 
 
@@ -340,7 +346,7 @@ def test_without_its_browser_side_the_figure_follows_the_server(serve, open_page
 @pytest.mark.slow
 def test_a_vector_picture_is_saved(page: Page) -> None:
     picture = save(page, "bars", "Vector picture")
-    assert picture.suggested_filename == "next-token_test-1b_fp32_l3_h1.svg"
+    assert picture.suggested_filename == f"next-token_test-1b{NAMED}.svg"
     assert "Which token comes next" in Path(picture.path()).read_text(encoding="utf-8")
 
 
@@ -367,6 +373,17 @@ def test_without_a_browser_on_the_server_the_menu_says_what_to_install(serve, op
     assert box["x"] + box["width"] <= 390
     with page.expect_download():
         frame(page, "bars").get_by_role("button", name="Data (CSV)").click()
+
+
+def test_the_menu_says_saved_and_closes_after_a_download(page: Page) -> None:
+    button = frame(page, "bars").get_by_role("button", name="Export")
+    button.click()
+    with page.expect_download() as saved:
+        frame(page, "bars").get_by_role("button", name="Data (CSV)").click()
+    assert saved.value.suggested_filename.endswith(".csv")
+    expect(frame(page, "bars").locator(".gf-menu-status")).to_have_text("Saved.")
+    expect(frame(page, "bars").locator(".gf-menu-list")).to_be_hidden()
+    expect(button).to_be_focused()
 
 
 def test_the_link_is_copied(page: Page) -> None:

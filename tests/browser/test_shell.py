@@ -167,3 +167,34 @@ def test_the_self_proof_opens_over_the_page(serve: Serve, open_page: OpenPage) -
     expect(table).to_be_visible(timeout=60_000)
     expect(table).to_contain_text("holds")
     expect(table).not_to_contain_text("FAILS")
+
+
+def test_the_sidebar_says_in_what_the_pinned_run_differs_after_a_slide(
+    serve: Serve, open_page: OpenPage
+) -> None:
+    page = open_page(f"{serve('app.py')}/next-token?prompt=one+two", allow=PROBES)
+    drawn(page, "Next token")
+    page.get_by_role("button", name="Pin this run").click()
+    equal = page.get_by_text("Equal to the current run.")
+    expect(equal).to_be_visible(timeout=WAIT)
+    slider = page.locator(".gf-figure[data-key='next-token'] input[type=range]").first
+    slider.focus()
+    slider.press("ArrowRight")
+    expect(page.get_by_text("Unlike the current run, it has: temperature 0.8.")).to_be_visible(timeout=WAIT)
+    expect(page.locator(".gf-figure[data-key='next-token'] .gf-caption")).to_contain_text(
+        "Compared with: Measured on SmolLM2-135M-Instruct"
+    )
+    slider.press("ArrowLeft")
+    expect(equal).to_be_visible(timeout=WAIT)
+
+
+def test_the_focus_of_a_link_between_pages_is_seen(serve: Serve, open_page: OpenPage) -> None:
+    page = open_page(f"{serve('app.py')}/?prompt=one+two")
+    drawn(page, "From prompt to next token")
+    link = page.get_by_test_id("stSidebarNavLink").first
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if link.evaluate("element => element === document.activeElement"):
+            break
+    assert link.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"
+    assert link.evaluate("element => getComputedStyle(element).outlineWidth") == "2px"
