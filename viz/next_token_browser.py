@@ -55,6 +55,8 @@ def with_sliders(
             "column_edges": column_edges(),
             "resting_words": resting_words(record),
             "ink": LIGHT.ink,
+            "muted": LIGHT.muted,
+            "accent": LIGHT.accent,
             "background": LIGHT.background,
             "positive": POSITIVE,
             "negative": NEGATIVE,

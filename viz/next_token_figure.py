@@ -17,7 +17,7 @@ STEP_HEIGHT, ROW_HEIGHT = 22, 19  # pixels
 GAP, AXIS = 4, 48  # between the panels, for the probability axis and its words
 WIDTH = 760  # of an export with a pinned run; the page gives its own
 TOP, RIGHT = 40, 12
-LEAST_LEFT, MOST_LEFT, NARROW_LEFT = 132, 190, 124  # the margin of the rows' labels
+LEAST_LEFT, MOST_LEFT, NARROW_LEFT = 132, 190, 118  # the margin of the rows' labels
 
 
 def next_token_figure(record: NextTokenRecord) -> Drawn:
@@ -71,7 +71,7 @@ def _layout(record: NextTokenRecord) -> go.Layout:
         xaxis={**hidden, "domain": [0, 1], "range": [0, 1 / STRIP_END], "anchor": "y"},
         yaxis={**row_axis, "domain": [above, above + steps / inner], "range": [len(record.steps) + 0.5, -1.5],
                "tickvals": list(range(len(step_words))), "ticktext": step_words, "anchor": "x"},
-        xaxis2={"domain": [0, 0.7 if paired else 1], "range": [0, record.axis_end * 1.2],
+        xaxis2={"domain": [0, 0.66 if paired else 1], "range": [0, record.axis_end * 1.2],
                 "anchor": "y2", "ticklabeloverflow": "allow",
                 "tickformat": "~%", "tickvals": axis_ticks(record.axis_end), "fixedrange": True,
                 "title": {"text": "probability of being the next token"}},
@@ -91,7 +91,7 @@ def _difference_axis(record: NextTokenRecord) -> dict[str, object]:
     largest = max(abs(difference(candidate) or 0.0) for candidate in record.candidates)
     return {
         "xaxis3": {
-            "domain": [0.76, 1], "range": difference_range(largest), "anchor": "y2", "zeroline": True,
+            "domain": [0.77, 1], "range": difference_range(largest), "anchor": "y2", "zeroline": True,
             "zerolinecolor": LIGHT.line, "fixedrange": True,
             "title": {"text": "difference, points"},
         }
@@ -121,12 +121,12 @@ def left_margin(record: NextTokenRecord) -> int:
 
 
 def _narrow(record: NextTokenRecord) -> dict[str, object]:
-    """Below 600 px: less room for labels, of the number columns only the first, no panel of differences."""
+    """Below 600 px: less room for labels, of the columns only left and cut, no panel of differences."""
     changes: dict[str, object] = {
         "margin.l": min(left_margin(record), NARROW_LEFT),
         "margin.r": 6,
         "title.font.size": 12,
-        "xaxis.range": [0, column_edges()[0]],
+        "xaxis.range": [0, column_edges()[1]],
         "xaxis2.domain": [0, 1],
         "xaxis2.tickangle": 0,
     }

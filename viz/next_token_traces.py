@@ -14,6 +14,7 @@ from viz.style import CATEGORIES, CUT, LIGHT, MONO, PROBABILITY_SCALE
 from viz.text import inert, share, three_digits
 
 TRACES = (
+    "hits",  # candidates: one invisible bar a row, to hover and click; arrow keys reach it first
     "segments",  # pipeline: candidates that are left
     "other segments",  # pipeline: the rest of the vocabulary, what is left of it
     "cut segments",  # pipeline: what the step cuts
@@ -21,8 +22,7 @@ TRACES = (
     "final",  # candidates: what is drawn from
     "cut",  # candidates: cut ones, as long as they were when they were cut
     "model",  # candidates: the model's own probability, a stroke in front
-    "shares",  # candidates: words at the end of the bars
-    "hits",  # candidates: one invisible bar a row, to hover and click
+    "shares",  # candidates: words at the end of the bars, in the colour of the bar they belong to
 )
 PAIRED_TRACES = (
     "pinned",  # candidates: the pinned run
@@ -30,12 +30,12 @@ PAIRED_TRACES = (
     "points",  # candidates: the difference in words, on the free side of 0
 )
 
-STRIP_END = 0.54  # where the pipeline's bars end and its numbers begin
-LEGEND_PLACES = (0.0, 0.33, 0.62, 0.86)  # on the pipeline's axis
+STRIP_END = 0.45  # where the pipeline's bars end and its numbers begin
+LEGEND_PLACES = (0.0, 0.42, 0.84, 1.2)  # on the pipeline's axis; room for 11 px letters on a phone
 THIN, THICK = 0.22, 0.84  # height of a pipeline bar, in rows: the step is off, the step works
 COLUMNS = ("left", "cut", "nats", "choices")
-COLUMN_WIDTHS = (1.35, 1.4, 0.9, 1.35)  # relative
-LABEL_ROOM = (0.03, 0.032)  # a segment carries its label where it is this wide, and this much a character
+COLUMN_WIDTHS = (1.5, 1.6, 0.95, 1.35)  # relative
+LABEL_ROOM = (0.03, 0.05)  # a segment carries its label where it is this wide, and this much a character
 
 Lists = dict[str, list[object]]
 
@@ -56,7 +56,10 @@ def _traces(record: NextTokenRecord) -> list[go.Bar | go.Scatter]:
     paired = record.pinned_label is not None
     # Beside a pinned run each row has two bars: this run above, the pinned one below.
     height, offset = (0.38, -0.42) if paired else (0.72, -0.36)
+    shares = _shares(record)
     return [
+        go.Bar(orientation="h", xaxis="x2", yaxis="y2", **_hits(record), width=1, offset=-0.5,
+               marker={"color": "rgba(0,0,0,0)"}, hovertemplate="%{hovertext}<extra></extra>"),
         go.Bar(**strip, **_segments(record, cut=False, others=False),
                marker={"color": LIGHT.accent, "line": parted}),
         go.Bar(**strip, **_segments(record, cut=False, others=True),
@@ -70,10 +73,8 @@ def _traces(record: NextTokenRecord) -> list[go.Bar | go.Scatter]:
         go.Scatter(**_marks(record, paired), xaxis="x2", yaxis="y2", mode="markers", hoverinfo="skip",
                    marker={"symbol": "line-ns", "size": 5 if paired else 11,
                            "line": {"color": LIGHT.ink, "width": 1.8}}),
-        go.Scatter(**_shares(record), xaxis="x2", yaxis="y2", mode="text", textposition="middle right",
-                   textfont=mono, hoverinfo="skip", cliponaxis=False),
-        go.Bar(orientation="h", xaxis="x2", yaxis="y2", **_hits(record), width=1, offset=-0.5,
-               marker={"color": "rgba(0,0,0,0)"}, hovertemplate="%{hovertext}<extra></extra>"),
+        go.Scatter(xaxis="x2", yaxis="y2", mode="text", textposition="middle right", hoverinfo="skip",
+                   textfont={**mono, "color": shares.pop("color")}, cliponaxis=False, **shares),
     ]  # fmt: skip
 
 
@@ -91,7 +92,8 @@ def _paired_traces(record: NextTokenRecord) -> list[go.Bar | go.Scatter]:
 
 def _numbers_trace(record: NextTokenRecord) -> go.Scatter:
     lists = _numbers(record)
-    font = {"family": MONO, "size": 12, "color": lists.pop("color")}
+    # At 11 two columns fit beside the bars of a phone.
+    font = {"family": MONO, "size": 11, "color": lists.pop("color")}
     return go.Scatter(**lists, xaxis="x", yaxis="y", mode="text", textfont=font, hoverinfo="skip")
 
 
@@ -209,12 +211,14 @@ def _shares(record: NextTokenRecord) -> Lists:
             *(row_words(candidate, record.selected) for candidate in record.candidates),
             f" {rest_line(record)}",
         ],
+        "color": [*(LIGHT.muted if c.cut_by else LIGHT.accent for c in record.candidates), LIGHT.ink],
     }
 
 
 def row_words(candidate: Candidate, selected: int) -> str:
-    """What stands at the end of a row's bars."""
-    words = f"cut by {candidate.cut_by}" if candidate.cut_by else share(candidate.final)
+    """What stands at the end of a row's bars; a swatch tells the bar's number from the model's stroke."""
+    drawn = share(candidate.final) if candidate.final >= candidate.model else f"■ {share(candidate.final)}"
+    words = f"cut by {candidate.cut_by}" if candidate.cut_by else drawn
     return f" <b>{words}</b>" if candidate.token_id == selected else f" {words}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import plotly.graph_objects as go
 
 from viz.drawn import Drawn
@@ -14,7 +15,7 @@ from viz.text import label, share, three_digits
 
 ROW_HEIGHT, TOP, BELOW, LEFT = 20, 86, 16, 150  # pixels
 WIDTH = 900  # of an export; the page gives its own
-AXIS_END = 1.5  # room for the words behind a bar of 1
+AXIS_END = 1.9  # room for the words behind a bar of 1
 GUTTER = 0.012  # between panels, of the figure's width
 
 
@@ -57,7 +58,7 @@ def temperatures_record(
         token_ids=tuple(ids),
         panels=panels,
         n_others=first.d_vocab - len(ids),
-        title=f"From {least} to {most} effective choices: only the temperature differs",
+        title=f"Temperature alone: from {least} to {most} choices",
     )
 
 
@@ -65,7 +66,8 @@ def _panel(temperature: float, report: Report, ids: Sequence[int]) -> Temperatur
     final = report.steps[-1]
     shares = tuple(float(final.probabilities[token_id]) for token_id in ids)
     left = final.n_kept - sum(bool(final.kept[token_id]) for token_id in ids)
-    rest = max(1.0 - sum(shares), 0.0) if left else 0.0
+    # Summed, not 1 less the others: of a tail of 10⁻¹⁸ rounding would leave nothing true.
+    rest = float(np.delete(final.probabilities, list(ids)).sum()) if left else 0.0
     return TemperaturePanel(temperature, shares, rest, final.effective_choices)
 
 
@@ -100,14 +102,12 @@ def temperatures_figure(record: TemperaturesRecord) -> Drawn:
 
 
 def share_words(value: float) -> str:
-    """A share short enough to stand behind a small bar.
+    """A share behind its bar; a plain 0 where the step leaves nothing.
 
     >>> share_words(0.447).replace(chr(160), " "), share_words(0.0), share_words(0.00002)
-    ('44.7 %', '0', '< 0.1\\xa0%')
+    ('44.7 %', '0', '2.00 × 10⁻⁵')
     """
-    if value == 0:
-        return "0"
-    return share(value) if value >= 0.001 else "< 0.1\xa0%"
+    return share(value) if value else "0"
 
 
 def _suffix(number: int) -> str:
@@ -151,7 +151,7 @@ def _heading(number: int, panel: TemperaturePanel) -> dict[str, object]:
     choices = three_digits(panel.effective_choices)
     word = "choice" if choices == "1" else "choices"
     return {
-        "text": f"<b>temperature {panel.temperature:g}</b><br>{choices} {word}",
+        "text": f"<b>T = {panel.temperature:g}</b><br>{choices} {word}",
         "font": {"color": LIGHT.ink}, "align": "left",
         "x": 0, "xref": f"x{_suffix(number)} domain", "xanchor": "left",
         "y": 1, "yref": f"y{_suffix(number)} domain", "yanchor": "bottom",

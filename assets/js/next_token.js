@@ -124,6 +124,10 @@ function traceNumbers(record, data) {
   const middles = y.map((row) => (data.paired ? row - 0.23 : row))
   const of = (value) => candidates.map(value)
   return [
+    {
+      x: of(() => record.axis[0] * 1.2), y, customdata: of((c) => [c.id]),
+      hovertext: of((c) => hoverWords(c, data.paired)),
+    },
     segmentNumbers(record, data, (segment) => !segment.cut && !segment.others),
     segmentNumbers(record, data, (segment) => !segment.cut && segment.others),
     segmentNumbers(record, data, (segment) => segment.cut),
@@ -134,10 +138,7 @@ function traceNumbers(record, data) {
     {
       x: [...of((c) => c.reach), 0], y: [...middles, candidates.length],
       text: [...of((c) => rowWords(c, data.selected)), ` ${restLine(record.rest)}`],
-    },
-    {
-      x: of(() => record.axis[0] * 1.2), y, customdata: of((c) => [c.id]),
-      hovertext: of((c) => hoverWords(c, data.paired)),
+      textfont: { color: [...of((c) => (c.cutName ? data.look.muted : data.look.accent)), data.look.ink] },
     },
     ...(data.paired ? pairedNumbers(candidates, y, data) : []),
   ]
@@ -186,7 +187,8 @@ function columnNumbers(record, { look }) {
 }
 
 function rowWords(candidate, selected) {
-  const words = candidate.cutName ? `cut by ${candidate.cutName}` : share(candidate.final)
+  const swatch = candidate.final >= candidate.model ? "" : "■ "
+  const words = candidate.cutName ? `cut by ${candidate.cutName}` : `${swatch}${share(candidate.final)}`
   return candidate.id === selected ? ` <b>${words}</b>` : ` ${words}`
 }
 

@@ -53,6 +53,7 @@ def pipeline(choice: Choice) -> None:
         on_slide=lambda values: state.set(**values),
         slide_on_release=True,
     )
+    st.caption(texts.COLUMNS)
     if click is not None and click.customdata:
         state.set(candidate=click.customdata[0])
         st.rerun()
@@ -69,6 +70,9 @@ def candidate(choice: Choice) -> None:
         return f"{choice.report.rank(token_id):,}  {shorten(visible(choice.text(token_id)))}  {probability}"
 
     st.selectbox("Candidate", [-1, *ids], format_func=name, **state.bound("candidate"))
+    on = ", ".join(f"{step} {value}" for step, value in settings_words(choice.run.sampling).items())
+    # The picture moves during a drag, these words only at its end.
+    st.caption(f"As of the sliders' last release: {on or 'no step on'}.")
     st.markdown(verdict(choice))
     st.caption(facts(choice))
     _append_buttons(choice)
@@ -76,6 +80,8 @@ def candidate(choice: Choice) -> None:
     final = final_fraction(choice)
     if final is not None:
         st.latex(final)
+    if choice.report.rank(choice.selected) == 1:
+        st.caption("The likeliest token has the top score, so its $e^0$ is 1. Another candidate shows more.")
     if choice.pinned is not None and choice.pinned.variation is not None:
         st.markdown(
             f"The two runs must differ in at least **{share(choice.pinned.variation)}** of their draws "

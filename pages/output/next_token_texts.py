@@ -11,6 +11,12 @@ CLAIM = (
     "Move a slider: watch what each step keeps and cuts."
 )
 
+COLUMNS = (
+    "**left**: tokens that can still be drawn. **cut**: the probability that a step takes away. "
+    "**nats**: the uncertainty (entropy), 0 where one token is certain. **choices**: how many equally likely "
+    "tokens would be as uncertain."
+)
+
 QUESTION = (
     "set temperature to 10 with top-p off. How many tokens will share the probability? "
     "Then predict what top-p 0.9 still cuts there, and what min-p 0.1 does."

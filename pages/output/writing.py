@@ -79,6 +79,9 @@ def text_section(choice: Choice) -> None:
         st.number_input("Seed", 0, 2**53 - 1, step=1, width=150, **state.bound("seed", "write"))
         st.button("Generate", type="primary", on_click=_want, args=("text",), key="gf.next.generate")
         stop_place = st.empty()
+    st.caption(
+        "Below each token: the probability it was drawn with · its number in the model (1 is the likeliest)."
+    )
     speed, place = st.empty(), st.empty()
     if start:
         stop_place.button("Stop", key="gf.next.stop")
@@ -86,7 +89,6 @@ def text_section(choice: Choice) -> None:
         stop_place.empty()
     text = st.session_state.get(_TEXT)
     if not isinstance(text, Text) or _source(text.run) != _source(run):
-        place.caption("Each token will show the probability it was drawn with and its number in the model.")
         return
     _show(text, place, speed)
     if text.tokens:

@@ -57,6 +57,14 @@ def test_greedy_draws_one_token_every_time() -> None:
     assert [(token.count, token.low, token.high) for token in record.tokens] == [(100, 100, 100)]
 
 
+def test_a_tail_too_small_for_a_difference_from_one_is_summed() -> None:
+    sharp = np.array([0.0, -45.0, -46.0], dtype=np.float32)
+    record = temperatures_record(
+        [(1.0, sampling_steps(sharp, [], [], SamplingSettings()))], [0], TEXTS.__getitem__
+    )
+    assert record.panels[0].rest == pytest.approx(np.exp(-45.0) + np.exp(-46.0), rel=1e-9)
+
+
 def test_temperatures_share_rows_and_axis() -> None:
     reports = [
         (temperature, sampling_steps(LOGITS, [], [], SamplingSettings(temperature=temperature)))

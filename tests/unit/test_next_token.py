@@ -14,7 +14,7 @@ from model_runtime.sampling_twin import next_token, softmax
 from viz.next_token import NextTokenRecord, axis_end, next_token_record, total_variation
 from viz.next_token_browser import with_sliders
 from viz.next_token_figure import next_token_figure
-from viz.next_token_traces import PAIRED_TRACES, TRACES
+from viz.next_token_traces import PAIRED_TRACES, TRACES, resting_words
 
 # Probabilities of a five-token vocabulary that a hand can follow.
 FIVE = np.log(np.array([0.4, 0.3, 0.15, 0.1, 0.05], dtype=np.float64)).astype(np.float32)
@@ -139,6 +139,26 @@ def test_traces_carry_the_record() -> None:
     assert traces["shares"].text[2] == " <b>cut by top-p</b>"
     assert drawn.figure.layout.xaxis2.range == (0, found.axis_end * 1.2)
     assert {len(column) for column in drawn.table.values()} == {3}
+
+
+def test_a_number_past_the_model_s_stroke_still_belongs_to_its_bar() -> None:
+    shares = next_token_figure(record(SamplingSettings(temperature=3.0, top_k=2))).figure.data[
+        TRACES.index("shares")
+    ]
+    assert shares.text[0].startswith(" <b>")
+    assert "■" not in shares.text[0]  # above the model's 40 %
+    assert shares.text[2] == " cut by top-k"
+    assert len({shares.textfont.color[0], shares.textfont.color[2], shares.textfont.color[3]}) == 3
+    flat = next_token_figure(record(SamplingSettings(temperature=3.0))).figure.data[TRACES.index("shares")]
+    assert flat.text[0].startswith(" <b>■ ")
+
+
+def test_arrow_keys_reach_the_candidates_first_and_a_phone_keeps_left_and_cut() -> None:
+    drawn = next_token_figure(record(SamplingSettings()))
+    assert next(trace.name for trace in drawn.figure.data if trace.hoverinfo != "skip") == "hits"
+    headings = {text: x for x, _, text, *_ in resting_words(record(SamplingSettings()))}
+    end = drawn.narrow_layout["xaxis.range"][1]  # type: ignore[index]
+    assert headings["left"] < headings["cut"] <= end < headings["nats"]
 
 
 def test_a_pinned_run_stands_beside_on_the_same_axis_with_the_difference() -> None:
