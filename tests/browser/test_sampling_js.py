@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser, Error
 
 from model_runtime.sampling import SamplingReport, StepResult, draws, request_generator, sampling_steps
 from model_runtime.sampling_settings import DEFAULT_ORDER, SamplingSettings
 
-playwright_api = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "assets" / "js"
 ORIGIN = "http://sampling.test"
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 # Decode the logits, run the pipeline, and send back every step with its arrays as base64.
 RUN = """
@@ -51,7 +49,7 @@ async ([logits64, settings, context, generated, asked]) => {
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Any]:
+def page(browser: Browser) -> Iterator[Any]:
     """An empty page of an origin that serves our scripts from disk and reaches nothing else."""
 
     def answer(route: Any) -> None:
@@ -61,15 +59,11 @@ def page() -> Iterator[Any]:
         else:
             route.fulfill(path=SCRIPTS / name, content_type="text/javascript")
 
-    with playwright_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=os.environ.get("BROWSER_PATH", "/usr/bin/chromium"), args=FLAGS
-        )
-        tab = browser.new_page()
-        tab.route("**/*", answer)
-        tab.goto(ORIGIN + "/")
-        yield tab
-        browser.close()
+    tab = browser.new_page()
+    tab.route("**/*", answer)
+    tab.goto(ORIGIN + "/")
+    yield tab
+    tab.close()
 
 
 def in_browser(
@@ -225,7 +219,7 @@ def test_a_tiny_temperature_stays_a_distribution(page: Any, temperature: float) 
 
 def test_logits_that_are_no_numbers_are_refused(page: Any) -> None:
     logits = np.array([0.0, np.nan], dtype=np.float32)
-    with pytest.raises(playwright_api.Error, match="1 of the model's 2 logits are not finite"):
+    with pytest.raises(Error, match="1 of the model's 2 logits are not finite"):
         in_browser(page, logits, SamplingSettings(), [], [], [])
 
 

@@ -35,6 +35,8 @@ def drawn(page: Page, title: str) -> None:
     expect(page.get_by_role("heading", level=1, name=title)).to_be_visible(timeout=60_000)
     expect(page.get_by_role("textbox", name="Prompt")).to_be_attached(timeout=60_000)
     page.wait_for_function("new URLSearchParams(location.search).has('pin')", timeout=WAIT)
+    # A run that is still going writes its URL at its end, and that would cut off Forward.
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=60_000)
 
 
 def number(page: Page, label: str):  # type: ignore[no-untyped-def]
