@@ -16,8 +16,9 @@ from playwright.sync_api import Browser, sync_playwright
 from bench.browser import DRAWN, FLAGS, ROOT, server
 from pages.shared.contents import PAGES
 from pages.shared.renderer import find_browser
+from pages.shared.settings import DEFAULT_PROMPT
 
-PROMPT = "The capital of France is"
+PROMPT = DEFAULT_PROMPT
 SIZES = {1440: 1000, 390: 844}  # width -> height of the window, in CSS pixels
 RESTING = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 SETTLE_MS = 1500  # the longest animation, fonts and theme colours included
