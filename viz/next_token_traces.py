@@ -34,7 +34,8 @@ STRIP_END = 0.45  # where the pipeline's bars end and its numbers begin
 LEGEND_PLACES = (0.0, 0.42, 0.84, 1.2)  # on the pipeline's axis; room for 11 px letters on a phone
 THIN, THICK = 0.22, 0.84  # height of a pipeline bar, in rows: the step is off, the step works
 COLUMNS = ("left", "cut", "nats", "choices")
-COLUMN_WIDTHS = (1.5, 1.6, 0.95, 1.35)  # relative
+# Relative; the third is wide enough that its words, cut off on a phone, do not reach back into sight.
+COLUMN_WIDTHS = (1.5, 1.6, 1.35, 1.1)
 LABEL_ROOM = (0.03, 0.05)  # a segment carries its label where it is this wide, and this much a character
 
 Lists = dict[str, list[object]]
