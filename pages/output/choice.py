@@ -8,7 +8,7 @@ from typing import Any
 
 from model_runtime.records import Token
 from model_runtime.sampling import SamplingReport, sampling_steps
-from model_runtime.sampling_settings import DEFAULT_ORDER, SamplingSettings
+from model_runtime.sampling_settings import SamplingSettings
 from pages.shared import runtime
 from pages.shared import url_state as state
 from pages.shared.runs import Run, differences
@@ -124,17 +124,3 @@ def appended(choice: Choice) -> Appended:
 def plain_sampling(**changes: Any) -> SamplingSettings:
     """The model's own distribution with a few settings changed."""
     return replace(SamplingSettings(), **changes)
-
-
-def settings_words(sampling: SamplingSettings) -> dict[str, Any]:
-    """The settings that are on, for badge and caption; the order where it is not the usual one."""
-    words: dict[str, Any] = {
-        name.replace("_", "-"): f"{sampling.value(name):g}"
-        for name in DEFAULT_ORDER
-        if sampling.is_active(name)
-    }
-    if sampling.order != DEFAULT_ORDER:
-        words["order"] = " then ".join(
-            name.replace("_", "-") for name in sampling.order if sampling.is_active(name)
-        )
-    return words

@@ -9,13 +9,14 @@ import streamlit as st
 from model_runtime.sampling import draws
 from pages.output import next_token_texts as texts
 from pages.output import writing
-from pages.output.choice import Choice, appended, choice_of, plain_sampling, report_of, settings_words
+from pages.output.choice import Choice, appended, choice_of, plain_sampling, report_of
 from pages.output.choice_words import facts, final_fraction, model_fraction, verdict
 from pages.output.sampling_controls import more_settings, sliders
 from pages.shared import runs, runtime
 from pages.shared import url_state as state
 from pages.shared.live_figure import live_figure
 from pages.shared.page import details, end_page, showing_errors, start_page, try_this
+from pages.shared.runs import sampling_words
 from viz.draws import draws_figure, draws_record
 from viz.next_token import next_token_record
 from viz.next_token_browser import with_sliders
@@ -46,7 +47,7 @@ def pipeline(choice: Choice) -> None:
         moving,
         key="next-token",
         provenance=runtime.provenance_of(
-            choice.run, compared_with=pinned.run if pinned else None, **settings_words(choice.run.sampling)
+            choice.run, compared_with=pinned.run if pinned else None, **sampling_words(choice.run.sampling)
         ),
         clickable=True,
         sliders=sliders(choice),
@@ -70,7 +71,7 @@ def candidate(choice: Choice) -> None:
         return f"{choice.report.rank(token_id):,}  {shorten(visible(choice.text(token_id)))}  {probability}"
 
     st.selectbox("Candidate", [-1, *ids], format_func=name, **state.bound("candidate"))
-    on = ", ".join(f"{step} {value}" for step, value in settings_words(choice.run.sampling).items())
+    on = ", ".join(f"{step} {value}" for step, value in sampling_words(choice.run.sampling).items())
     # The picture moves during a drag, these words only at its end.
     st.caption(f"As of the sliders' last release: {on or 'no step on'}.")
     st.markdown(verdict(choice))
@@ -117,7 +118,7 @@ def draws_section(choice: Choice) -> None:
             draws_figure(record),
             key="draws",
             provenance=runtime.provenance_of(
-                choice.run, seed=sampling.seed, draws=record.n, **settings_words(sampling)
+                choice.run, seed=sampling.seed, draws=record.n, **sampling_words(sampling)
             ),
         )
     with words:

@@ -16,11 +16,11 @@ import streamlit as st
 from model_runtime.generation import GeneratedToken, Generation, generate_many
 from model_runtime.limits import Limits, check_new_tokens
 from model_runtime.sampling_settings import SamplingSettings
-from pages.output.choice import Choice, plain_sampling, settings_words
+from pages.output.choice import Choice, plain_sampling
 from pages.output.generated_html import STYLE, rows, written
 from pages.shared import runtime
 from pages.shared import url_state as state
-from pages.shared.runs import Run
+from pages.shared.runs import Run, sampling_words
 from pages.shared.settings import MOST_PROMPT_CHARACTERS
 
 TEMPERATURES = (0.0, 0.2, 0.8, 1.2, 10.0)
@@ -141,7 +141,7 @@ def speed_words(text: Text) -> str:
         parts.append(f"{text.tokens_per_second:.1f} tokens/s")
     if text.ended is not None:
         parts.append(f"ended: {text.ended}")
-    settings = [f"{name} {value}" for name, value in settings_words(text.run.sampling).items()]
+    settings = [f"{name} {value}" for name, value in sampling_words(text.run.sampling).items()]
     return " · ".join([*parts, ", ".join([*settings, f"seed {text.run.sampling.seed}"])])
 
 
