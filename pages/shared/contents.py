@@ -25,6 +25,13 @@ PAGES: tuple[Entry, ...] = (
         "The whole way of a prompt through the model in one picture.",
     ),
     Entry(
+        "Text to numbers",
+        "Tokens",
+        "tokens/tokens.py",
+        "tokens",
+        "How text is cut into tokens, by this model's tokenizer and by others.",
+    ),
+    Entry(
         "Attention",
         "Attention",
         "attention/attention.py",

@@ -157,3 +157,21 @@ def permutation(key: str, codes: dict[str, str], **row: Any) -> Setting:
         return "".join(letters[name] for name in value)
 
     return Setting(key, default, parse, write, fit, says=lambda text, value: text == write(value), **row)
+
+
+def subset(key: str, options: tuple[str, ...], **row: Any) -> Setting:
+    """At least one of a few words, in the order of `options`; written with points between them.
+
+    Unknown words are dropped; where none is left, all are chosen.
+    """
+
+    def fit(value: object) -> tuple[str, ...]:
+        words = value.lower().split(".") if isinstance(value, str) else value
+        several = words if isinstance(words, list | tuple | set) else ()
+        chosen = {word for word in several if isinstance(word, str)}
+        return tuple(option for option in options if option in chosen) or options
+
+    def says(text: str, value: tuple[str, ...]) -> bool:
+        return sorted(text.strip().lower().split(".")) == sorted(value)
+
+    return Setting(key, options, fit, ".".join, fit, says=says, **row)

@@ -1,18 +1,18 @@
 """The frame of every page: title and claim, the run to draw, the foot, and what happens on errors.
 
-    view = start_page("Attention", "Attention", "Each row shows ...")
-    with showing_errors():
-        for run in view.runs:
-            trace = runtime.trace_for(run)
-            live_figure(...)
-    try_this("Which head ...?", "Head 5: ...")
-    details(mathematics=..., code=..., sources=...)
-    end_page()
+view = start_page("Attention", "Attention", "Each row shows ...")
+with showing_errors():
+    for run in view.runs:
+        trace = runtime.trace_for(run)
+        live_figure(...)
+try_this("Which head ...?", "Head 5: ...")
+details(mathematics=..., code=..., sources=...)
+end_page()
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -185,12 +185,17 @@ def try_this(question: str, answer: str) -> None:
         st.markdown(answer)
 
 
-def details(mathematics: str = "", code: str = "", sources: str = "") -> None:
-    """The closed lines at the end of a page: mathematics (markdown with formulas), code, sources."""
+def details(
+    mathematics: str | Callable[[], str] = "", code: str | Callable[[], str] = "", sources: str = ""
+) -> None:
+    """The closed lines at the end of a page: mathematics (markdown with formulas), code, sources.
+
+    What is given as a function is computed when its line is open.
+    """
     if mathematics and (opened := _closed("The mathematics")):
-        opened.markdown(mathematics)
+        opened.markdown(mathematics() if callable(mathematics) else mathematics)
     if code and (opened := _closed("The code")):
-        opened.code(code, language="python")
+        opened.code(code() if callable(code) else code, language="python")
     if sources and (opened := _closed("Where this comes from")):
         opened.markdown(sources)
 

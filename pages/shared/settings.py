@@ -13,7 +13,18 @@ from typing import Any
 
 from model_runtime.sampling_settings import DEFAULT_ORDER
 from pages.shared.edits import format_edits, parse_edits, unread
-from pages.shared.kinds import Refused, Setting, as_number, choice, decimal, permutation, text, whole
+from pages.shared.kinds import (
+    Refused,
+    Setting,
+    as_number,
+    choice,
+    decimal,
+    permutation,
+    subset,
+    switch,
+    text,
+    whole,
+)
 from pages.shared.words import counted, quoted
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -26,6 +37,10 @@ MOST_PIN_CHARACTERS = 12_000
 LAST_TOKEN = -1
 _NAMES = {"dtype": "number format", "text": "text size", "order": "order of steps"}
 TOP_CANDIDATE = -1
+STRONGEST_KEY = -1  # the key that the selected token reads most
+TOKENS_PARTS = ("compare", "levels", "built", "train", "fed")
+ATTENTION_PARTS = ("heads", "stages", "number", "lines", "masks", "groups", "cost", "bertviz")
+TOKENIZERS = ("gpt2", "cl100k", "o200k")
 
 ORDER_CODES = dict(zip("reftkpmy", DEFAULT_ORDER, strict=True))
 
@@ -86,13 +101,27 @@ VIEW_ROWS: tuple[Setting, ...] = (
     whole("candidate", TOP_CANDIDATE, TOP_CANDIDATE, 10_000_000, within="vocabulary", page="next-token"),
     whole("bars", 16, 8, 40, page="next-token"),
     whole("draws", 100, 10, 10_000, page="next-token"),
+    # Tokens
+    choice("lesson", "compare", TOKENS_PARTS, page="tokens"),
+    subset("tokenizers", ("model", *TOKENIZERS), page="tokens"),
+    text("known", "We are learning systems for LLMs.", 2_000, "text to learn words from", page="tokens"),
+    choice("cut", "words", ("words", "text"), page="tokens"),
+    whole("merges", 3, 0, 500, page="tokens"),
+    choice("fed", "gpt2", TOKENIZERS, page="tokens"),
     # Attention
+    choice("part", "heads", ATTENTION_PARTS, page="attention"),
     choice(
         "measure",
         "previous",
         ("entropy", "distance", "first", "previous", "induction", "duplicate"),
         page="attention",
     ),
+    whole("key", STRONGEST_KEY, STRONGEST_KEY, 1_000_000, within="tokens", page="attention"),
+    switch("averaged", False, page="attention"),
+    choice("mask", "causal", ("causal", "window", "bidirectional", "prefix"), page="attention"),
+    whole("window", 4, 1, 100_000, page="attention"),
+    whole("prefix", 4, 1, 100_000, page="attention"),
+    choice("bertviz", "head", ("head", "model"), page="attention"),
 )
 
 SETTINGS: dict[str, Setting] = {row.key: row for row in (*RUN_ROWS, *VIEW_ROWS)}

@@ -85,7 +85,7 @@ def test_home_draws_a_pinned_run_on_the_same_scales(tiny: str) -> None:
 @pytest.mark.parametrize("measure", ["previous", "first", "induction", "duplicate", "entropy", "distance"])
 def test_every_measure_colours_the_overview(tiny: str, measure: str) -> None:
     app = open_page(tiny, ATTENTION)
-    app.segmented_control[0].set_value(measure).run()
+    app.segmented_control(key="gf.widget.measure").set_value(measure).run()
     assert not app.exception
     assert figures(app)["heads"]["alt"].startswith("2 layers by 2 heads")
     assert app.query_params["measure"] in (measure, [measure])
@@ -107,7 +107,7 @@ def single(app: AppTest, key: str) -> str:
 def test_the_button_goes_to_the_strongest_head(tiny: str) -> None:
     app = open_page(tiny, ATTENTION, layer="0", head="0")
     for measure in ("entropy", "first", "distance"):
-        app.segmented_control[0].set_value(measure).run()
+        app.segmented_control(key="gf.widget.measure").set_value(measure).run()
         button = next(b for b in app.button if "strongest" in b.label)
         if button.disabled:
             continue
