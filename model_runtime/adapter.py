@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from model_runtime.errors import UnsupportedModel
@@ -112,9 +113,20 @@ class Adapter:
         self.attentions: list[nn.Module] = [
             _require(block, self.family.attention, self.family) for block in self.blocks
         ]
+        self._output_projections = [_require(block, self.family.w_o, self.family) for block in self.blocks]
 
     def role(self, name: str, layer: int | None) -> Role:
         return self.model_roles[name] if layer is None else self.layer_roles[layer][name]
+
+    def output_projection(self, layer: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """W_O of a layer as [head x d_head, d_model], so that z @ W_O + bias = attn_out before a post-norm.
+
+        The weights themselves, not a copy. torch's Linear keeps them the other way round, GPT-2's Conv1D so.
+        """
+        module: Any = self._output_projections[layer]
+        weight = module.weight.detach()
+        bias = None if module.bias is None else module.bias.detach()
+        return (weight.T if isinstance(module, nn.Linear) else weight), bias
 
     def layer_type(self, layer: int) -> str | None:
         """ "sliding_attention", "full_attention", ... where the config says so."""

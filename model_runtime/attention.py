@@ -185,11 +185,18 @@ def visible_cells(call: AttentionCall, head: int | None = None) -> torch.Tensor:
     return cells
 
 
-def scores(call: AttentionCall, head: int | None) -> torch.Tensor:
-    """[head, query_pos, key_pos] in the model's dtype and order: scale, soft cap, then mask with -inf.
+def at_queries(call: AttentionCall, chosen: torch.Tensor) -> AttentionCall:
+    """The same for some of the kept queries only: `chosen` counts rows of `call.query`, int64 [query_pos]."""
+    return replace(
+        call,
+        query=call.query.index_select(2, chosen),
+        rows=query_rows(call).index_select(0, chosen),
+        mask=None if call.mask is None else call.mask.index_select(2, chosen),
+    )
 
-    For one head, or all heads of the layer.
-    """
+
+def dots(call: AttentionCall, head: int | None) -> torch.Tensor:
+    """q k^T before scaling, [head, query_pos, key_pos]; for one head (an axis of 1), or all of the layer."""
     query, key = call.query[0], call.key[0]
     if call.scores_in_float32:
         query, key = query.float(), key.float()
@@ -198,9 +205,20 @@ def scores(call: AttentionCall, head: int | None) -> torch.Tensor:
         key = key.repeat_interleave(group, dim=0)
     else:
         query, key = query[head : head + 1], key[head // group : head // group + 1]
-    result = torch.matmul(query, key.transpose(1, 2)) * call.scaling
-    if call.softcap is not None:
-        result = torch.tanh(result / call.softcap) * call.softcap
+    return torch.matmul(query, key.transpose(1, 2))
+
+
+def soft_capped(scaled: torch.Tensor, softcap: float | None) -> torch.Tensor:
+    """Scores bent smoothly to stay within +-softcap (Gemma 2); None leaves them as they are."""
+    return scaled if softcap is None else torch.tanh(scaled / softcap) * softcap
+
+
+def scores(call: AttentionCall, head: int | None) -> torch.Tensor:
+    """[head, query_pos, key_pos] in the model's dtype and order: scale, soft cap, then mask with -inf.
+
+    For one head, or all heads of the layer.
+    """
+    result = soft_capped(dots(call, head) * call.scaling, call.softcap)
     return result.masked_fill(~visible_cells(call, head), float("-inf"))
 
 
@@ -209,7 +227,13 @@ def pattern_and_sink(call: AttentionCall, head: int | None) -> tuple[torch.Tenso
 
     A learned sink (GPT-OSS) takes part in the softmax as one more column, which is not in the pattern.
     """
-    logits = scores(call, head)
+    return softmax_and_sink(call, scores(call, head), head)
+
+
+def softmax_and_sink(
+    call: AttentionCall, logits: torch.Tensor, head: int | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The softmax of `pattern_and_sink`, of scores that are there already."""
     if call.sinks is None:
         dtype = torch.float32 if call.softmax_in_float32 else logits.dtype
         return logits.softmax(dim=-1, dtype=dtype).to(call.value.dtype), None

@@ -39,6 +39,7 @@ class Family:
     q: str = "self_attn.q_proj"  # whose output the rotation reads as q
     k: str = "self_attn.k_proj"
     qkv_layout: QkvLayout = "flat"
+    w_o: str = "self_attn.o_proj"  # from all heads' z to the stream
     post_attention_norm: str | None = None
     ln2: str | None = "post_attention_layernorm"
     mlp: str | None = "mlp"  # None: the MLP's layers lie in the block itself
@@ -54,6 +55,7 @@ class Family:
     window: Literal["none", "all layers", "by layer type"] = "none"
     parallel_flag: str | None = None  # config attribute: attention and MLP side by side
     rotates_flag: str | None = None  # config attribute: per layer, does it rotate?
+    q_handed_over_scaled: bool = False  # q is divided by sqrt(d_head) before attention receives it
     rope_half_width: bool = False  # the rotary module gives half of cos and sin: both halves are equal
     notes: str = ""
 
@@ -184,6 +186,7 @@ FAMILIES: tuple[Family, ...] = (
         q="attn.c_attn",
         k="attn.c_attn",
         qkv_layout="blocks",
+        w_o="attn.c_proj",
         ln2="ln_2",
         gate="mlp.c_fc",
         up=None,
@@ -205,6 +208,7 @@ FAMILIES: tuple[Family, ...] = (
         q="attention.query_key_value",
         k="attention.query_key_value",
         qkv_layout="interleaved",
+        w_o="attention.dense",
         gate="mlp.dense_h_to_4h",
         up=None,
         down="mlp.dense_4h_to_h",
@@ -223,11 +227,13 @@ FAMILIES: tuple[Family, ...] = (
         blocks="model.decoder.layers",
         ln_final="model.decoder.final_layer_norm",
         ln1="self_attn_layer_norm",
+        w_o="self_attn.out_proj",
         ln2="final_layer_norm",
         mlp=None,
         gate="fc1",
         up=None,
         down="fc2",
+        q_handed_over_scaled=True,
         notes="learned positions; the size with norms after the blocks (350m) is refused",
     ),
     replace(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from model_runtime.attention import AttentionCall, pattern_and_sink, scores
+from model_runtime.attention import AttentionCall, at_queries, pattern_and_sink, query_rows, scores
 from model_runtime.availability import Reasons
-from model_runtime.errors import NotCaptured, PointUnavailable
+from model_runtime.errors import NotCaptured, PointUnavailable, SettingError
 from model_runtime.interventions import Intervention
 from model_runtime.points import POINTS, Point
 from model_runtime.records import ModelSpec, Token
+from model_runtime.requests import whole_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,18 +88,25 @@ class Trace:
             return _array(self.kept[point, None])
         if layer is None:
             return self._stack(row, head)
-        if not 0 <= layer < self.spec.n_layers:
-            raise PointUnavailable(
-                f"There is no layer {layer}.", f"{self.spec.name} has layers 0 to {self.spec.n_layers - 1}."
-            )
+        self._check_layer(layer)
         self._check(row, layer)
         self._check_head(row, head)
         return self._value(row, layer, head)
 
-    def call(self, layer: int) -> AttentionCall:
-        """What attention received in this layer, for measures of whole patterns; errors as in `get`."""
+    def call(
+        self, layer: int, head: int | None = None, queries: int | Sequence[int] | None = None
+    ) -> AttentionCall:
+        """What attention received in this layer, for measures of whole patterns; errors as in `get`.
+
+        Args:
+            head: only checked: the call holds all heads of the layer.
+            queries: token positions of the rows wanted; None keeps all rows of the trace.
+        """
+        self._check_layer(layer)
         self._check(POINTS["pattern"], layer)
-        return self.calls[layer].at_home()
+        self._check_head(POINTS["pattern"], head)
+        call = self.calls[layer].at_home()
+        return call if queries is None else at_queries(call, rows_of(call, queries))
 
     def next_token_logits(self) -> np.ndarray:
         """Logits for the token after the last one, float32 [d_vocab]."""
@@ -129,6 +137,12 @@ class Trace:
             raise NotCaptured(
                 f"{row.name}{'' if layer is None else f' of layer {layer}'} was not captured.",
                 f'Ask for it: model.trace(text, points=("{row.name}",){layers}).',
+            )
+
+    def _check_layer(self, layer: int) -> None:
+        if not 0 <= layer < self.spec.n_layers:
+            raise PointUnavailable(
+                f"There is no layer {layer}.", f"{self.spec.name} has layers 0 to {self.spec.n_layers - 1}."
             )
 
     def _check_head(self, row: Point, head: int | None) -> None:
@@ -164,6 +178,27 @@ class Trace:
         if call.rows is not None and row.name != "rot_q":
             tensor = tensor[:, call.rows]
         return tensor
+
+
+def rows_of(call: AttentionCall, queries: int | Sequence[int]) -> torch.Tensor:
+    """Which rows of a call hold these token positions, int64 [query_pos].
+
+    Raises:
+        NotCaptured: one that was not kept, or does not exist.
+        SettingError: none, or no whole numbers.
+    """
+    try:
+        wanted = whole_numbers(queries)
+    except TypeError:
+        wanted = ()
+    if not wanted:
+        raise SettingError(f"{queries!r} names no queries.", "Give token positions, such as (3, 4).")
+    at = {position: row for row, position in enumerate(query_rows(call).tolist())}
+    if missing := [position for position in wanted if position not in at]:
+        raise NotCaptured(
+            f"The trace has no query {missing[0]}.", f"It has {len(at)} of them, up to {max(at)}."
+        )
+    return torch.tensor([at[position] for position in wanted], device=call.query.device)
 
 
 def _required(tensor: torch.Tensor | None) -> torch.Tensor:
