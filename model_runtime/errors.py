@@ -29,6 +29,10 @@ class ModelNotFound(GlassformerError):
     """No such catalogue id, folder, or hub repository, or it cannot be reached without network."""
 
 
+class TokenizerNotFound(GlassformerError):
+    """The files of a tokenizer are not installed, or are not the pinned ones."""
+
+
 class UnsupportedModel(GlassformerError):
     """The model is there, but its family or its files are not supported; the text says what is missing."""
 

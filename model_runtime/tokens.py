@@ -6,7 +6,8 @@ import json
 import re
 import threading
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from model_runtime.errors import PromptError
 from model_runtime.records import Token
@@ -38,6 +39,36 @@ def _decoder_kinds(tokenizer: Any) -> set[str]:
     return {decoder.get("type", "")} | {step.get("type", "") for step in decoder.get("decoders", ())}
 
 
+def utf8(text: str) -> bytes:
+    """The bytes of a text.
+
+    Raises:
+        PromptError: it has half a character (a lone surrogate), which has no bytes.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        code = f"U+{ord(text[error.start]):04X}"
+        raise PromptError(f"The prompt has half of a character ({code}).", "Remove it.") from None
+
+
+# A reader holds its tokenizer, so an id means that tokenizer for as long as its entry is here.
+_READERS: WeakValueDictionary[int, Tokens] = WeakValueDictionary()
+
+
+def tokens_of(tokenizer: Any) -> Tokens:
+    """The reader of a loaded model's tokenizer, with its lock; a new one for a tokenizer of no model."""
+    return _READERS.get(id(tokenizer)) or Tokens(tokenizer)
+
+
+class Place(NamedTuple):
+    """Where the tokenizer says that a token stands: characters [start, end) of the text as it came."""
+
+    token_id: int
+    added: bool  # put there by the tokenizer, not read in the text
+    characters: tuple[int, int] | None  # None where a tokenizer keeps no offsets
+
+
 class Tokens:
     """A model's tokenizer behind a lock: fast tokenizers can raise "Already borrowed" under threads.
 
@@ -61,6 +92,7 @@ class Tokens:
             if token.special
         }
         self._known: dict[int, Token] = {}  # at most one entry per id of the vocabulary
+        _READERS.setdefault(id(tokenizer), self)
         before, after = self._find_added()
         self.added: tuple[str, ...] = (
             *(f"beginning-of-text token {self.token(one).text} added" for one in before),
@@ -86,13 +118,30 @@ class Tokens:
         if not text.strip():
             what = "empty" if not text else "blank: it has only spaces or line breaks"
             raise PromptError(f"The prompt is {what}.", "Type at least one word.")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            code = f"U+{ord(text[error.start]):04X}"
-            raise PromptError(f"The prompt has half of a character ({code}).", "Remove it.") from None
+        utf8(text)
         with self._lock:
             return tuple(int(token_id) for token_id in self._tokenizer(text)["input_ids"])
+
+    def encode_with_places(self, text: str) -> list[Place]:
+        """Ids as `encode` gives them, each with its place in the text; blank texts are read too.
+
+        Raises:
+            PromptError: the text has half a character (a lone surrogate).
+        """
+        utf8(text)
+        fast = bool(getattr(self._tokenizer, "is_fast", False))
+        with self._lock:
+            read = self._tokenizer(
+                text, return_offsets_mapping=fast, return_special_tokens_mask=True, verbose=False
+            )
+        ids, added = read["input_ids"], read["special_tokens_mask"]
+        offsets = read["offset_mapping"] if fast else [None] * len(ids)
+        return [
+            Place(
+                int(token_id), bool(by_itself), None if offset is None else (int(offset[0]), int(offset[1]))
+            )
+            for token_id, by_itself, offset in zip(ids, added, offsets, strict=True)
+        ]
 
     def token(self, token_id: int) -> Token:
         """The token with this id; ids beyond the vocabulary (padding rows of the head) have no text."""
