@@ -93,6 +93,12 @@ def word_merges(tokenizer: Any, text: str) -> tuple[MergeChain, ...]:
     return tuple(_word_chain(table, word) for word in _words(tokenizer, table, text))
 
 
+def n_merges(tokenizer: Any) -> int:
+    """How many merges a tokenizer has learned; 0 where it is not built from merges."""
+    table = _table_of(tokenizer)
+    return 0 if isinstance(table, str) else len(table.ranks)
+
+
 class _Table:
     """The merges of one tokenizer, on bytes."""
 
