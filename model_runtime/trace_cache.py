@@ -134,6 +134,12 @@ class TraceCache:
                 self._bytes -= dropped
                 self._evictions += 1
 
+    def peek(self, key: Hashable) -> HasBytes | None:
+        """The value of `key` if it is kept; nothing is computed or waited for, and nothing is counted."""
+        with self._lock:
+            kept = self._kept.get(key)
+            return None if kept is None else kept[0]
+
     def clear(self) -> None:
         """Forget every kept value. What is being computed goes on and is kept when it is done."""
         with self._lock:

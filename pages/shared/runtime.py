@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from model_runtime import SelfProof
 
 SHOW_AFTER_SECONDS = 0.3
+_COSTS_BYTES = 256 * 1024  # some 250 measurements of cost
 Value = TypeVar("Value", bound=HasBytes)
 
 
@@ -195,6 +196,40 @@ def derived(run: Run, name: Hashable, compute: Callable[[Any], Value], **request
 
     with working("Computing"):
         return _cache().get(("derived", name, _recipe(run, request)), make)
+
+
+def cost_for(run: Run) -> Any:
+    """What attention costs on this machine for the run's model (`CostMeasurement`): about 20 s of work.
+
+    Kept for all visitors, by model and number format; takes a turn. Only on a button.
+    """
+    from model_runtime.attention_cost import measure_cost
+
+    model = model_for(run)
+    ids = [token.id for token in tokens_for(run)]
+
+    def measure() -> Any:
+        with turns().take():
+            return measure_cost(model, ids)
+
+    with working(f"Measuring {model.spec.name} at growing lengths (about 20 s)"):
+        return _costs().get(_cost_key(run), measure)
+
+
+def known_cost(run: Run) -> Any | None:
+    """The measurement of `cost_for` if somebody has made it; never waits."""
+    return _costs().peek(_cost_key(run))
+
+
+def _cost_key(run: Run) -> Hashable:
+    spec = model_for(run).spec
+    return spec.model_id, spec.revision, spec.dtype, spec.device
+
+
+@st.cache_resource(show_spinner=False)
+def _costs() -> TraceCache:
+    """Measurements of cost by model: small, and not to be pushed out by traces."""
+    return TraceCache(_COSTS_BYTES)
 
 
 def _recipe(run: Run, request: Mapping[str, Any]) -> Hashable:
