@@ -76,13 +76,15 @@ def live_figure(
     sliders: Sequence[Slider] = (),
     link_group: str | None = None,
     height: int | None = None,
+    on_click: Callable[[Click], None] | None = None,
     on_slide: Callable[[dict[str, float]], None] | None = None,
     slide_on_release: bool = False,
 ) -> Click | None:
     """Show a figure in its frame: badge, picture, words, caption, data table, export menu.
 
     The same `key` on the next run changes the picture in place: zoom, hover and keyboard cursor stay.
-    Returns the click of this run, if there was one; a click that changes state ends in `st.rerun()`.
+    `on_click` gets a click before the page runs again, so that its answer is drawn in one run. Without it
+    the click is returned, and one that changes state ends in `st.rerun()`: a second run.
 
     `on_slide` gets {name: value} before the page runs again, at most every 100 ms during a drag and at
     release (with `slide_on_release` at release only: a browser side that redraws everything needs no server
@@ -92,6 +94,11 @@ def live_figure(
     from the values where sliders change it. `figure.frames` get a play button; nothing plays by itself.
     """
     seq_key = f"{key}:slider-seq"
+
+    def clicked() -> None:
+        click = _click(_trigger(key, "click"))
+        if on_click is not None and click is not None:
+            on_click(click)
 
     def slid() -> None:
         report = _trigger(key, "slide")
@@ -108,9 +115,9 @@ def live_figure(
         "seq": st.session_state.get(seq_key, 0),
     }
     result = _COMPONENT(
-        key=key, data=message, on_click_change=_nothing, on_slide_change=slid, on_again_change=_nothing
+        key=key, data=message, on_click_change=clicked, on_slide_change=slid, on_again_change=_nothing
     )
-    return _click(result.click)
+    return None if on_click is not None else _click(result.click)
 
 
 def encode_arrays(value: Any) -> Any:
