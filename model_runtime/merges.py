@@ -93,6 +93,17 @@ def word_merges(tokenizer: Any, text: str) -> tuple[MergeChain, ...]:
     return tuple(_word_chain(table, word) for word in _words(tokenizer, table, text))
 
 
+def nth_merge(tokenizer: Any, rank: int) -> Pair:
+    """The pair that was learned as number `rank`, counted from 0.
+
+    Raises:
+        IndexError: there are fewer merges.
+    """
+    table = _table_of(tokenizer)
+    pairs = () if isinstance(table, str) else tuple(table.ranks)
+    return pairs[rank]
+
+
 def n_merges(tokenizer: Any) -> int:
     """How many merges a tokenizer has learned; 0 where it is not built from merges."""
     table = _table_of(tokenizer)
