@@ -100,14 +100,15 @@ def nth_merge(tokenizer: Any, rank: int) -> Pair:
         IndexError: there are fewer merges.
     """
     table = _table_of(tokenizer)
-    pairs = () if isinstance(table, str) else tuple(table.ranks)
-    return pairs[rank]
+    if isinstance(table, str):
+        raise IndexError(table)
+    return table.merges[rank]
 
 
 def n_merges(tokenizer: Any) -> int:
     """How many merges a tokenizer has learned; 0 where it is not built from merges."""
     table = _table_of(tokenizer)
-    return 0 if isinstance(table, str) else len(table.ranks)
+    return 0 if isinstance(table, str) else len(table.merges)
 
 
 class _Table:
@@ -117,10 +118,11 @@ class _Table:
         self.on_bytes = on_bytes
         self.added = added
         self.takes_whole_words = bool(model.get("ignore_merges"))
-        self.ranks: dict[Pair, int] = {}
-        for rank, merge in enumerate(model["merges"]):
-            left, right = merge.split(" ") if isinstance(merge, str) else merge
-            self.ranks[self.piece(left), self.piece(right)] = rank
+        written = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
+        self.merges: tuple[Pair, ...] = tuple(
+            (self.piece(left), self.piece(right)) for left, right in written
+        )
+        self.ranks = {pair: rank for rank, pair in enumerate(self.merges)}
         self.vocabulary = (
             frozenset(map(self.piece, model["vocab"])) if self.takes_whole_words else frozenset()
         )
@@ -144,7 +146,7 @@ class _Table:
     def replay(self, pieces: tuple[bytes, ...]) -> tuple[MergeStep, ...]:
         """Join the neighbours learned first, the leftmost of equals, until nothing can be joined."""
         steps: list[MergeStep] = []
-        never = len(self.ranks)
+        never = len(self.merges)
         while len(pieces) > 1:
             ranks = [self.ranks.get(pair, never) for pair in pairwise(pieces)]
             rank = min(ranks)

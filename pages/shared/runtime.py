@@ -198,6 +198,30 @@ def derived(run: Run, name: Hashable, compute: Callable[[Any], Value], **request
         return _cache().get(("derived", name, _recipe(run, request)), make)
 
 
+def foreign_for(run: Run, key: str, text: str) -> Any:
+    """What the run's model makes of `text` in the ids of another tokenizer (`foreign.ForeignReading`).
+
+    Args:
+        key: of `encodings.TOKENIZERS`.
+        text: instead of the run's prompt; the run's edits are left out.
+
+    Raises:
+        GlassformerError: a blank text, no such tokenizer, or its files are not installed.
+    """
+    from model_runtime.encodings import tokenize_with
+    from model_runtime.foreign import read_foreign
+
+    model = model_for(run)
+    tokenized = tokenize_with(key, text)
+
+    def read() -> Any:
+        with turns().take():
+            return read_foreign(model, tokenized)
+
+    with working(f"Running {model.spec.name} over another tokenizer's numbers"):
+        return _cache().get(("foreign", key, text, _model_key(run)), read)
+
+
 def cost_for(run: Run) -> Any:
     """What attention costs on this machine for the run's model (`CostMeasurement`): about 20 s of work.
 
@@ -213,15 +237,15 @@ def cost_for(run: Run) -> Any:
             return measure_cost(model, ids)
 
     with working(f"Measuring {model.spec.name} at growing lengths (about 20 s)"):
-        return _costs().get(_cost_key(run), measure)
+        return _costs().get(_model_key(run), measure)
 
 
 def known_cost(run: Run) -> Any | None:
     """The measurement of `cost_for` if somebody has made it; never waits."""
-    return _costs().peek(_cost_key(run))
+    return _costs().peek(_model_key(run))
 
 
-def _cost_key(run: Run) -> Hashable:
+def _model_key(run: Run) -> Hashable:
     spec = model_for(run).spec
     return spec.model_id, spec.revision, spec.dtype, spec.device
 
