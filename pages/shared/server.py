@@ -21,9 +21,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pages.shared import export
+from pages.shared import bertviz_route, export
 from pages.shared.compression import CompressOnce, compressed
 from pages.shared.shelf import BROWSER_DATA, EXPORTS
+from viz import bertviz_files
 from viz.style import theme_swap
 
 _FOLDERS = [Path(__file__).resolve().parents[2] / "assets" / "js"]
@@ -44,6 +45,7 @@ def routes(extra: Path | None = None) -> list[Route]:
         Route("/glassformer/data/at/{key}", _browser_data),
         Route("/glassformer/table/at/{key}", _table),
         Route("/glassformer/export/{kind}/{key}", _export),
+        bertviz_route.ROUTE,
     ]
 
 
@@ -65,13 +67,19 @@ def warm() -> None:
 
 @cache
 def _assets() -> dict[str, bytes]:
-    """name -> content of everything in `assets/js`, plotly's script, and the two themes' colours."""
+    """name -> content: everything in `assets/js`, plotly's and BertViz's scripts, the themes' colours."""
     found = (path for folder in _FOLDERS for path in sorted(folder.iterdir()) if path.suffix in _TYPES)
     files = {path.name: path.read_bytes() for path in found}
     bundle = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     files["plotly.min.js"] = bundle.read_bytes()
+    files |= {name: script.encode() for name, script in bertviz_files.scripts().items()}
     files["theme_colors.js"] = f"export const swap = {json.dumps(theme_swap())}\n".encode()
     return files
+
+
+def asset(name: str) -> str:
+    """The text of one of the scripts or styles, for a file that must have it inside."""
+    return _assets()[name].decode("utf-8")
 
 
 @cache

@@ -122,6 +122,7 @@ VIEW_ROWS: tuple[Setting, ...] = (
     whole("window", 4, 1, 100_000, page="attention"),
     whole("prefix", 4, 1, 100_000, page="attention"),
     choice("bertviz", "head", ("head", "model"), page="attention"),
+    choice("layers", "all", ("all", "near", "one"), page="attention"),
 )
 
 SETTINGS: dict[str, Setting] = {row.key: row for row in (*RUN_ROWS, *VIEW_ROWS)}

@@ -1,0 +1,120 @@
+// The frame around BertViz's document, in our page: a sandboxed iframe that may run the scripts it names and
+// nothing else. It is of another origin (no allow-same-origin), so it cannot read this page; the two exchange
+// only numbers: which layer, head and token is selected.
+
+import { element, readTheme } from "./figure_theme.js"
+
+const places = new WeakMap() // where Streamlit mounts us -> BertvizFrame
+const GIVE_UP = 4000 // milliseconds until a document that says nothing is asked for again
+
+export function render(component) {
+  const place = component.parentElement
+  let frame = places.get(place)
+  if (!frame) places.set(place, (frame = new BertvizFrame(place, component.data.base)))
+  const visit = frame.receive(component)
+  return () => {
+    if (visit !== frame.visit) return // overtaken by a later call: the frame lives on
+    frame.destroy()
+    places.delete(place)
+  }
+}
+
+class BertvizFrame {
+  constructor(place, base) {
+    this.visit = 0
+    if (!document.getElementById("gf-styles")) {
+      document.head.append(element("link", { id: "gf-styles", rel: "stylesheet", href: `${base}/live_figure.css` }))
+    }
+    const part = (name, tag = "div", attributes = {}) => element(tag, { class: `gf-${name}`, ...attributes })
+    this.badge = part("badge", "span")
+    this.link = part("caption", "a", { target: "_blank", rel: "noopener" })
+    this.link.textContent = "Open in a new tab"
+    this.link.style.whiteSpace = "nowrap"
+    this.box = part("bertviz")
+    this.words = part("words", "p", { role: "status" })
+    this.caption = part("caption", "p")
+    const head = part("head")
+    head.append(this.badge, this.link)
+    this.root = part("figure", "section")
+    this.root.append(head, this.box, this.words, this.caption)
+    place.append(this.root)
+    this.heard = event => { if (this.frame && event.source === this.frame.contentWindow) this.hear(event.data?.bertviz) }
+    addEventListener("message", this.heard)
+  }
+
+  receive(component) {
+    const { data } = component
+    this.visit += 1
+    this.trigger = component.setTriggerValue
+    this.data = data
+    this.root.dataset.key = data.key
+    this.root.setAttribute("aria-label", data.alt)
+    this.badge.textContent = data.badge.text
+    this.badge.title = data.badge.meaning
+    this.badge.dataset.kind = data.badge.kind
+    this.caption.textContent = data.caption
+    this.open()
+    return this.visit
+  }
+
+  address() {
+    const { base, document: key, layer, head, token } = this.data
+    const theme = readTheme(this.root).dark ? "dark" : "light"
+    const place = { theme, layer, head, token }
+    return [`${base.slice(0, base.lastIndexOf("/"))}/bertviz/at/${key}`, theme, `#${new URLSearchParams(place)}`]
+  }
+
+  // Another document or theme takes a new frame (a new address in the old one would be a step for Back); a
+  // new selection is told to the frame that is there.
+  open(again = false) {
+    const [path, theme, place] = this.address()
+    this.link.href = path + place
+    if (!again && this.shown === path + theme) {
+      const { layer, head, token } = this.data
+      this.frame.contentWindow.postMessage({ layer, head, token }, "*")
+      return
+    }
+    this.shown = path + theme
+    const frame = element("iframe", {
+      sandbox: "allow-scripts", title: this.data.title, src: path + place, tabindex: "0", referrerpolicy: "no-referrer",
+    })
+    const height = this.frame ? this.frame.style.height : `${this.data.height}px`
+    Object.assign(frame.style, { display: "block", width: "100%", height, border: "1px solid var(--st-border-color)", borderRadius: "var(--st-base-radius)" })
+    this.box.replaceChildren(frame)
+    this.frame = frame
+    delete this.root.dataset.drawn
+    clearTimeout(this.timer)
+    this.timer = setTimeout(() => this.unheard(again), GIVE_UP)
+  }
+
+  // The server may have dropped the document: the page is asked to make it anew, once.
+  unheard(again) {
+    if (again) {
+      this.words.textContent = "This view is taking long or could not be drawn. Reload the page, or choose fewer layers."
+      return
+    }
+    this.trigger("again", Date.now())
+    setTimeout(() => { if (!this.gone && !this.root.dataset.drawn) this.open(true) }, 1500)
+  }
+
+  hear(message) {
+    if (!message) return
+    if (message.drawn) {
+      clearTimeout(this.timer)
+      this.words.textContent = ""
+      this.root.dataset.drawn = "true"
+      const wanted = Math.ceil(Number(message.height)) + 2
+      this.frame.style.height = `${Math.min(Math.max(wanted, 160), this.data.height)}px`
+    } else if (this.data.clickable) {
+      const names = ["layer", "head", "token"].filter(name => Number.isInteger(message[name]))
+      if (names.length) this.trigger("choose", Object.fromEntries(names.map(name => [name, message[name]])))
+    }
+  }
+
+  destroy() {
+    this.gone = true
+    clearTimeout(this.timer)
+    removeEventListener("message", this.heard)
+    this.root.remove()
+  }
+}

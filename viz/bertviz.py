@@ -1,0 +1,285 @@
+"""BertViz's head view and model view (Vig 2019) of measured patterns: what is shown, and the document.
+
+The document is ours, the drawing BertViz's. Patterns are data in it, never script: a policy lets only the
+named scripts run, and all token text passes `visible` and is escaped. The patterns are sent once, without
+the cells that are nought, rounded to four decimals.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from viz import palette, style
+
+Kind = Literal["head", "model"]
+NAMES: Mapping[Kind, str] = {"head": "Head view", "model": "Model view"}
+
+DECIMALS = 4
+MOST_TOKENS: Mapping[Kind, int] = {"head": 96, "model": 48}
+# The head view draws one layer at a time and holds the others; the model view draws every line it holds.
+MOST_VALUES: Mapping[Kind, int] = {"head": 150_000, "model": 45_000}
+NEAR = 5  # layers in "near"
+_YELLOW = palette.CATEGORIES.index("#f0e442")
+_LONGEST_TOKEN = {"head": 16, "model": 14}  # characters
+
+_WRITTEN = [f"{step / 10**DECIMALS:.{DECIMALS}g}" for step in range(10**DECIMALS + 1)]
+
+
+@dataclass(frozen=True)
+class Span:
+    """What of a run is shown: these layers, and the tokens from position `first` to before `end`."""
+
+    layers: tuple[int, ...]
+    first: int
+    end: int
+
+    @property
+    def n_tokens(self) -> int:
+        return self.end - self.first
+
+
+@dataclass(frozen=True)
+class BertvizView:
+    """One view, ready to be written into a document."""
+
+    kind: Kind
+    span: Span
+    tokens: tuple[str, ...]  # as shown, of the span
+    n_heads: int
+    attention: tuple[
+        str, ...
+    ]  # per layer of the span: JSON [head][query_pos][key_pos], rows cut after the last
+    n_values: int  # probabilities in it
+
+    @cached_property
+    def nbytes(self) -> int:
+        return sum(map(len, self.attention)) + sum(map(len, self.tokens))
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of all that the document shows."""
+        digest = hashlib.sha256(repr((self.kind, self.span, self.tokens, self.n_heads)).encode())
+        for layer in self.attention:
+            digest.update(layer.encode())
+        return digest.hexdigest()
+
+
+def span_of(
+    kind: Kind, n_tokens: int, n_layers: int, n_heads: int, *, layer: int, query: int, layers: str = "all"
+) -> Span:
+    """The layers around `layer` and the tokens up to `query` that the view can hold.
+
+    Tokens come first: as many as the limits allow for one layer, ending with the query where they are not
+    all. Then as many layers as fit, or fewer: `layers` is "all", "near" (five) or "one".
+
+    >>> span_of("head", 11, 30, 9, layer=24, query=10) == Span(tuple(range(30)), 0, 11)
+    True
+    >>> span_of("head", 900, 30, 9, layer=24, query=500)
+    Span(layers=(23, 24, 25), first=405, end=501)
+    """
+    size = min(n_tokens, MOST_TOKENS[kind])
+    while size > 1 and n_heads * _cells(size) > MOST_VALUES[kind]:
+        size -= 1
+    first = min(max(query + 1 - size, 0), n_tokens - size)
+    asked = {"all": n_layers, "near": NEAR, "one": 1}[layers]
+    count = max(1, min(n_layers, asked, MOST_VALUES[kind] // (n_heads * _cells(size))))
+    lowest = min(max(layer - count // 2, 0), n_layers - count)
+    return Span(tuple(range(lowest, lowest + count)), first, first + size)
+
+
+def _cells(n_tokens: int) -> int:
+    """Cells of one causal pattern."""
+    return n_tokens * (n_tokens + 1) // 2
+
+
+def bertviz_view(
+    kind: Kind, span: Span, patterns: Mapping[int, np.ndarray], token_texts: Sequence[str]
+) -> BertvizView:
+    """Values -> what will be drawn.
+
+    Args:
+        patterns: layer -> [head, query_pos, key_pos] of the whole prompt. Layers of `span` that are not in it
+            have none and are left out.
+        token_texts: of the whole prompt.
+    """
+    layers = tuple(layer for layer in span.layers if layer in patterns)
+    inside = slice(span.first, span.end)
+    written = [written_patterns(patterns[layer][:, inside, inside]) for layer in layers]
+    tokens = (style.shorten(style.visible(text), _LONGEST_TOKEN[kind]) for text in token_texts[inside])
+    return BertvizView(
+        kind=kind,
+        span=Span(layers, span.first, span.end),
+        tokens=tuple(text or "⟨empty⟩" for text in tokens),
+        n_heads=next(iter(patterns.values())).shape[0],
+        attention=tuple(text for text, _ in written),
+        n_values=sum(count for _, count in written),
+    )
+
+
+def written_patterns(patterns: np.ndarray) -> tuple[str, int]:
+    """Patterns [head, query_pos, key_pos] as JSON, each row up to its last cell above nought; their number.
+
+    >>> written_patterns(np.array([[[1, 0], [0.25, 0.75]]]))
+    ('[[[1],[0.25,0.75]]]', 3)
+    """
+    steps = np.rint(np.nan_to_num(patterns) * 10**DECIMALS).clip(0, 10**DECIMALS).astype(np.int64)
+    n_keys = steps.shape[-1]
+    used = np.where(steps.any(-1), n_keys - (steps[..., ::-1] > 0).argmax(-1), 0)  # [head, query_pos]
+    heads = [
+        ",".join(
+            f"[{','.join(map(_WRITTEN.__getitem__, row[:end]))}]"
+            for row, end in zip(head.tolist(), ends.tolist(), strict=True)
+        )
+        for head, ends in zip(steps, used, strict=True)
+    ]
+    return f"[{','.join(f'[{rows}]' for rows in heads)}]", int(used.sum())
+
+
+def outside_share(row: np.ndarray, span: Span) -> float:
+    """How much of a query's attention [key_pos] goes to tokens that are not shown."""
+    return float(row.sum() - row[span.first : span.end].sum())
+
+
+def size_sentence(view: BertvizView, n_tokens: int, n_layers: int, outside: float, asked: str = "all") -> str:
+    """What is shown and what is not, with the numbers; plain text."""
+    layers, first, end = view.span.layers, view.span.first, view.span.end
+    rounded = (
+        f"{view.n_values:,} probabilities, rounded to {DECIMALS} decimals (Step by step has them in full)."
+    )
+    if len(layers) == n_layers and end - first == n_tokens:
+        return f"All {n_layers} layers of {view.n_heads} heads: {rounded}"
+    some_layers = f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]}"
+    some_tokens = f"tokens {first} to {end - 1}" if end - first < n_tokens else f"all {n_tokens} tokens"
+    said = f"Here: {some_layers} of {n_layers} (counted from 0), {some_tokens}"
+    said += f" of {n_tokens:,}; " if end - first < n_tokens else "; "
+    said += rounded
+    if asked == "all" or end - first < n_tokens:
+        whole = n_layers * view.n_heads * _cells(n_tokens)
+        said += (
+            f" The whole prompt would be {whole:,}; this view takes at most {MOST_VALUES[view.kind]:,}, and "
+            f"{MOST_TOKENS[view.kind]} tokens."
+        )
+    if first > 0:
+        said += f" The selected token pays {style.share(outside)} to tokens that are not shown."
+    return said
+
+
+# --- the document
+
+
+def linked_page(view: BertvizView, base: str, nonce: str) -> str:
+    """The document for the app's own frame. Its scripts are the server's, under the path `base`."""
+    names = ("bertviz_d3.js", "bertviz_jquery.js", "bertviz_document.js", f"bertviz_{view.kind}_view.js")
+    scripts = "".join(f'<script nonce="{nonce}" src="{base}/{name}"></script>\n' for name in names)
+    css = f'<link nonce="{nonce}" rel="stylesheet" href="{base}/bertviz_document.css">'
+    return _page(view, policy(f"'nonce-{nonce}'"), _styles(nonce) + css, scripts)
+
+
+def policy(source: str) -> str:
+    """A content security policy under which scripts and styles of `source` run, and nothing is fetched."""
+    return f"default-src 'none'; script-src {source}; style-src {source}; base-uri 'none'; form-action 'none'"
+
+
+def standalone_page(
+    view: BertvizView,
+    files: Mapping[str, str],  # name -> script or style, see `bertviz_files.scripts`
+    *,
+    layer: int,
+    head: int,
+    query: int,
+    badge: str,
+    caption: str,
+) -> str:
+    """One file that draws the view offline, opened on a layer and head: everything is inside, caption below.
+
+    The policy names the scripts by their hashes: no other script runs in it, and nothing is fetched.
+    """
+    names = ("bertviz_d3.js", "bertviz_jquery.js", "bertviz_document.js", f"bertviz_{view.kind}_view.js")
+    scripts = [files[name].replace("</script", r"<\/script").replace("<!--", r"<\!--") for name in names]
+    hashes = " ".join(f"'sha256-{_hash(script)}'" for script in scripts)
+    allowed = policy(hashes).replace(f"style-src {hashes}", "style-src 'unsafe-inline'")
+    css = f"{_styles()}<style>{files['bertviz_document.css']}</style>"
+    place = {"layer": layer, "head": head, "token": query}
+    return _page(
+        view,
+        allowed,
+        css,
+        "".join(f"<script>{script}</script>\n" for script in scripts),
+        place,
+        badge,
+        caption,
+    )
+
+
+def _page(
+    view: BertvizView,
+    allowed: str,
+    css: str,
+    scripts: str,
+    place: Mapping[str, int] | None = None,
+    badge: str = "",
+    caption: str = "",
+) -> str:
+    title = f"BertViz {NAMES[view.kind].lower()}"
+    above = f"<p>{html.escape(badge)}</p>" if badge else ""
+    below = f"<p>{html.escape(caption)}</p>" if caption else ""
+    return f"""<!doctype html>
+<html lang="en" data-theme="light"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{html.escape(allowed)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+{css}</head>
+<body class="{view.kind}">{above}
+<main id="bertviz"><label class="layers">Layer: <select id="layer"></select></label>
+<div id="vis"></div></main>
+{below}<script type="application/json" id="data">{_data(view, place or {})}</script>
+{scripts}</body></html>
+"""
+
+
+def _data(view: BertvizView, place: Mapping[str, int]) -> str:
+    """What the scripts read, as JSON that can stand inside a script element."""
+    head = {
+        "kind": view.kind,
+        "layers": view.span.layers,
+        "heads": view.n_heads,
+        "first": view.span.first,
+        "tokens": view.tokens,
+        "place": dict(place),
+        "colors": {"light": _ten(palette.CATEGORIES), "dark": _ten(palette.CATEGORIES_DARK)},
+    }
+    written = json.dumps(head)  # ASCII only
+    for sign in "<>&":
+        written = written.replace(sign, f"\\u{ord(sign):04x}")
+    return f'{written[:-1]}, "attention": [{",".join(view.attention)}]}}'
+
+
+def _ten(colors: Sequence[str]) -> list[str]:
+    """Our colours where BertViz has ten. Without the yellow: a thin yellow line is not seen on white."""
+    strong = [color for index, color in enumerate(colors) if index != _YELLOW]
+    return [strong[index % len(strong)] for index in range(10)]
+
+
+def _styles(nonce: str = "") -> str:
+    """The colours of both themes."""
+    names = ("background", "surface", "ink", "muted", "line", "grid", "accent")
+
+    def colors(of: palette.Palette) -> str:
+        return ";".join(f"--{name}:{getattr(of, name)}" for name in names)
+
+    rules = f":root{{{colors(style.LIGHT)}}}:root[data-theme=dark]{{color-scheme:dark;{colors(style.DARK)}}}"
+    mark = f' nonce="{nonce}"' if nonce else ""
+    return f"<style{mark}>{rules}</style>"
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
