@@ -38,16 +38,21 @@ def _width(text: str, token: Token, place: Place) -> bytes:
 
 
 def _by_offsets(text: str, data: bytes, widths: Sequence[bytes], places: Sequence[Place]) -> Spans:
-    """Spans by the tokenizer's character offsets; tokens that share a character split it where they can."""
+    """Spans by the tokenizer's character offsets; tokens that share a character split it where they can.
+
+    What stands between two tokens' offsets goes to the first one (an accent that was composed with its
+    letter), but spaces go to the second.
+    """
     byte_at = list(accumulate((len(character.encode()) for character in text), initial=0))
-    spans, at = [], 0
+    borders = [0]  # token i stands from borders[i] to borders[i + 1]
     for width, place in zip(widths, places, strict=True):
-        end = at
-        if not place.added:
-            limit = len(data) if place.characters is None else byte_at[place.characters[1]]
-            as_written = at + len(width)
-            exact = data.startswith(width, at) and as_written <= limit
-            end = as_written if exact else max(at, limit if place.characters is not None else at)
-        spans.append((at, end))
-        at = end
-    return tuple(spans)
+        at = borders[-1]
+        if place.added or place.characters is None:
+            borders.append(at)
+            continue
+        first, end = (byte_at[character] for character in place.characters)
+        if len(borders) > 1 and not places[len(borders) - 2].added:
+            at = borders[-1] = at + len(data[at:first].rstrip())
+        as_written = data.startswith(width, at) and at + len(width) <= end
+        borders.append(at + len(width) if as_written else max(at, end))
+    return tuple(pairwise(borders))
