@@ -218,8 +218,9 @@ def scores(call: AttentionCall, head: int | None) -> torch.Tensor:
 
     For one head, or all heads of the layer.
     """
-    result = soft_capped(dots(call, head) * call.scaling, call.softcap)
-    return result.masked_fill(~visible_cells(call, head), float("-inf"))
+    # In place, since large matrices cost more to allocate than to fill.
+    result = soft_capped(dots(call, head).mul_(call.scaling), call.softcap)
+    return result.masked_fill_(~visible_cells(call, head), float("-inf"))
 
 
 def pattern_and_sink(call: AttentionCall, head: int | None) -> tuple[torch.Tensor, torch.Tensor | None]:

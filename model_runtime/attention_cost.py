@@ -21,7 +21,7 @@ from model_runtime.model import Model
 from model_runtime.records import ModelSpec
 from model_runtime.requests import whole_numbers
 
-LENGTHS = (64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+LENGTHS = (64, 128, 256, 512, 768, 1024, 1536, 2048)
 SECONDS = 20.0
 _ROUNDS = 7  # of repeats at most; those that no longer fit into the time are left out
 _MATRICES = 5  # of [head, query_pos, key_pos] that the eager arithmetic holds at a time
