@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -40,8 +40,8 @@ class Side:
         return runtime.model_for(self.run)
 
     def origin(self, kind: Kind = "measured", **extra: object) -> Provenance:
-        """Where a figure comes from."""
-        return runtime.provenance_of(self.run, kind, **extra)
+        """Where a figure of the text on screen comes from."""
+        return replace(runtime.provenance_of(self.run, kind, **extra), prompt=self.text)  # type: ignore[arg-type]
 
     def key_figure(self, name: str) -> str:
         """The key of a live figure."""

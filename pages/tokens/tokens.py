@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from pages.shared.page import end_page, showing_errors, start_page
+import streamlit as st
+
+from pages.shared import url_state as state
+from pages.shared.errors import missing
+from pages.shared.page import View, end_page, showing_errors, start_page
 from pages.shared.parts import Part, choose, end_part
+from pages.tokens.cases import choose_case
+from pages.tokens.columns import rerun_if_changed
+from pages.tokens.live_text import Draft, live_text
 from pages.tokens.side import sides_of
 
 PARTS = (
@@ -43,12 +50,39 @@ PARTS = (
     ),
 )
 
+NEEDS_TEXT = ("built", "train", "fed")  # say nothing about no text at all
+OF_THE_PROMPT = ("fed",)  # runs the model, so it waits until typing stops
+
+
+def text_and_cases() -> Draft:
+    """The box, and beside it texts worth putting into it."""
+    box, cases = st.columns([7, 3], gap="medium")
+    with box:
+        draft = live_text()
+    with cases:
+        choose_case()
+    return draft
+
+
+@st.fragment
+def live_part(view: View) -> None:
+    """All that follows the keys: drawn again alone while one types, and the rest of the page rests."""
+    rerun_if_changed()
+    with showing_errors():
+        draft = text_and_cases()
+        part = choose(PARTS, "lesson")
+        text = draft.prompt if part.key in OF_THE_PROMPT else draft.text
+        if part.key in NEEDS_TEXT and not text.strip():
+            missing("There is no text to cut.", "Type something above, or choose an example in the sidebar.")
+        else:
+            end_part(part.draw(view, sides_of(view, text)))
+    state.write()
+
+
 view = start_page(
     "Text to numbers",
     "Tokens",
     "A model reads no letters: a tokenizer cuts the text into pieces and gives the model their numbers.",
 )
-with showing_errors():
-    part = choose(PARTS, "lesson")
-    end_part(part.draw(view, sides_of(view, view.runs[0].prompt)))
+live_part(view)
 end_page()

@@ -1,0 +1,166 @@
+"""Words, characters, bytes and subword tokens: four ways to cut one text, and what each costs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+
+import streamlit as st
+
+from model_runtime import levels as cutting
+from model_runtime.encodings import Tokenized, tokenize_with_model
+from model_runtime.levels import Level, levels
+from pages.shared import url_state as state
+from pages.shared.live_figure import live_figure
+from pages.shared.page import View
+from pages.shared.parts import Lesson
+from pages.shared.settings import LAST_TOKEN
+from pages.shared.words import counted, plain, quoted
+from pages.tokens.columns import token_columns
+from pages.tokens.live_text import caret_byte
+from pages.tokens.side import Side, columns
+from viz.levels import LevelPoint, level_points_figure, level_points_record
+from viz.token_columns import Column, level_column, token_column
+
+TITLES = {"words": "Words", "characters": "Characters", "bytes": "Bytes"}
+UNITS = {"words": "word", "characters": "character", "bytes": "byte"}
+SHOWN_UNKNOWN = 5
+Cut = tuple[tuple[Level, ...], Tokenized]
+SOURCES = """
+- Sennrich, Haddow and Birch 2016, [Neural machine translation of rare words with subword
+  units](https://arxiv.org/abs/1508.07909): unknown words, and pieces of words as the way out.
+- Radford et al. 2019, *Language models are unsupervised multitask learners* (GPT-2), section 2.2: the base of
+  the pieces are the 256 bytes, so every text in the world can be written.
+- Xue et al. 2022, [ByT5](https://arxiv.org/abs/2105.13626): models that read bytes, at the price of length.
+- Words are found by Unicode's default boundaries, [UAX #29](https://unicode.org/reports/tr29/).
+"""
+
+
+def draw(view: View, sides: Sequence[Side]) -> Lesson:
+    """Draw the part."""
+    st.text_area(
+        "Text that the vocabularies of words and characters are learned from",
+        height=72,
+        help="Press Ctrl+Enter, or click elsewhere. What is not in this text is unknown. At most 2,000 "
+        "characters. Bytes need no learning, and the model's own pieces were learned long ago.",
+        **state.bound("known"),
+    )
+    cuts: list[Cut] = [
+        (levels(side.text, state.get("known")), tokenize_with_model(side.model(), side.text))
+        for side in sides
+    ]
+    for side, cut in zip(sides, cuts, strict=True):
+        if side.name == "Pinned run":
+            st.subheader(side.name, anchor=False)
+        level_columns(side, cut)
+    st.markdown(out_of_vocabulary(cuts[0]))
+    points = [level_points(cut) for cut in cuts]
+    ends = [max(point.n_pieces for row in points for point in row), max(p.n_vocab for r in points for p in r)]
+    for place, side, row in zip(columns(sides), sides, points, strict=True):
+        with place:
+            if side.name:
+                st.caption(f"**{side.name}**")
+            live_figure(
+                level_points_figure(level_points_record(row, *ends)),
+                key=side.key_figure("levels"),
+                provenance=side.origin(vocabularies_from=counted(len(state.get("known")), "character")),
+            )
+    return lesson(cuts[0])
+
+
+def level_columns(side: Side, cut: Cut) -> None:
+    """The four cuts as linked columns."""
+    found, tokenized = cut
+    drawn: list[Column] = [
+        level_column(level, side.text, TITLES[level.name], UNITS[level.name]) for level in found
+    ]
+    drawn.append(token_column("model", tokenized, title=f"Subword: {side.model().spec.name}"))
+    n_tokens = len(tokenized.tokens)
+    token_columns(
+        drawn,
+        side.text,
+        key=side.key_figure("gf.levels"),
+        selected=("model", state.selected_token(n_tokens)) if n_tokens else None,
+        clickable="model" if side.clickable and side.text == state.get("prompt") else "",
+        at_byte=caret_byte() if side.clickable and state.get("token") == LAST_TOKEN else None,
+    )
+
+
+def level_points(cut: Cut) -> list[LevelPoint]:
+    """What the figure shows of one text."""
+    found, tokenized = cut
+    points = [
+        LevelPoint(level.name, TITLES[level.name], level.n_vocab, len(level.pieces), level.n_unknown)
+        for level in found
+    ]
+    n_tokens = sum(start < end for start, end in tokenized.spans)
+    return [*points, LevelPoint("tokens", "Subword tokens", tokenized.n_vocab, n_tokens, 0)]
+
+
+def out_of_vocabulary(cut: Cut) -> str:
+    """The out-of-vocabulary problem in one sentence, with this text's numbers."""
+    (words, characters, _), tokenized = cut
+    if not words.pieces:
+        return "No word yet: type something above."
+    table = f"The table of words has {counted(words.n_vocab, 'entry').replace('entrys', 'entries')}"
+    if not words.n_unknown:
+        return f"{table}, and every word of this text is one of them. Type a word that is not: it is lost."
+    lost = list(dict.fromkeys(p for p, known in zip(words.pieces, words.known, strict=True) if not known))
+    named = ", ".join(quoted(word, 24) for word in lost[:SHOWN_UNKNOWN])
+    more = f" and {len(lost) - SHOWN_UNKNOWN:,} more" if len(lost) > SHOWN_UNKNOWN else ""
+    letters = (
+        f"Of the characters {characters.n_unknown:,} of {len(characters.pieces):,} are unknown."
+        if characters.n_unknown
+        else "Every character is known, but the sequence is "
+        f"{len(characters.pieces) / len(words.pieces):.3g} times as long."
+    )
+    return (
+        f"{table}, so **{words.n_unknown:,} of {counted(len(words.pieces), 'word')}** of this text (out of "
+        f"vocabulary: {named}{more}) would all reach a model as one and the same ⟨unknown⟩. {letters} The "
+        f"{sum(a < b for a, b in tokenized.spans):,} subword tokens lose nothing: a word that "
+        f"{plain(tokenized.name)} does not have is cut into pieces that it has, if need be into bytes."
+    )
+
+
+def lesson(cut: Cut) -> Lesson:
+    """What stands below the figure."""
+    (words, characters, data), _ = cut
+    return Lesson(
+        question="Add *another* to the text above. Which of the four columns lose it, which only get longer, "
+        "and by how much?",
+        answer="The column of words loses it unless the text learned from has it: one more ⟨unknown⟩, from "
+        "which no model could tell *another* from any other new word. Characters and bytes get 8 pieces "
+        "longer with the space, and lose nothing as long as each letter is known. The subword column gets "
+        "one token longer: the word is frequent enough to have an entry of its own.\n\n"
+        f"Now: {counted(len(words.pieces), 'word')} ({words.n_unknown:,} unknown), "
+        f"{counted(len(characters.pieces), 'character')}, {counted(len(data.pieces), 'byte')}.",
+        mathematics=lambda: mathematics(cut),
+        code=lambda: inspect.getsource(cutting.levels) + "\n\n" + inspect.getsource(cutting.words),
+        sources=SOURCES,
+    )
+
+
+def mathematics(cut: Cut) -> str:
+    """What a vocabulary costs and what a length costs, with this text's numbers."""
+    (words, _, data), tokenized = cut
+    n_tokens, n_bytes = sum(a < b for a, b in tokenized.spans), len(data.pieces)
+    if not n_tokens:
+        return "Type a text: the formulas are filled in with its numbers."
+    share = words.n_unknown / max(len(words.pieces), 1)
+    return (
+        "A table of $V$ entries costs $V \\cdot d_{\\text{model}}$ weights; a sequence of $n$ pieces costs "
+        "$n(n+1)/2$ comparisons in every attention head. For this text:\n\n"
+        "| cut into | $V$ | $n$ | $n(n+1)/2$ |\n|---|---:|---:|---:|\n"
+        + "\n".join(
+            f"| {name} | {vocab:,} | {n:,} | {n * (n + 1) // 2:,} |"
+            for name, vocab, n in (
+                *((TITLES[level.name].lower(), level.n_vocab, len(level.pieces)) for level in cut[0]),
+                ("subword tokens", tokenized.n_vocab, n_tokens),
+            )
+        )
+        + "\n\nThe share of words that a table of words does not have (out-of-vocabulary rate):\n\n"
+        rf"$$\frac{{\text{{unknown}}}}{{\text{{words}}}} = "
+        rf"\frac{{{words.n_unknown}}}{{{len(words.pieces)}}} = {share:.3g}$$"
+        "\n\nA subword tokenizer of bytes has at most one token a byte, and as few as its merges allow: here "
+        rf" ${n_tokens} \le {n_bytes}$."
+    )

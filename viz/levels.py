@@ -1,0 +1,147 @@
+"""Vocabulary against length: one text cut into words, characters, bytes and subword tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from viz.drawn import Drawn
+from viz.style import LIGHT, TEMPLATE, category, inert
+
+SYMBOLS = ("square", "circle", "diamond", "star")  # told apart without colour
+CATEGORY_OF = (5, 0, 2, 3)  # words, characters, bytes, subword: none of them yellow or black
+HEIGHT = 400
+_UNITS = {"words": "word", "characters": "character", "bytes": "byte", "tokens": "token"}
+
+
+@dataclass(frozen=True)
+class LevelPoint:
+    """One way to cut the text."""
+
+    name: str  # "words", "characters", "bytes", "tokens"
+    title: str  # for people
+    n_vocab: int  # entries of its table
+    n_pieces: int
+    n_unknown: int  # pieces that the table does not have
+
+
+@dataclass(frozen=True)
+class LevelPoints:
+    """All ways to cut one text; the axes are shared by figures of one page."""
+
+    points: tuple[LevelPoint, ...]
+    most_pieces: int
+    most_vocab: int
+    title: str
+
+
+def level_points_record(
+    points: Sequence[LevelPoint], most_pieces: int = 0, most_vocab: int = 0
+) -> LevelPoints:
+    """Counts -> what will be drawn. `most_...` are the ends of axes shared with another figure."""
+    pieces = max([most_pieces, *(point.n_pieces for point in points)])
+    vocab = max([most_vocab, *(point.n_vocab for point in points)])
+    return LevelPoints(tuple(points), pieces, vocab, _title(points))
+
+
+def _title(points: Sequence[LevelPoint]) -> str:
+    by_name = {point.name: point for point in points}
+    words, tokens, data = (by_name.get(name) for name in ("words", "tokens", "bytes"))
+    if words is None or tokens is None or data is None or not data.n_pieces:
+        return "Vocabulary against length"
+    lost = f"{words.n_unknown:,} of {words.n_pieces:,} words are unknown" if words.n_unknown else (
+        f"{_counted(words.n_pieces, 'words')}, all known here"
+    )  # fmt: skip
+    return f"{lost}; {_counted(data.n_pieces, 'bytes')} or {_counted(tokens.n_pieces, 'tokens')} lose nothing"
+
+
+def _counted(n: int, name: str) -> str:
+    return f"{n:,} {name if n != 1 else _UNITS[name]}"
+
+
+def level_points_figure(record: LevelPoints) -> Drawn:
+    """A point a way to cut; vocabulary on a logarithmic axis, length from 0."""
+    figure = go.Figure()
+    places = label_places(record)
+    for number, (point, place) in enumerate(zip(record.points, places, strict=True)):
+        figure.add_trace(
+            go.Scatter(
+                x=[max(point.n_vocab, 1)], y=[point.n_pieces], mode="markers+text", name=point.title,
+                text=[_label(point)], textposition=place, cliponaxis=False, showlegend=False,
+                textfont={"size": 13, "color": LIGHT.ink},
+                marker={"size": 15, "symbol": SYMBOLS[number % 4],
+                        "color": category(CATEGORY_OF[number % 4]),
+                        "line": {"width": 1, "color": LIGHT.ink}},
+                hovertext=[_hover(point)], hovertemplate="%{hovertext}<extra></extra>",
+            )
+        )  # fmt: skip
+    decades = max(math.ceil(math.log10(max(record.most_vocab, 10)) * 1.02), 1)
+    figure.update_layout(
+        template=TEMPLATE,
+        height=HEIGHT,
+        margin={"l": 8, "r": 24, "t": 48, "b": 8},
+        title={"text": record.title},
+        xaxis={"type": "log", "range": [-0.15, decades + 0.35], "fixedrange": True,
+               "tickvals": [10**power for power in range(decades + 1)],
+               "ticktext": [f"{10**power:,}" for power in range(decades + 1)],
+               "title": {"text": "vocabulary: entries in the table"}},
+        yaxis={"range": [0, max(record.most_pieces, 1) * 1.22], "fixedrange": True, "nticks": 7,
+               "title": {"text": "length: pieces of this text"}},
+    )  # fmt: skip
+    return Drawn(figure, _alt(record), "levels", _table(record), narrow_layout=_narrow())
+
+
+def label_places(record: LevelPoints) -> list[str]:
+    """Where each label stands: beside its point, on the side that has room; of two points that nearly
+    meet the higher one has its label above, the lower one below."""
+    middle = math.log10(max(record.most_vocab, 10)) / 2
+    places = []
+    for point in record.points:
+        near = [
+            other
+            for other in record.points
+            if other is not point
+            and abs(math.log10(max(other.n_vocab, 1)) - math.log10(max(point.n_vocab, 1))) < middle
+            and abs(other.n_pieces - point.n_pieces) < 0.14 * max(record.most_pieces, 1)
+        ]
+        side = "right" if math.log10(max(point.n_vocab, 1)) <= 1.1 * middle else "left"
+        above = all((point.n_pieces, point.n_vocab) >= (other.n_pieces, other.n_vocab) for other in near)
+        level = "middle" if not near else "top" if above else "bottom"
+        places.append(f"{level} {side}")
+    return places
+
+
+def _label(point: LevelPoint) -> str:
+    unknown = f", {point.n_unknown:,} unknown" if point.n_unknown else ""
+    return f"  <b>{inert(point.title)}</b>  {point.n_pieces:,}{unknown}  "
+
+
+def _hover(point: LevelPoint) -> str:
+    unknown = f"<br>{point.n_unknown:,} not in the table" if point.n_unknown else ""
+    pieces = _counted(point.n_pieces, point.name)
+    return f"<b>{inert(point.title)}</b><br>{pieces}{unknown}<br>{point.n_vocab:,} in the table"
+
+
+def _narrow() -> dict[str, object]:
+    return {"title.font.size": 12, "height": 340}
+
+
+def _alt(record: LevelPoints) -> str:
+    points = "; ".join(
+        f"{point.title}: {_counted(point.n_pieces, point.name)}, vocabulary {point.n_vocab:,}, "
+        f"{point.n_unknown:,} unknown"
+        for point in record.points
+    )
+    return f"{record.title}. {points}."
+
+
+def _table(record: LevelPoints) -> dict[str, list[object]]:
+    return {
+        "level": [point.title for point in record.points],
+        "pieces": [point.n_pieces for point in record.points],
+        "vocabulary": [point.n_vocab for point in record.points],
+        "unknown": [point.n_unknown for point in record.points],
+    }
