@@ -23,16 +23,18 @@ logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").set
 
 
 def warm_up() -> None:
-    """Load the default model and trace the worked example, while the first visitor's browser still loads.
+    """Load the default model, trace the worked example and read the tokenizers, while the first visitor's browser still loads.
 
     The same cached function as the pages': who comes early waits for this load instead of starting one.
     """
     try:
+        from model_runtime import encodings
         from pages.shared import runs, runtime, settings
 
         server.warm()
         runtime.warm_up(runs.run_of(settings.defaults()))
         renderer.warm()
+        encodings.warm()
     except Exception:
         # The pages meet the same error and explain it to the visitor; the server must come up either way.
         _LOG.exception("The default model could not be warmed up")
