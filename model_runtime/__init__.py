@@ -19,8 +19,22 @@ from model_runtime.records import LayerSpec, ModelSpec, Token
 from model_runtime.sampling_settings import SamplingSettings
 
 if TYPE_CHECKING:
+    from model_runtime.attention_cost import CostFit, CostMeasurement, cache_bytes, measure_cost, score_counts
+    from model_runtime.attention_formulas import (
+        ProjectionSizes,
+        layer_types,
+        multiplications,
+        projection_sizes,
+    )
     from model_runtime.generation import GeneratedToken, Generation, generate_many
+    from model_runtime.head_stages import (
+        HeadStages,
+        ScoreTerms,
+        recombination_error,
+        score_terms,
+    )
     from model_runtime.loading import load_model
+    from model_runtime.masks import as_used, encoder_decoder_masks, pattern_under, visible_under
     from model_runtime.measures import (
         HeadMeasures,
         StreamContributions,
@@ -32,58 +46,103 @@ if TYPE_CHECKING:
     from model_runtime.proof import ProofCheck, SelfProof, self_proof
     from model_runtime.sampling import draws, sampling_steps
     from model_runtime.sampling_report import SamplingReport
+    from model_runtime.score_scale import Saturation, pattern_scaled_by, saturation
+    from model_runtime.sdpa_check import SdpaCheck
     from model_runtime.trace import Trace
 
-# name -> module that has it
+# name -> module that has it. The functions head_stages and sdpa_check are not here: their modules have
+# these names, so import them from there.
 _LATE = {
     "ALL_POINTS": "points",
     "DEFAULT_POINTS": "points",
+    "CostFit": "attention_cost",
+    "CostMeasurement": "attention_cost",
     "DecodeState": "model",
     "GeneratedToken": "generation",
     "Generation": "generation",
     "HeadMeasures": "measures",
+    "HeadStages": "head_stages",
     "Model": "model",
+    "ProjectionSizes": "attention_formulas",
     "ProofCheck": "proof",
     "SamplingReport": "sampling_report",
+    "Saturation": "score_scale",
+    "ScoreTerms": "head_stages",
+    "SdpaCheck": "sdpa_check",
     "SelfProof": "proof",
     "StreamContributions": "measures",
     "Trace": "trace",
+    "as_used": "masks",
+    "cache_bytes": "attention_cost",
     "draws": "sampling",
+    "encoder_decoder_masks": "masks",
     "generate_many": "generation",
     "head_measures": "measures",
+    "layer_types": "attention_formulas",
     "load_model": "loading",
+    "measure_cost": "attention_cost",
+    "multiplications": "attention_formulas",
+    "pattern_scaled_by": "score_scale",
+    "pattern_under": "masks",
+    "projection_sizes": "attention_formulas",
+    "recombination_error": "head_stages",
     "sampling_steps": "sampling",
+    "saturation": "score_scale",
+    "score_counts": "attention_cost",
+    "score_terms": "head_stages",
     "self_proof": "proof",
     "stream_contributions": "measures",
+    "visible_under": "masks",
 }
 
 __all__ = [
     "ALL_POINTS",
     "DEFAULT_POINTS",
+    "CostFit",
+    "CostMeasurement",
     "DecodeState",
     "GeneratedToken",
     "Generation",
     "HeadMeasures",
+    "HeadStages",
     "LayerSpec",
     "Model",
     "ModelSpec",
+    "ProjectionSizes",
     "ProofCheck",
     "SamplingReport",
     "SamplingSettings",
+    "Saturation",
+    "ScoreTerms",
+    "SdpaCheck",
     "SelfProof",
     "StreamContributions",
     "Token",
     "Trace",
+    "as_used",
+    "cache_bytes",
     "catalogue",
     "draws",
+    "encoder_decoder_masks",
     "errors",
     "generate_many",
     "head_measures",
     "interventions",
+    "layer_types",
     "load_model",
+    "measure_cost",
+    "multiplications",
+    "pattern_scaled_by",
+    "pattern_under",
+    "projection_sizes",
+    "recombination_error",
     "sampling_steps",
+    "saturation",
+    "score_counts",
+    "score_terms",
     "self_proof",
     "stream_contributions",
+    "visible_under",
 ]
 
 
