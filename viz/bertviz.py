@@ -36,15 +36,10 @@ _WRITTEN = [f"{step / 10**DECIMALS:.{DECIMALS}g}" for step in range(10**DECIMALS
 
 @dataclass(frozen=True)
 class Span:
-    """What of a run is shown: these layers, and the tokens from position `first` to before `end`."""
+    """What of a run is shown: these layers, and the tokens at these positions."""
 
     layers: tuple[int, ...]
-    first: int
-    end: int
-
-    @property
-    def n_tokens(self) -> int:
-        return self.end - self.first
+    positions: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -78,22 +73,24 @@ def span_of(
 ) -> Span:
     """The layers around `layer` and the tokens up to `query` that the view can hold.
 
-    Tokens come first: as many as the limits allow for one layer, ending with the query where they are not
-    all. Then as many layers as fit, or fewer: `layers` is "all", "near" (five) or "one".
+    Tokens come first: as many as the limits allow for one layer. Where they are not all, they are those that
+    end with the query, and the first one, which many heads read (an attention sink). Then as many layers as
+    fit, or fewer: `layers` is "all", "near" (five) or "one".
 
-    >>> span_of("head", 11, 30, 9, layer=24, query=10) == Span(tuple(range(30)), 0, 11)
+    >>> span_of("head", 11, 30, 9, layer=24, query=10) == Span(tuple(range(30)), tuple(range(11)))
     True
-    >>> span_of("head", 900, 30, 9, layer=24, query=500)
-    Span(layers=(23, 24, 25), first=405, end=501)
+    >>> span_of("head", 900, 30, 9, layer=24, query=500) == Span((23, 24, 25), (0, *range(406, 501)))
+    True
     """
     size = min(n_tokens, MOST_TOKENS[kind])
     while size > 1 and n_heads * _cells(size) > MOST_VALUES[kind]:
         size -= 1
     first = min(max(query + 1 - size, 0), n_tokens - size)
+    positions = (0, *range(first + 1, first + size))
     asked = {"all": n_layers, "near": NEAR, "one": 1}[layers]
     count = max(1, min(n_layers, asked, MOST_VALUES[kind] // (n_heads * _cells(size))))
     lowest = min(max(layer - count // 2, 0), n_layers - count)
-    return Span(tuple(range(lowest, lowest + count)), first, first + size)
+    return Span(tuple(range(lowest, lowest + count)), positions)
 
 
 def _cells(n_tokens: int) -> int:
@@ -112,12 +109,12 @@ def bertviz_view(
         token_texts: of the whole prompt.
     """
     layers = tuple(layer for layer in span.layers if layer in patterns)
-    inside = slice(span.first, span.end)
-    written = [written_patterns(patterns[layer][:, inside, inside]) for layer in layers]
-    tokens = (style.shorten(style.visible(text), _LONGEST_TOKEN[kind]) for text in token_texts[inside])
+    inside = np.array(span.positions)
+    written = [written_patterns(patterns[layer][:, inside[:, None], inside]) for layer in layers]
+    tokens = (style.shorten(style.visible(token_texts[at]), _LONGEST_TOKEN[kind]) for at in span.positions)
     return BertvizView(
         kind=kind,
-        span=Span(layers, span.first, span.end),
+        span=Span(layers, span.positions),
         tokens=tuple(text or "⟨empty⟩" for text in tokens),
         n_heads=next(iter(patterns.values())).shape[0],
         attention=tuple(text for text, _ in written),
@@ -146,31 +143,37 @@ def written_patterns(patterns: np.ndarray) -> tuple[str, int]:
 
 def outside_share(row: np.ndarray, span: Span) -> float:
     """How much of a query's attention [key_pos] goes to tokens that are not shown."""
-    return float(row.sum() - row[span.first : span.end].sum())
+    return float(np.delete(row, span.positions).sum())
 
 
 def size_sentence(view: BertvizView, n_tokens: int, n_layers: int, outside: float, asked: str = "all") -> str:
     """What is shown and what is not, with the numbers; plain text."""
-    layers, first, end = view.span.layers, view.span.first, view.span.end
+    layers, positions = view.span.layers, view.span.positions
+    cut = len(positions) < n_tokens
     rounded = (
         f"{view.n_values:,} probabilities, rounded to {DECIMALS} decimals (Step by step has them in full)."
     )
-    if len(layers) == n_layers and end - first == n_tokens:
+    if len(layers) == n_layers and not cut:
         return f"All {n_layers} layers of {view.n_heads} heads: {rounded}"
     some_layers = f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]}"
-    some_tokens = f"tokens {first} to {end - 1}" if end - first < n_tokens else f"all {n_tokens} tokens"
-    said = f"Here: {some_layers} of {n_layers} (counted from 0), {some_tokens}"
-    said += f" of {n_tokens:,}; " if end - first < n_tokens else "; "
-    said += rounded
-    if asked == "all" or end - first < n_tokens:
+    some_tokens = f"{_places(positions)} of {n_tokens:,}" if cut else f"all {n_tokens:,} tokens"
+    said = f"Here: {some_layers} of {n_layers} (counted from 0), {some_tokens}; {rounded}"
+    if asked == "all" or cut:
         whole = n_layers * view.n_heads * _cells(n_tokens)
         said += (
             f" The whole prompt would be {whole:,}; this view takes at most {MOST_VALUES[view.kind]:,}, and "
             f"{MOST_TOKENS[view.kind]} tokens."
         )
-    if first > 0:
+    if cut:
         said += f" The selected token pays {style.share(outside)} to tokens that are not shown."
     return said
+
+
+def _places(positions: Sequence[int]) -> str:
+    """The positions of a cut prompt in words."""
+    if positions[-1] == len(positions) - 1:
+        return f"tokens 0 to {positions[-1]}"
+    return f"token 0 and tokens {positions[1]:,} to {positions[-1]:,}"
 
 
 # --- the document
@@ -252,7 +255,7 @@ def _data(view: BertvizView, place: Mapping[str, int]) -> str:
         "kind": view.kind,
         "layers": view.span.layers,
         "heads": view.n_heads,
-        "first": view.span.first,
+        "positions": view.span.positions,
         "tokens": view.tokens,
         "place": dict(place),
         "colors": {"light": _ten(palette.CATEGORIES), "dark": _ten(palette.CATEGORIES_DARK)},

@@ -11,6 +11,7 @@
   const place = { ...data.place, ...numbers(asked) }
   const isHead = data.kind === "head"
   const root = document.documentElement
+  if (!isHead && /^[12](\.\d{1,3})?$/.test(asked.zoom)) document.body.style.zoom = asked.zoom // larger text
   root.dataset.theme = dark ? "dark" : "light"
   const colors = data.colors[dark ? "dark" : "light"]
   let vis = null
@@ -65,12 +66,13 @@
     fit()
   }
 
-  // The head view is drawn 335 pixels wide: grown to the frame, at most 2.2 times.
+  // The head view is drawn 335 pixels wide: grown to the frame, as long as its tokens stay in sight.
   function fit() {
     const svg = vis.querySelector("svg")
     if (!isHead || !svg || !svg.getAttribute("height")) return
     const width = Math.max(345, 20 * data.heads), height = parseFloat(svg.getAttribute("height")) + 6
-    const scale = Math.min(2.2, Math.max(1, document.body.clientWidth / width))
+    const room = (framed ? 640 : innerHeight) - 60
+    const scale = Math.min(2.2, Math.max(1, document.body.clientWidth / width), Math.max(1.3, room / height))
     svg.setAttribute("viewBox", `-5 0 ${width} ${height}`)
     svg.style.width = `${width * scale}px`
     svg.style.height = `${height * scale}px`
@@ -123,13 +125,13 @@
       squeeze(token.querySelector("text"), 104)
       token.setAttribute("tabindex", index === 0 ? "0" : "-1")
       token.setAttribute("role", "button")
-      token.setAttribute("aria-label", `Token ${data.first + index}: ${data.tokens[index]}`)
+      token.setAttribute("aria-label", `Token ${data.positions[index]}: ${data.tokens[index]}`)
       token.addEventListener("focus", () => token.dispatchEvent(new MouseEvent("mouseover")))
       token.addEventListener("blur", () => column.dispatchEvent(new MouseEvent("mouseleave")))
-      token.addEventListener("click", () => tell({ token: data.first + index }))
+      token.addEventListener("click", () => tell({ token: data.positions[index] }))
       token.addEventListener("keydown", event => {
         const to = { ArrowDown: index + 1, ArrowUp: index - 1, Home: 0, End: tokens.length - 1 }[event.key]
-        if (event.key === "Enter") tell({ token: data.first + index })
+        if (event.key === "Enter") tell({ token: data.positions[index] })
         else if (to === undefined) return
         event.preventDefault()
         if (tokens[to]) tokens[to].focus()
@@ -146,7 +148,7 @@
   }
 
   function mark() {
-    const index = place.token - data.first
+    const index = data.positions.indexOf(place.token)
     vis.querySelectorAll(isHead ? "#left text" : ".detail text.token").forEach((text, at) => {
       const selected = at % data.tokens.length === index && at < data.tokens.length
       text.classList.toggle("selected", selected)
@@ -158,6 +160,16 @@
     if (isHead) followHead(wanted)
     else openDetail()
     mark()
+    if (isHead) inSight(vis.querySelector("#left text.selected"))
+  }
+
+  // Scrolls this document, never the page around it, as little as shows the whole of a thing.
+  function inSight(thing, margin = 24) {
+    if (!thing || !framed) return
+    const box = thing.getBoundingClientRect()
+    const left = Math.min(0, box.left - margin) || Math.max(0, Math.min(box.right + margin - root.clientWidth, box.left))
+    const top = Math.min(0, box.top - margin) || Math.max(0, Math.min(box.bottom + margin - innerHeight, box.top - margin))
+    scrollBy({ left, top })
   }
 
   function followHead({ layer, head }) {
@@ -184,7 +196,8 @@
     if (!frame || (now && now[0] === at && now[1] === place.head)) return
     frame.parentNode.lastElementChild.dispatchEvent(new MouseEvent("click"))
     detailDrawn()
-    if (framed) scrollTo({ top: Math.max(0, frame.getBoundingClientRect().top + scrollY - 120), left: 0 })
+    if (framed) scrollBy({ top: frame.getBoundingClientRect().top - 120 })
+    inSight(vis.querySelector("rect.detail"))
   }
 
   function detailDrawn() {

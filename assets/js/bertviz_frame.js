@@ -5,7 +5,7 @@
 import { element, readTheme } from "./figure_theme.js"
 
 const places = new WeakMap() // where Streamlit mounts us -> BertvizFrame
-const GIVE_UP = 4000 // milliseconds until a document that says nothing is asked for again
+const LATE = 1500 // milliseconds after its arrival until a document that says nothing is asked for again
 
 export function render(component) {
   const place = component.parentElement
@@ -60,7 +60,8 @@ class BertvizFrame {
   address() {
     const { base, document: key, layer, head, token } = this.data
     const theme = readTheme(this.root).dark ? "dark" : "light"
-    const place = { theme, layer, head, token }
+    const zoom = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 || 1
+    const place = { theme, layer, head, token, zoom }
     return [`${base.slice(0, base.lastIndexOf("/"))}/bertviz/at/${key}`, theme, `#${new URLSearchParams(place)}`]
   }
 
@@ -84,17 +85,20 @@ class BertvizFrame {
     this.frame = frame
     delete this.root.dataset.drawn
     clearTimeout(this.timer)
-    this.timer = setTimeout(() => this.unheard(again), GIVE_UP)
+    // Its scripts run before it counts as loaded: one that has not drawn by then is another answer.
+    frame.addEventListener("load", () => {
+      this.timer = setTimeout(() => { if (frame === this.frame && !this.root.dataset.drawn) this.unheard(again) }, LATE)
+    })
   }
 
   // The server may have dropped the document: the page is asked to make it anew, once.
   unheard(again) {
     if (again) {
-      this.words.textContent = "This view is taking long or could not be drawn. Reload the page, or choose fewer layers."
+      this.words.textContent = "This view could not be drawn. Reload the page, or choose fewer layers."
       return
     }
     this.trigger("again", Date.now())
-    setTimeout(() => { if (!this.gone && !this.root.dataset.drawn) this.open(true) }, 1500)
+    this.timer = setTimeout(() => { if (!this.gone && !this.root.dataset.drawn) this.open(true) }, LATE)
   }
 
   hear(message) {

@@ -22,7 +22,7 @@ from viz.attention_pattern import AttentionPattern, attention_pattern_record, ro
 from viz.bertviz import BertvizView, bertviz_view, outside_share, size_sentence, span_of
 from viz.bertviz_files import INSTALL, missing
 
-KINDS = {"head": "One layer (head view)", "model": "Every layer (model view)"}
+KINDS = {"head": "Head view", "model": "Model view"}
 HOW_TO_READ = {
     "head": (
         "Each line joins a token on the left to a token on the right that it reads; the stronger the line, "
