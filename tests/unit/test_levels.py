@@ -12,9 +12,7 @@ SENTENCE = "We are learning systems for LLMs."
 
 def test_the_lecture_sentence_at_three_levels() -> None:
     by_word, by_character, by_byte = levels(SENTENCE, SENTENCE)
-    assert by_word == Level(
-        "words", ("We", "are", "learning", "systems", "for", "LLMs", "."), (True,) * 7, 7
-    )
+    assert by_word == Level("words", ("We", "are", "learning", "systems", "for", "LLMs", "."), (True,) * 7, 7)
     assert (len(by_character.pieces), by_character.n_vocab) == (33, len(set(SENTENCE)))
     assert by_byte.pieces[:3] == ("57", "65", "20")
     assert (len(by_byte.pieces), by_byte.n_vocab, by_byte.n_unknown) == (33, 256, 0)
