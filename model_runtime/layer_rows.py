@@ -32,15 +32,19 @@ class LayerRows:
 
 @dataclass(frozen=True, eq=False)
 class HeadOverlap:
-    """How much alike the heads of a layer read, float32 [head, head], 1 on the diagonal.
+    """How much alike the heads of a layer read beyond the first token, float32 [head, head].
 
-    The overlap of two heads on one token is the sum over keys of the smaller of their two probabilities
-    (one less the total variation distance): 1 where they read the same in the same shares, 0 where they
-    share no key. It is averaged over `n_queries` tokens, the first left out, since it can read itself only.
+    The first key is left out: most heads read it when they have nothing to read (Xiao et al. 2023,
+    arXiv:2309.17453), and all would look alike for it. Of the rest, summed over tokens and keys, the overlap
+    of heads a and b is 2 sum min(p_a, p_b) / (sum p_a + sum p_b) (Bray and Curtis 1957): 1 where they read
+    the same in the same shares, 0 where they share no key. NaN where neither reads anything but the first.
+
+    n_queries: tokens that were compared. first_share: mean share of the first token over them and all heads.
     """
 
     overlap: np.ndarray
     n_queries: int
+    first_share: float
 
     @property
     def nbytes(self) -> int:
@@ -68,10 +72,23 @@ def head_overlap(trace: Trace, layer: int, most_queries: int = MOST_QUERIES) -> 
     spaced = np.linspace(min(1, last), last, min(most_queries, max(last, 1)))
     queries = sorted({int(position) for position in spaced.round()})
     pattern = layer_rows(trace, layer, queries).pattern
-    n_heads = len(pattern)
-    overlap = np.ones((n_heads, n_heads), dtype=np.float32)
+    rest = pattern[:, :, 1:].astype(np.float64)
+    return HeadOverlap(overlap_of(rest), len(queries), float(pattern[:, :, 0].mean(dtype=np.float64)))
+
+
+def overlap_of(reads: np.ndarray) -> np.ndarray:
+    """2 sum min(a, b) / (sum a + sum b) of every two heads of [head, ...], float32 [head, head].
+
+    >>> overlap_of(np.array([[0.5, 0.5], [0.5, 0.0]])).round(4).tolist()
+    [[1.0, 0.6667], [0.6667, 1.0]]
+    """
+    n_heads = len(reads)
+    overlap = np.full((n_heads, n_heads), np.nan, dtype=np.float32)
+    totals = reads.reshape(n_heads, -1).sum(axis=1)
     for one in range(n_heads):
-        for other in range(one):
-            shared = np.minimum(pattern[one], pattern[other]).sum(axis=-1).mean()
-            overlap[one, other] = overlap[other, one] = shared
-    return HeadOverlap(overlap, len(queries))
+        for other in range(one + 1):
+            both = totals[one] + totals[other]
+            if both > 0:
+                shared = 2 * np.minimum(reads[one], reads[other]).sum() / both
+                overlap[one, other] = overlap[other, one] = shared
+    return overlap

@@ -121,6 +121,7 @@ VIEW_ROWS: tuple[Setting, ...] = (
     choice("mask", "causal", ("causal", "window", "bidirectional", "prefix"), page="attention"),
     whole("window", 4, 1, 100_000, page="attention"),
     whole("prefix", 4, 1, 100_000, page="attention"),
+    whole("span", 128, 1, 100_000, page="attention"),  # window of the calculators of cost
     choice("bertviz", "head", ("head", "model"), page="attention"),
     choice("layers", "all", ("all", "near", "one"), page="attention"),
 )
