@@ -26,6 +26,15 @@ if TYPE_CHECKING:
         multiplications,
         projection_sizes,
     )
+    from model_runtime.bpe import BpeTraining, pieces_after, train_bpe
+    from model_runtime.encodings import (
+        TOKENIZERS,
+        Tokenized,
+        agreement,
+        tokenize_with,
+        tokenize_with_model,
+    )
+    from model_runtime.foreign import ForeignReading, read_foreign
     from model_runtime.generation import GeneratedToken, Generation, generate_many
     from model_runtime.head_stages import (
         HeadStages,
@@ -41,6 +50,7 @@ if TYPE_CHECKING:
         head_measures,
         stream_contributions,
     )
+    from model_runtime.merges import MergeChain, merge_chain, word_merges
     from model_runtime.model import DecodeState, Model
     from model_runtime.points import ALL_POINTS, DEFAULT_POINTS
     from model_runtime.proof import ProofCheck, SelfProof, self_proof
@@ -55,13 +65,17 @@ if TYPE_CHECKING:
 _LATE = {
     "ALL_POINTS": "points",
     "DEFAULT_POINTS": "points",
+    "TOKENIZERS": "encodings",
+    "BpeTraining": "bpe",
     "CostFit": "attention_cost",
     "CostMeasurement": "attention_cost",
     "DecodeState": "model",
+    "ForeignReading": "foreign",
     "GeneratedToken": "generation",
     "Generation": "generation",
     "HeadMeasures": "measures",
     "HeadStages": "head_stages",
+    "MergeChain": "merges",
     "Model": "model",
     "ProjectionSizes": "attention_formulas",
     "ProofCheck": "proof",
@@ -71,7 +85,9 @@ _LATE = {
     "SdpaCheck": "sdpa_check",
     "SelfProof": "proof",
     "StreamContributions": "measures",
+    "Tokenized": "encodings",
     "Trace": "trace",
+    "agreement": "encodings",
     "as_used": "masks",
     "cache_bytes": "attention_cost",
     "draws": "sampling",
@@ -81,10 +97,13 @@ _LATE = {
     "layer_types": "attention_formulas",
     "load_model": "loading",
     "measure_cost": "attention_cost",
+    "merge_chain": "merges",
     "multiplications": "attention_formulas",
     "pattern_scaled_by": "score_scale",
     "pattern_under": "masks",
+    "pieces_after": "bpe",
     "projection_sizes": "attention_formulas",
+    "read_foreign": "foreign",
     "recombination_error": "head_stages",
     "sampling_steps": "sampling",
     "saturation": "score_scale",
@@ -92,20 +111,28 @@ _LATE = {
     "score_terms": "head_stages",
     "self_proof": "proof",
     "stream_contributions": "measures",
+    "tokenize_with": "encodings",
+    "tokenize_with_model": "encodings",
+    "train_bpe": "bpe",
     "visible_under": "masks",
+    "word_merges": "merges",
 }
 
 __all__ = [
     "ALL_POINTS",
     "DEFAULT_POINTS",
+    "TOKENIZERS",
+    "BpeTraining",
     "CostFit",
     "CostMeasurement",
     "DecodeState",
+    "ForeignReading",
     "GeneratedToken",
     "Generation",
     "HeadMeasures",
     "HeadStages",
     "LayerSpec",
+    "MergeChain",
     "Model",
     "ModelSpec",
     "ProjectionSizes",
@@ -118,7 +145,9 @@ __all__ = [
     "SelfProof",
     "StreamContributions",
     "Token",
+    "Tokenized",
     "Trace",
+    "agreement",
     "as_used",
     "cache_bytes",
     "catalogue",
@@ -131,10 +160,13 @@ __all__ = [
     "layer_types",
     "load_model",
     "measure_cost",
+    "merge_chain",
     "multiplications",
     "pattern_scaled_by",
     "pattern_under",
+    "pieces_after",
     "projection_sizes",
+    "read_foreign",
     "recombination_error",
     "sampling_steps",
     "saturation",
@@ -142,7 +174,11 @@ __all__ = [
     "score_terms",
     "self_proof",
     "stream_contributions",
+    "tokenize_with",
+    "tokenize_with_model",
+    "train_bpe",
     "visible_under",
+    "word_merges",
 ]
 
 
