@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from model_runtime.records import Token
+from pages.shared.words import token_text
 from viz.style import shorten, token_color, visible
 
 MOST_CHIPS = 160
@@ -108,7 +109,7 @@ def chips_of(tokens: Sequence[Token], selected: int) -> list[dict[str, object]]:
 
 
 def _chip(token: Token, position: int, n_tokens: int) -> dict[str, object]:
-    text = shorten(visible(token.text)) or "⟨empty⟩"
+    text = shorten(visible(token_text(token))) or "⟨empty⟩"
     return {
         "position": position,
         "text": text,
