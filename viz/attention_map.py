@@ -106,18 +106,21 @@ def _scale_words(record: AttentionPattern, quantity: str) -> str:
     )
 
 
-def _hover(record: AttentionPattern, query: int, key: int) -> str:
-    """Who reads whom; the value itself is added by plotly, so that it need not travel twice."""
-    if record.cells[query][key] is None:
-        return ""
-    if record.block > 1:
-        return f"{_span(record, query)} read {_span(record, key)}: at most"
-    return f"{_named(record, query)} reads {_named(record, key)}"
-
-
 def _span(record: AttentionPattern, cell: int) -> str:
     first, last = record.positions(cell)
-    return f"tokens {first}–{last}"
+    return f"token {first}" if first == last else f"tokens {first}–{last}"
+
+
+def _cell_name(record: AttentionPattern, cell: int) -> str:
+    """A row or column as the hover says it; unlike the ticks all differ, so that they can be categories."""
+    return _span(record, cell) if record.block > 1 else _named(record, cell)
+
+
+def _hover(record: AttentionPattern, quantity: str) -> str:
+    """Who reads whom, from the names of row and column: a text for every cell would be half a megabyte."""
+    reads = "%{y} read %{x}: at most" if record.block > 1 else "%{y} reads %{x}"
+    number = ".4%" if quantity == "probability" else "+.4f"
+    return reads + "<br>%{z:" + number + "}<extra></extra>"
 
 
 def _named(record: AttentionPattern, position: int) -> str:
@@ -127,46 +130,41 @@ def _named(record: AttentionPattern, position: int) -> str:
 def _map(record: AttentionPattern, quantity: str, colors: dict[str, Any], bar: dict[str, Any]) -> go.Figure:
     """A square map of tokens with the selected row outlined; the future lies bare on the masked colour."""
     n = record.n_cells
+    names = [_cell_name(record, cell) for cell in range(n)]
     gap = 1 if n <= _GAPS_UP_TO else 0
-    number = ".4%" if quantity == "probability" else "+.4f"
     values = np.array([[np.nan if v is None else v for v in line] for line in record.cells], dtype=np.float32)
-    figure = go.Figure()
-    figure.add_heatmap(
-        name="pattern",
-        z=values.reshape(n, n),
-        text=[[_hover(record, q, k) for k in range(n)] for q in range(n)],
-        hovertemplate="%{text}<br>%{z:" + number + "}<extra></extra>",
-        hoverongaps=False,
-        xgap=gap,
-        ygap=gap,
-        colorbar={
-            "title": {"text": _scale_words(record, quantity)},
-            "len": 0.7,
-            "y": 0,
-            "yanchor": "bottom",
-            **bar,
-        },
-        **colors,
+    bar = {"title": {"text": _scale_words(record, quantity)}, "len": 0.7, "y": 0, "yanchor": "bottom", **bar}
+    cells = {"name": "pattern", "z": values.reshape(n, n), "x": names, "y": names, "hoverongaps": False}
+    return go.Figure(
+        go.Heatmap(
+            **cells, hovertemplate=_hover(record, quantity), xgap=gap, ygap=gap, colorbar=bar, **colors
+        ),
+        _map_layout(record),
     )
-    ticks = _ticks(record, MOST_TICKS)
+
+
+def _map_layout(record: AttentionPattern) -> dict[str, Any]:
+    """Axes by position, with names where there is room; the names' own margin, so that the longest does not
+    run into the title."""
+    ends, ticks = record.n_cells - 0.5, _ticks(record, MOST_TICKS)
     axis = {
+        "type": "category",
         "tickmode": "array",
         "showgrid": False,
         "constrain": "domain",
         "tickfont": {"family": style.MONO, "color": style.LIGHT.ink},
         **ticks,
     }
-    # The names' own margin, so that the longest does not run into the title.
-    figure.update_xaxes(range=[-0.5, n - 0.5], side="top", tickangle=_SLOPE, automargin=False, **axis)
-    figure.update_yaxes(range=[n - 0.5, -0.5], scaleanchor="x", scaleratio=1, constraintoward="top", **axis)
-    _outline(figure, record)
-    figure.update_layout(
-        template=style.TEMPLATE,
-        plot_bgcolor=style.MASKED,
-        height=560,
-        margin={"l": 8, "r": 8, "t": _head_room(record, ticks), "b": 8},
-    )
-    return figure
+    down = {"scaleanchor": "x", "scaleratio": 1, "constraintoward": "top"}
+    return {
+        "template": style.TEMPLATE,
+        "plot_bgcolor": style.MASKED,
+        "height": 560,
+        "margin": {"l": 8, "r": 8, "t": _head_room(record, ticks), "b": 8},
+        "xaxis": {"range": [-0.5, ends], "side": "top", "tickangle": _SLOPE, "automargin": False, **axis},
+        "yaxis": {"range": [ends, -0.5], **down, **axis},
+        "shapes": _outlines(record),
+    }
 
 
 def _ticks(record: AttentionPattern, most: int) -> dict[str, Any]:
@@ -208,17 +206,19 @@ def _name(record: AttentionPattern, cell: int) -> str:
     return style.shorten(style.visible(record.tokens[first]), _LONGEST_TICK)
 
 
-def _outline(figure: go.Figure, record: AttentionPattern) -> None:
-    """A frame round the selected query's row, as far as it may look."""
-    chosen = record.selected // record.block
-    figure.add_shape(
-        type="rect",
-        x0=-0.5,
-        x1=chosen + 0.5,
-        y0=chosen - 0.5,
-        y1=chosen + 0.5,
-        line={"color": style.LIGHT.ink, "width": 2},
-    )
+def _outlines(record: AttentionPattern) -> list[dict[str, Any]]:
+    """A frame round the selected query's row, as far as it may look; a thicker one round a chosen cell."""
+    query = record.selected // record.block
+    frames = [_outline(query, 0, query, width=2)]
+    if record.key is not None:
+        column = record.key // record.block
+        frames.append(_outline(query, column, column, width=4))
+    return frames
+
+
+def _outline(row: int, first: int, last: int, width: float) -> dict[str, Any]:
+    corners = {"x0": first - 0.5, "x1": last + 0.5, "y0": row - 0.5, "y1": row + 0.5}
+    return {"type": "rect", **corners, "line": {"color": style.LIGHT.ink, "width": width}}
 
 
 def _table(record: AttentionPattern, quantity: str) -> dict[str, list[object]]:

@@ -33,6 +33,8 @@ class AttentionPattern:
     row: tuple[float, ...]  # exact probabilities of the selected query, keys 0 to `selected`
     sink: float | None  # share that the selected query pays to a learned sink; None where a model has none
     off: bool = False  # the head is switched off: it reads all the same, but adds nothing to the stream
+    key: int | None = None  # position of the chosen key; None: no cell is chosen
+    strongest_key: tuple[tuple[int, ...], ...] = ()  # the key position behind each cell's value
 
     @property
     def n_cells(self) -> int:
@@ -43,6 +45,11 @@ class AttentionPattern:
         """The query position that a click on cell (row, column) means."""
         row, column = point
         return self.strongest_query[row][column]
+
+    def cell_at(self, point: tuple[int, int]) -> tuple[int, int]:
+        """Query and key position that a click on cell (row, column) means: the block's largest."""
+        row, column = point
+        return self.strongest_query[row][column], self.strongest_key[row][column]
 
     def positions(self, cell: int) -> tuple[int, int]:
         """First and last token position of a row or column of the map."""
@@ -58,8 +65,9 @@ def attention_pattern_record(
     selected: int,
     sink: np.ndarray | None = None,  # [query_pos]
     off: bool = False,
+    key: int | None = None,
 ) -> AttentionPattern:
-    """Values -> what will be drawn.
+    """Values -> what will be drawn. A chosen `key` after the selected query is no cell, and is left out.
 
     Raises:
         ValueError: the pattern is not square, or not as long as the prompt.
@@ -68,7 +76,7 @@ def attention_pattern_record(
     if pattern.shape != (n_tokens, n_tokens):
         raise ValueError(f"pattern {pattern.shape} for {n_tokens} tokens")
     block = -(-n_tokens // MOST_CELLS)
-    cells, queries = largest_in_blocks(pattern, block)
+    cells, queries, keys = strongest_in_blocks(pattern, block)
     return AttentionPattern(
         tokens=tuple(token_texts),
         layer=layer,
@@ -76,10 +84,12 @@ def attention_pattern_record(
         selected=selected,
         block=block,
         cells=_causal(cells),
-        strongest_query=tuple(tuple(int(q) for q in line) for line in queries),
+        strongest_query=tuple(map(tuple, queries.tolist())),
         row=tuple(float(p) for p in pattern[selected, : selected + 1]),
         sink=None if sink is None else float(sink[selected]),
         off=off,
+        key=None if key is None or key > selected else key,
+        strongest_key=tuple(map(tuple, keys.tolist())),
     )
 
 
@@ -92,6 +102,12 @@ def largest_in_blocks(pattern: np.ndarray, block: int) -> tuple[np.ndarray, np.n
     >>> values.tolist(), queries.tolist()
     ([[1.0, 0.0], [0.5, 0.4]], [[0, 0], [2, 2]])
     """
+    values, queries, _ = strongest_in_blocks(pattern, block)
+    return values, queries
+
+
+def strongest_in_blocks(pattern: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `largest_in_blocks`, and the key position as well: each [n_blocks, n_blocks]."""
     n_tokens = len(pattern)
     n_blocks = -(-n_tokens // block)
     spare = n_blocks * block - n_tokens
@@ -100,8 +116,9 @@ def largest_in_blocks(pattern: np.ndarray, block: int) -> tuple[np.ndarray, np.n
     blocks = padded.reshape(n_blocks, block, n_blocks, block).swapaxes(1, 2).reshape(n_blocks, n_blocks, -1)
     where = np.abs(blocks).argmax(axis=2)
     values = np.take_along_axis(blocks, where[:, :, None], axis=2)[:, :, 0]
-    queries = where // block + block * np.arange(n_blocks)[:, None]
-    return values, np.minimum(queries, n_tokens - 1)
+    starts = block * np.arange(n_blocks)
+    queries = np.minimum(where // block + starts[:, None], n_tokens - 1)
+    return values, queries, np.minimum(where % block + starts[None, :], n_tokens - 1)
 
 
 def attention_difference_record(
@@ -112,6 +129,7 @@ def attention_difference_record(
     layer: int,
     head: int,
     selected: int,
+    key: int | None = None,
 ) -> AttentionPattern:
     """`pattern` less `other`, cell by cell: positive where the current run reads more.
 
@@ -120,15 +138,14 @@ def attention_difference_record(
     """
     if pattern.shape != other.shape:
         raise ValueError(f"patterns {pattern.shape} and {other.shape}")
-    return attention_pattern_record(pattern - other, token_texts, layer=layer, head=head, selected=selected)
+    change = pattern - other
+    return attention_pattern_record(change, token_texts, layer=layer, head=head, selected=selected, key=key)
 
 
 def _causal(values: np.ndarray) -> Grid:
     """Rows of plain numbers, None right of the diagonal."""
-    return tuple(
-        tuple(float(v) if key <= query else None for key, v in enumerate(line))
-        for query, line in enumerate(values)
-    )
+    n = len(values)
+    return tuple((*line[: q + 1], *([None] * (n - q - 1))) for q, line in enumerate(values.tolist()))
 
 
 def strongest_keys(record: AttentionPattern, most: int = N_NAMED_KEYS) -> tuple[tuple[int, float], ...]:
@@ -158,7 +175,11 @@ def row_sentence(record: AttentionPattern) -> str:
         parts.append(f"{_others(others)} {style.share(rest)}")
     if record.sink is not None:
         parts.append(f"and pays {style.share(record.sink)} to the learned sink")
-    return f"{_quoted(record.tokens[record.selected])} reads {', '.join(parts)}."
+    said = f"{_quoted(record.tokens[record.selected])} reads {', '.join(parts)}."
+    if record.key is None or record.key in [key for key, _ in named]:
+        return said
+    share = style.share(record.row[record.key])
+    return f"{said} The chosen key, {_key_words(record, record.key)}, gets {share}."
 
 
 def _others(count: int) -> str:

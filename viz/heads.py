@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +83,8 @@ class Measures:
     duplicate: np.ndarray
     entropy: np.ndarray
     distance: np.ndarray
+    n_tokens: int = 0
+    n_repeated: int = 0  # tokens that came before: what induction and duplicate are averaged over
 
     def of(self, key: str) -> np.ndarray:
         """One measure by its key in MEASURES."""
@@ -93,6 +94,19 @@ class Measures:
     def at(self, layer: int, head: int) -> dict[str, float]:
         """All measures of one head, by key."""
         return {key: float(self.of(key)[layer, head]) for key in MEASURES}
+
+    @property
+    def even_entropy(self) -> float:
+        """Entropy of a head that reads all tokens up to each query evenly, nats: the largest there is.
+
+        The mean over queries of ln(1), ln(2), ..., ln(n_tokens).
+        """
+        return float(np.log(np.arange(1, self.n_tokens + 1)).mean()) if self.n_tokens else 0.0
+
+    @property
+    def even_distance(self) -> float:
+        """How far back such a head reads on average, tokens: the mean of 0, 1/2, 1, ..., (n - 1)/2."""
+        return max(self.n_tokens - 1, 0) / 4
 
 
 def strongest(values: np.ndarray) -> tuple[int, int] | None:
@@ -108,51 +122,141 @@ def strongest(values: np.ndarray) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """A name for heads that give at least `least` of their attention to one target."""
+class Kind:
+    """A name for heads whose measure passes a bound.
+
+    `least` bounds a share from below; for "entropy" it is a share of the largest possible entropy, and for
+    "distance" a bound from above: a share of the distance of a head that reads evenly.
+    """
 
     key: str  # of the measure
     least: float
-    name: str
+    name: str  # of one head, with its article
+    title: str  # of the kind
+    does: str  # what such heads do, in a few words
     source: str
-    says: str
+    says: str  # of one head: {} is its value
+
+    @property
+    def rule(self) -> str:
+        """The bound in words: "at least 30 % of attention", for the count beside the title."""
+        if self.key == "distance":
+            return f"at most {self.least:.0%} as far back as reading evenly"
+        return (
+            f"at least {self.least:.0%} of {'the largest entropy' if self.key == 'entropy' else 'attention'}"
+        )
 
 
-# Shares from which a name is used. The papers give no number; these keep the name for heads that mostly,
-# not merely often, do the thing. The words say the share, so that a reader can disagree.
+# The papers describe the heads and give no bound; these keep the name for heads that mostly, not merely
+# often, do the thing. The words say the number, so that a reader can disagree. In the order in which one
+# names a head that is of several kinds.
 KINDS = (
-    _Kind(
+    Kind(
         "induction",
         0.3,
         "an induction head",
+        "Induction",
+        "read what followed the same token before",
         "Olsson et al. 2022",
         "gives {} to what followed the same token before",
     ),
-    _Kind(
-        "previous", 0.4, "a previous-token head", "Elhage et al. 2021", "gives {} to the token just before"
+    Kind(
+        "previous",
+        0.4,
+        "a previous-token head",
+        "Previous token",
+        "read the token just before",
+        "Elhage et al. 2021",
+        "gives {} to the token just before",
     ),
-    _Kind(
+    Kind(
         "duplicate",
         0.3,
         "a duplicate-token head",
+        "Duplicate token",
+        "read earlier copies of the same token",
         "Wang et al. 2022",
         "gives {} to earlier copies of the token",
     ),
-    _Kind("first", 0.5, "an attention sink", "Xiao et al. 2023", "pays {} to the first token"),
+    Kind(
+        "first",
+        0.5,
+        "an attention sink",
+        "First token (sink)",
+        "rest on the very first token",
+        "Xiao et al. 2023",
+        "pays {} to the first token",
+    ),
+    Kind(
+        "distance",
+        0.25,
+        "a local head",
+        "Local",
+        "read close by: the token itself and its nearest",
+        "mean distance: Vig and Belinkov 2019",
+        "reads {} back",
+    ),
+    Kind(
+        "entropy",
+        0.8,
+        "a broad head",
+        "Broad",
+        "spread over nearly all they may read",
+        "Clark et al. 2019",
+        "spreads over its keys with an entropy of {}",
+    ),
 )
+KIND_OF = {kind.key: kind for kind in KINDS}
 
 
-def findings(values: Mapping[str, float]) -> dict[str, str]:
-    """Measure -> a sentence with the name that fits one head, from its measures (see `Measures.at`).
+@dataclass(frozen=True)
+class KindFound:
+    """The heads of one kind on one prompt. `tells` is False where the prompt cannot show the kind at all."""
 
-    >>> findings({"first": 0.62, "previous": 0.1})["first"]
-    'On average this head pays 62.0\\xa0% to the first token: an attention sink (Xiao et al. 2023).'
+    kind: Kind
+    heads: tuple[tuple[int, int, float], ...]  # (layer, head, value of the measure), the clearest first
+    tells: bool = True
+
+
+def kinds_found(measures: Measures) -> tuple[KindFound, ...]:
+    """Every kind with its heads on this prompt; an absent kind has none."""
+    return tuple(_found(kind, measures) for kind in KINDS)
+
+
+def _found(kind: Kind, measures: Measures) -> KindFound:
+    values, clear = measures.of(kind.key), _clearness(kind, measures)
+    order = np.argsort(-np.nan_to_num(clear, nan=-1.0), axis=None, kind="stable")
+    places = [divmod(int(at), values.shape[1]) for at in order]
+    heads = tuple(
+        (layer, head, float(values[layer, head])) for layer, head in places if clear[layer, head] >= 0
+    )
+    return KindFound(kind, heads, bool(np.isfinite(clear).any()))
+
+
+def _clearness(kind: Kind, measures: Measures) -> np.ndarray:
+    """[layer, head]: how far beyond the kind's bound, 0 or more for its heads; NaN where none can be told."""
+    values = measures.of(kind.key)
+    if kind.key == "entropy":
+        return values / (measures.even_entropy or np.nan) - kind.least
+    if kind.key == "distance":
+        return kind.least - values / (measures.even_distance or np.nan)
+    return values - kind.least
+
+
+def kinds_of(measures: Measures, layer: int, head: int) -> tuple[Kind, ...]:
+    """The kinds that one head is of on this prompt."""
+    return tuple(kind for kind in KINDS if _clearness(kind, measures)[layer, head] >= 0)
+
+
+def findings(measures: Measures, layer: int, head: int) -> dict[str, str]:
+    """Measure -> a sentence with the name that fits the head: "On average this head pays 62.0 % to the
+    first token: an attention sink (Xiao et al. 2023)."
     """
+    values = measures.at(layer, head)
     return {
-        kind.key: f"On average this head {kind.says.format(style.share(values[kind.key]))}: "
+        kind.key: f"On average this head {kind.says.format(MEASURES[kind.key].written(values[kind.key]))}: "
         f"{kind.name} ({kind.source})."
-        for kind in KINDS
-        if values.get(kind.key, np.nan) >= kind.least
+        for kind in kinds_of(measures, layer, head)
     }
 
 
@@ -160,9 +264,15 @@ def head_to_open(measures: Measures) -> tuple[int, int]:
     """(layer, head) worth a first look: the strongest induction head where the prompt shows one, else the
     strongest previous-token head, else the first head."""
     best = strongest(measures.induction)
-    if best is not None and measures.induction[best] >= KINDS[0].least:
+    if best is not None and measures.induction[best] >= KIND_OF["induction"].least:
         return best
     return strongest(measures.previous) or (0, 0)
+
+
+def measure_to_open(measures: Measures, layer: int, head: int) -> str:
+    """The measure that shows what a head does: of the first kind it is of, else "previous"."""
+    kinds = kinds_of(measures, layer, head)
+    return kinds[0].key if kinds else "previous"
 
 
 def shared_top(key: str, *several: Measures) -> float:

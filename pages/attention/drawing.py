@@ -49,7 +49,7 @@ class Drawing:
     def spec(self) -> Any:
         return runtime.model_for(self.run).spec
 
-    def origin(self, kind: Kind = "measured", **extra: object) -> Provenance:
+    def origin(self, kind: Kind = "measured", **extra: Any) -> Provenance:
         """Where a figure of this layer and head comes from."""
         return runtime.provenance_of(self.run, kind, layer=self.layer, head=self.head, **extra)
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
 from model_runtime import teaching
 from model_runtime.errors import PointUnavailable
 from model_runtime.interventions import ScaleHead
-from pages.attention.drawing import Drawing
-from pages.shared import runtime
+from pages.attention import heads_words
+from pages.attention.drawing import Drawing, column, same_tokens
+from pages.attention.head_kinds import example_button, kinds
+from pages.attention.head_switch import effect, heads_off, switch
 from pages.shared import url_state as state
-from pages.shared.live_figure import live_figure
-from pages.shared.opening import measures_for
+from pages.shared.live_figure import Click, live_figure
+from pages.shared.opening import measures_for, open_measure
 from pages.shared.page import View
 from pages.shared.parts import Lesson
-from pages.shared.runs import Run
-from pages.shared.words import plain, quoted, token_text
+from pages.shared.settings import LAST_TOKEN, STRONGEST_KEY
+from pages.shared.words import counted, plain
 from viz.attention_map import attention_difference_figure, attention_pattern_figure, attention_row_figure
 from viz.attention_pattern import (
     AttentionPattern,
@@ -28,10 +31,10 @@ from viz.attention_pattern import (
     row_sentence,
     strongest_keys,
 )
-from viz.attention_words import softmax_fraction
-from viz.distribution_change import change_sentence, distribution_change_record
-from viz.head_grid import head_grid_figure, head_grid_record
-from viz.heads import MEASURES, Measures, findings, shared_top, strongest
+from viz.head_grid import head_grid_difference_record, head_grid_figure, head_grid_record
+from viz.heads import MEASURES, Measures, findings, shared_top
+
+MANY_HEADS = 16  # more, and the overview gets half of the page
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,24 +42,15 @@ class Side:
     """One run's side of this part."""
 
     drawing: Drawing
-    measures: Measures
     pattern: AttentionPattern
 
     @property
-    def run(self) -> Run:
-        return self.drawing.run
-
-    @property
-    def layer(self) -> int:
-        return self.drawing.layer
-
-    @property
-    def head(self) -> int:
-        return self.drawing.head
+    def place(self) -> tuple[int, int]:
+        return self.drawing.layer, self.drawing.head
 
 
 def side_of(drawing: Drawing) -> Side:
-    """Measures and pattern of a run at its selection."""
+    """The pattern of a run at its selection."""
     run, layer, head = drawing.run, drawing.layer, drawing.head
     record = attention_pattern_record(
         drawing.trace().get("pattern", layer, head),
@@ -64,22 +58,23 @@ def side_of(drawing: Drawing) -> Side:
         layer=layer,
         head=head,
         selected=drawing.query,
-        sink=sink_of(run, layer, head),
+        sink=sink_of(drawing),
         off=ScaleHead(layer, head) in run.edits,
+        key=drawing.chosen_key,
     )
-    return Side(drawing, measures_for(run), record)
+    return Side(drawing, record)
 
 
-def sink_of(run: Run, layer: int, head: int):
+def sink_of(drawing: Drawing) -> Any:
     """What each query pays to a learned sink, [query_pos], or None where the model has none."""
     try:
-        return runtime.trace_for(run).get("sink_weight", layer, head)
+        return drawing.trace().get("sink_weight", drawing.layer, drawing.head)
     except PointUnavailable:
         return None
 
 
-def controls(view: View, measures: Measures) -> str:
-    """The measure that colours the overview (returned), a way to its strongest head, and the switch."""
+def controls(view: View) -> str:
+    """The measure that colours the overview (returned), with what it answers, and the switch."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(
             "Colour the heads by",
@@ -88,247 +83,233 @@ def controls(view: View, measures: Measures) -> str:
             required=True,
             **state.bound("measure"),
         )
-        measure = state.get("measure")
-        best = strongest(measures.of(measure))
-        words = "No head stands out" if best is None else f"Go to the strongest, L{best[0]} H{best[1]}"
-        here = best is None or best == (view.layer, view.head)
-        st.button(words, disabled=here, on_click=choose_head, args=best, help=MEASURES[measure].asks)
         switch(view.layer, view.head)
+    measure: str = state.get("measure")
+    st.caption(f"{MEASURES[measure].name}: {MEASURES[measure].asks}")
     return measure
 
 
-def choose_head(layer: int, head: int) -> None:
-    state.set(layer=layer, head=head)
-
-
-def switch(layer: int, head: int) -> None:
-    """The toggle that cuts the chosen head out of the model, for this visitor's runs only."""
-    key = f"gf.switch.{layer}.{head}"
-    st.session_state[key] = is_off(layer, head)
-    st.toggle(
-        f"Switch L{layer} H{head} off",
-        key=key,
-        on_change=turn,
-        args=(layer, head),
-        help="Sets the head's output to zero before it joins the stream (ablation). The edit stays, on every "
-        "page, until you switch the head on again.",
-    )
-
-
-def is_off(layer: int, head: int) -> bool:
-    return ScaleHead(layer, head) in state.get("edits")
-
-
-def heads_off(run: Run) -> list[tuple[int, int]]:
-    """(layer, head) of every head that is switched off in a run."""
-    return [
-        (edit.layer, edit.head)
-        for edit in run.edits
-        if isinstance(edit, ScaleHead) and edit == ScaleHead(edit.layer, edit.head)
+def pattern(side: Side) -> None:
+    """The map of the chosen head; a click on a cell chooses its query and its key."""
+    drawing, record = side.drawing, side.pattern
+    n_tokens = len(record.tokens)
+    cells = [
+        [*zip(*lines, strict=True)]
+        for lines in zip(record.strongest_query, record.strongest_key, strict=True)
     ]
 
+    def chosen(click: Click) -> None:
+        if isinstance(click.point, tuple):
+            query, key = cells[click.point[0]][click.point[1]]
+            state.set(token=LAST_TOKEN if query == n_tokens - 1 else query, key=key)
 
-def turn(layer: int, head: int) -> None:
-    cut = ScaleHead(layer, head)
-    others = tuple(edit for edit in state.get("edits") if edit != cut)
-    state.set(edits=others if is_off(layer, head) else (*others, cut))
-
-
-def overview(drawing: Side, measure: str, top: float, key: str, clickable: bool) -> None:
-    """The grid of heads; a click chooses one."""
-    record = head_grid_record(
-        drawing.measures.of(measure),
-        measure,
-        layer=drawing.layer,
-        head=drawing.head,
-        top=top,
-        off=heads_off(drawing.run),
+    live_figure(
+        attention_pattern_figure(record),
+        key=drawing.key_figure("pattern"),
+        provenance=drawing.origin(),
+        clickable=drawing.clickable,
+        on_click=chosen,
     )
-    origin = runtime.provenance_of(drawing.run, layer=drawing.layer, head=drawing.head)
-    click = live_figure(head_grid_figure(record), key=key, provenance=origin, clickable=clickable)
-    if click is not None and isinstance(click.point, tuple):
-        state.set(layer=click.point[0], head=click.point[1])
-        st.rerun()
 
 
-def pattern(drawing: Side, key: str, clickable: bool) -> None:
-    """The map of the chosen head; a click on a cell chooses its query token."""
-    origin = runtime.provenance_of(drawing.run, layer=drawing.layer, head=drawing.head)
-    click = live_figure(
-        attention_pattern_figure(drawing.pattern), key=key, provenance=origin, clickable=clickable
-    )
-    if click is not None and isinstance(click.point, tuple):
-        state.set(token=drawing.pattern.query_at(click.point))
-        st.rerun()
-
-
-def row_words(drawing: Side, key: str) -> None:
+def row_words(side: Side) -> None:
     """The selected row in one sentence, and bar by bar where the map shows blocks."""
-    st.markdown(plain(row_sentence(drawing.pattern)))
-    if drawing.pattern.block > 1:
-        block = drawing.pattern.block
-        st.caption(
-            f"{len(drawing.pattern.tokens):,} tokens are more than the map has cells, so each cell shows the "
-            f"largest of {block} × {block} probabilities. This row is exact:"
-        )
-        live_figure(
-            attention_row_figure(drawing.pattern),
-            key=key,
-            provenance=runtime.provenance_of(
-                drawing.run, layer=drawing.layer, head=drawing.head, query=drawing.pattern.selected
-            ),
-        )
-
-
-def head_words(drawing: Side, measure: str) -> None:
-    """What kind of head this is on this prompt."""
-    values = drawing.measures.at(drawing.layer, drawing.head)
-    found = findings(values)
-    for sentence in found.values():
-        st.markdown(plain(sentence))
-    value = values[measure]
-    if measure not in found and value == value:  # not NaN: the prompt can tell
-        st.markdown(
-            f"{MEASURES[measure].name}: {plain(MEASURES[measure].written(value))}. {MEASURES[measure].asks}"
-        )
-
-
-def effect(drawing: Side) -> None:
-    """What the next-token distribution loses without the head, in one line."""
-    cut = ScaleHead(drawing.layer, drawing.head)
-    if cut not in drawing.run.edits:
+    drawing, record = side.drawing, side.pattern
+    st.markdown(plain(row_sentence(record)))
+    if drawing.clickable:
+        key = strongest_keys(record, 1)[0][0] if record.key is None else record.key
+        with st.container(horizontal=True):
+            st.button(
+                "Where does this number come from? →",
+                on_click=state.set,
+                kwargs={"part": "number", "key": key},
+            )
+            if record.key is not None:
+                st.button("Let the chosen cell go", on_click=state.set, kwargs={"key": STRONGEST_KEY})
+    if record.block == 1:
         return
-    whole = replace(drawing.run, edits=tuple(edit for edit in drawing.run.edits if edit != cut))
-    model = runtime.model_for(whole)
-    change = distribution_change_record(
-        runtime.logits_for(whole), runtime.logits_for(drawing.run), lambda i: token_text(model.token(i))
-    )
-    st.markdown(f"**Without L{drawing.layer} H{drawing.head}:** {plain(change_sentence(change))}")
-
-
-def beside(current: Side, pinned: Side, measure: str) -> None:
-    """Two runs side by side on shared scales, then their difference where the tokens are the same."""
-    top = shared_top(measure, current.measures, pinned.measures)
-    for column, drawing, name in zip(
-        st.columns(2), (current, pinned), ("Current run", "Pinned run"), strict=True
-    ):
-        is_current = drawing is current
-        with column:
-            st.subheader(name, anchor=False)
-            st.markdown(quoted(drawing.run.prompt))
-            # The words come last: two texts of unequal length would push the figures out of line.
-            pattern(drawing, f"pattern-{name}", clickable=is_current)
-            overview(drawing, measure, top, f"heads-{name}", clickable=is_current)
-            row_words(drawing, f"row-{name}")
-            head_words(drawing, measure)
-            if not is_current:
-                effect(drawing)
-    difference(current, pinned)
-
-
-def difference(current: Side, pinned: Side) -> None:
-    st.subheader("Difference", anchor=False)
-    tokens = [[token.id for token in runtime.trace_for(d.run).tokens] for d in (current, pinned)]
-    if tokens[0] != tokens[1]:
-        st.markdown(
-            f"The two prompts are different tokens ({len(tokens[0]):,} and {len(tokens[1]):,}), so no cell "
-            "of one map means the same as a cell of the other: there is no difference to draw. Pin a run of "
-            "the same prompt, with a head switched off or another number format, to see one."
-        )
-        return
-    record = attention_difference_record(
-        *(runtime.trace_for(d.run).get("pattern", d.layer, d.head) for d in (current, pinned)),
-        current.pattern.tokens,
-        layer=current.layer,
-        head=current.head,
-        selected=current.pattern.selected,
+    st.caption(
+        f"{len(record.tokens):,} tokens are more than the map has cells, so each cell shows the largest of "
+        f"{record.block} × {record.block} probabilities; a click chooses that one. This row is exact:"
     )
     live_figure(
-        attention_difference_figure(record),
-        key="difference",
-        provenance=runtime.provenance_of(
-            current.run, layer=current.layer, head=current.head, compared_with=pinned.run
-        ),
+        attention_row_figure(record),
+        key=drawing.key_figure("row"),
+        provenance=drawing.origin(query=record.selected),
     )
 
 
-def alone(drawing: Side, measure: str) -> None:
-    """One run: the overview on the left, the chosen head on the right."""
-    heads, map_ = st.columns([1, 2])
-    with heads:
-        overview(drawing, measure, shared_top(measure, drawing.measures), "heads", clickable=True)
-        head_words(drawing, measure)
+def overview(side: Side, measures: Measures, measure: str, top: float) -> None:
+    """The grid of heads; a click chooses one."""
+    drawing, (layer, head) = side.drawing, side.place
+    values = measures.of(measure)
+    record = head_grid_record(values, measure, layer=layer, head=head, top=top, off=heads_off(drawing.run))
+    live_figure(
+        head_grid_figure(record),
+        key=drawing.key_figure("heads"),
+        provenance=drawing.origin(),
+        clickable=drawing.clickable,
+        on_click=choose_head,
+    )
+    if not drawing.clickable:
+        return
+    if record.strongest is None:
+        example_button(measure, "overview")
+    else:
+        to_strongest(record.strongest, here=side.place)
+
+
+def choose_head(click: Click) -> None:
+    """Take the head of a clicked cell."""
+    if isinstance(click.point, tuple):
+        state.set(layer=click.point[0], head=click.point[1])
+
+
+def to_strongest(best: tuple[int, int], here: tuple[int, int]) -> None:
+    """A way to the head that does most of what is measured."""
+    st.button(
+        f"Go to the strongest, L{best[0]} H{best[1]}",
+        disabled=best == here,
+        on_click=state.set,
+        kwargs={"layer": best[0], "head": best[1]},
+    )
+
+
+def head_words(side: Side, measures: Measures, measure: str) -> None:
+    """What kind of head this is on this prompt, and its value of the measure on screen."""
+    layer, head = side.place
+    found = findings(measures, layer, head)
+    for sentence in found.values():
+        st.markdown(plain(sentence))
+    value = float(measures.of(measure)[layer, head])
+    if measure not in found and value == value:  # not NaN: the prompt can tell
+        st.markdown(
+            f"{MEASURES[measure].name} of L{layer} H{head}: {plain(MEASURES[measure].written(value))}."
+        )
+
+
+def alone(side: Side, measure: str) -> None:
+    """One run: the overview on the left, the chosen head on the right. The map is made first: it needs one
+    head, the overview all of them."""
+    many = side.drawing.spec().n_heads > MANY_HEADS
+    heads, map_ = st.columns([1, 1] if many else [1, 2])
     with map_:
-        pattern(drawing, "pattern", clickable=True)
-        row_words(drawing, "row")
+        pattern(side)
+        row_words(side)
+    below = st.container()
+    with heads:
+        measures = measures_for(side.drawing.run)
+        overview(side, measures, measure, shared_top(measure, measures))
+        head_words(side, measures, measure)
+    with below:
+        list_of_kinds((side,), (measures,))
 
 
-def mathematics(drawing: Side) -> str:
-    """Scaled dot-product attention with the numbers of the selected query and the key it reads most."""
-    trace = runtime.trace_for(drawing.run)
-    query = drawing.pattern.selected
-    key, probability = strongest_keys(drawing.pattern, 1)[0]
-    scores = trace.get("attn_scores", drawing.layer, drawing.head)[query]
-    fraction = softmax_fraction(scores, key, drawing.pattern.sink)
-    return (
-        "One head compares the query of each token with the keys of all tokens up to it, and reads their "
-        "values in proportion (Vaswani et al. 2017):\n\n"
-        r"$$s_{qk} = \frac{q \cdot k}{\sqrt{d_\mathrm{head}}}, \qquad "
-        r"p_{qk} = \frac{e^{s_{qk} - \max s_q}}{\sum_{j \le q} e^{s_{qj} - \max s_q}}, \qquad "
-        r"z_q = \sum_{k \le q} p_{qk} v_k$$"
-        f"\n\nHere query {query} is {quoted(drawing.pattern.tokens[query])} and key {key} is "
-        f"{quoted(drawing.pattern.tokens[key])}, with $d_\\mathrm{{head}} = {trace.spec.d_head}$:\n\n"
-        rf"$$s = {fraction.score:.4g}, \quad \max s_q = {fraction.top:.4g}, \quad "
-        rf"p = \frac{{{fraction.numerator:.4g}}}{{{fraction.denominator:.4g}}} = {probability:.4g}$$"
-        f"\n\nThe sum runs over the {fraction.n_keys:,} tokens this query may read. (Some families scale "
-        "differently, cap the scores, or add a learned sink to the sum; the numbers are as this model used "
-        "them.)"
+def beside(sides: Sequence[Side], measure: str) -> None:
+    """Two runs side by side on shared scales, then their difference where the tokens are the same."""
+    columns = st.columns(2)
+    for place, side in zip(columns, sides, strict=True):
+        with column(place, side.drawing):
+            pattern(side)
+    several = tuple(measures_for(side.drawing.run) for side in sides)
+    top = shared_top(measure, *several)
+    for place, side, measures in zip(columns, sides, several, strict=True):
+        with place:  # the words come last: two texts of unequal length would push the figures out of line
+            overview(side, measures, measure, top)
+            row_words(side)
+            head_words(side, measures, measure)
+            if not side.drawing.clickable:
+                effect(side.drawing.run, *side.place)
+    difference(sides, several, measure)
+    list_of_kinds(sides, several)
+
+
+def difference(sides: Sequence[Side], several: Sequence[Measures], measure: str) -> None:
+    """Current less pinned: the overview where the models have the same heads, the map of the chosen one."""
+    st.subheader("Difference", anchor=False)
+    current, pinned = (side.drawing for side in sides)
+    if not same_tokens((current, pinned)):
+        st.markdown(
+            f"The two prompts are different tokens ({len(current.texts):,} and {len(pinned.texts):,}), so no "
+            "cell of one map means the same as a cell of the other: there is no difference to draw. Pin a "
+            "run of the same prompt, with a head switched off or another number format, to see one."
+        )
+        return
+    heads, map_ = st.columns([1, 2])
+    with map_:
+        _map_difference(sides)
+    with heads:
+        _heads_difference(sides, several, measure)
+
+
+def _map_difference(sides: Sequence[Side]) -> None:
+    current, pinned = (side.drawing for side in sides)
+    here, there = (
+        drawing.trace().get("pattern", drawing.layer, drawing.head) for drawing in (current, pinned)
+    )
+    record = attention_difference_record(
+        here,
+        there,
+        current.texts,
+        layer=current.layer,
+        head=current.head,
+        selected=current.query,
+        key=current.chosen_key,
+    )
+    origin = current.origin(compared_with=pinned.run)
+    live_figure(attention_difference_figure(record), key="difference", provenance=origin)
+
+
+def _heads_difference(sides: Sequence[Side], several: Sequence[Measures], measure: str) -> None:
+    current, pinned = (side.drawing for side in sides)
+    values, other = (measures.of(measure) for measures in several)
+    if values.shape != other.shape:
+        st.markdown(
+            "The two models have different numbers of layers or heads, so their overviews do not match."
+        )
+        return
+    record = head_grid_difference_record(values, other, measure, layer=current.layer, head=current.head)
+    live_figure(
+        head_grid_figure(record),
+        key="heads-difference",
+        provenance=current.origin(compared_with=pinned.run),
+        clickable=True,
+        on_click=choose_head,
     )
 
 
-TRY_QUESTION = (
-    "The prompt `Mr and Mrs Dursley of number four. Mr and Mrs` begins to say something again. Which "
-    "token will a head read that looks for what followed the last word before? Type the prompt in, "
-    "colour by *Induction* and go to the strongest head."
-)
-TRY_ANSWER = (
-    "The last `Mrs` reads the token after the first one, where the name begins, and so the model can "
-    "say it again. Two heads work together for this: one in an earlier layer tells each token what "
-    "stands before it, and a later one looks for a token whose predecessor is the present one (Olsson "
-    "et al. 2022)."
-)
-SOURCES = """
-- Vaswani et al. 2017, [Attention is all you need](https://arxiv.org/abs/1706.03762), 3.2: attention, heads.
-- Elhage et al. 2021, [A mathematical framework for transformer circuits][circuits]: previous-token heads and
-  how they feed induction.
-- Olsson et al. 2022, [In-context learning and induction heads](https://arxiv.org/abs/2209.11895).
-- Wang et al. 2022, [Interpretability in the wild](https://arxiv.org/abs/2211.00593): duplicate-token heads.
-- Xiao et al. 2023, [Efficient streaming language models with attention sinks][sinks].
-
-The shares from which a head is given a name here (induction and duplicate 30 %, previous token 40 %, sink
-50 %) are ours: the papers describe the heads, not a threshold. A pattern says what a head reads, not what it
-does with it.
-
-[circuits]: https://transformer-circuits.pub/2021/framework/index.html
-[sinks]: https://arxiv.org/abs/2309.17453
-"""
+def list_of_kinds(sides: Sequence[Side], several: Sequence[Measures]) -> None:
+    """The kinds of heads found on each run's prompt."""
+    st.subheader("Kinds of heads on this prompt", anchor=False)
+    st.markdown(
+        f"The same {counted(several[0].previous.size, 'head')}, sorted by what they do here. A head can be "
+        "of several kinds, and of another kind on another prompt. Choose one to see it."
+    )
+    places = st.columns(len(sides)) if len(sides) > 1 else [st.container()]
+    for place, side, measures in zip(places, sides, several, strict=True):
+        with place:
+            if side.drawing.name:
+                st.markdown(f"**{side.drawing.name}**")
+            kinds(side.drawing, measures)
 
 
 def draw(view: View, drawings: Sequence[Drawing]) -> Lesson:
     """Draw the part."""
     sides = [side_of(drawing) for drawing in drawings]
-    chosen_measure = controls(view, sides[0].measures)
-    effect(sides[0])
+    first = sides[0].drawing
+    open_measure(first.run, first.layer, first.head)
+    measure = controls(view)
+    effect(first.run, first.layer, first.head)
     if len(sides) == 1:
-        alone(sides[0], chosen_measure)
+        alone(sides[0], measure)
     else:
-        beside(sides[0], sides[1], chosen_measure)
+        beside(sides, measure)
     return Lesson(
-        TRY_QUESTION,
-        TRY_ANSWER,
-        mathematics=lambda: mathematics(sides[0]),
+        heads_words.QUESTION,
+        heads_words.ANSWER,
+        mathematics=lambda: heads_words.mathematics(first, sides[0].pattern),
         code=lambda: (
             f"{inspect.getsource(teaching.attention_pattern)}\n\n{inspect.getsource(teaching.softmax)}"
         ),
-        sources=SOURCES,
+        sources=heads_words.SOURCES,
     )

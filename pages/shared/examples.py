@@ -44,6 +44,24 @@ EXAMPLES: tuple[Example, ...] = (
         "home",
     ),
     Example(
+        "cuts cat, superman and spiderman",
+        "cat superman spiderman",
+        "tokens",
+        {"lesson": "compare"},
+    ),
+    Example(
+        "pays more for other languages",
+        "Good morning! Guten Morgen! 早上好！ सुप्रभात! صباح الخير!",
+        "tokens",
+        {"lesson": "compare"},
+    ),
+    Example(
+        "cuts numbers where you would not",
+        "1234567 + 89 = 1234656",
+        "tokens",
+        {"lesson": "compare"},
+    ),
+    Example(
         "looks one token back",
         "The quick brown fox jumps over the",
         "attention",
@@ -66,6 +84,18 @@ EXAMPLES: tuple[Example, ...] = (
         "Mr and Mrs Dursley of number four were proud. Mr and Mrs",
         "attention",
         _head(5, 6, "duplicate"),
+    ),
+    Example(
+        "reads only what is close by",
+        "The old man went down to the sea every morning before the sun came up",
+        "attention",
+        _head(11, 6, "distance"),
+    ),
+    Example(
+        "spreads over all it may read",
+        "The weather in the mountains changes quickly, so take a warm coat",
+        "attention",
+        _head(0, 1, "entropy"),
     ),
     Example(
         "recalls a capital",

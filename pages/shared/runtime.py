@@ -183,8 +183,10 @@ def logits_for(run: Run) -> Any:
     return trace_for(run).next_token_logits()
 
 
-def derived(run: Run, name: Hashable, compute: Callable[[Any], Value], **request: Any) -> Value:
-    """What `compute` makes of the trace of `run`, kept beside it under `name`.
+def derived(
+    run: Run, name: Hashable, compute: Callable[[Any], Value], *, words: str = "Computing", **request: Any
+) -> Value:
+    """What `compute` makes of the trace of `run`, kept beside it under `name`; `words` while it takes time.
 
     The value must know its `nbytes` (arrays do). Takes a turn: it may run the model.
     """
@@ -194,7 +196,7 @@ def derived(run: Run, name: Hashable, compute: Callable[[Any], Value], **request
         with turns().take():
             return compute(trace)
 
-    with working("Computing"):
+    with working(words):
         return _cache().get(("derived", name, _recipe(run, request)), make)
 
 

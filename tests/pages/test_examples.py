@@ -49,7 +49,7 @@ def model():  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize(
     "example",
-    [example for example in EXAMPLES if "measure" in example.settings],
+    [example for example in EXAMPLES if example.settings.get("measure") in MEASURES],
     ids=lambda example: example.sees,
 )
 def test_the_head_does_what_the_example_says(model, example: Example) -> None:  # type: ignore[no-untyped-def]
@@ -58,6 +58,15 @@ def test_the_head_does_what_the_example_says(model, example: Example) -> None:  
     layer, head = int(str(example.settings["layer"])), int(str(example.settings["head"]))
     assert values[layer, head] > 0.8
     assert values[layer, head] >= np.nanmax(values) - 0.02
+
+
+@pytest.mark.parametrize("measure", ["distance", "entropy"])
+def test_the_head_is_the_nearest_and_the_broadest(model, measure: str) -> None:  # type: ignore[no-untyped-def]
+    example = next(example for example in EXAMPLES if example.settings.get("measure") == measure)
+    measures = head_measures(model.trace(example.prompt))
+    values = measures.mean_distance if measure == "distance" else -measures.entropy
+    layer, head = int(str(example.settings["layer"])), int(str(example.settings["head"]))
+    assert (layer, head) == np.unravel_index(values.argmin(), values.shape)
 
 
 @pytest.mark.parametrize("sees", [*LIKELIEST])

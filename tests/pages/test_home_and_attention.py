@@ -138,14 +138,14 @@ def test_the_switch_of_one_head_leaves_other_edits_alone(tiny: str) -> None:
 
 def test_equal_prompts_get_a_difference(tiny: str) -> None:
     app = open_page(tiny, ATTENTION, layer="1", head="1", pin=pinned(tiny, edits="h0.0*0"))
-    assert {"pattern-Current run", "pattern-Pinned run", "difference"} <= figures(app).keys()
+    assert {"pattern-current", "pattern-pinned", "difference", "heads-difference"} <= figures(app).keys()
 
 
 def test_different_prompts_get_a_reason_instead(tiny: str) -> None:
     app = open_page(tiny, ATTENTION, layer="1", head="1", pin=pinned(tiny, prompt="bye"))
     assert "difference" not in figures(app)
     assert "The two prompts are different tokens (11 and 3)" in said(app)
-    for name in ("Current run", "Pinned run"):
+    for name in ("current", "pinned"):
         heatmap = json.loads(figures(app)[f"pattern-{name}"]["figure"])["data"][0]
         assert (heatmap["zmin"], heatmap["zmax"]) == (0, 1)
 

@@ -1,0 +1,132 @@
+"""The kinds of heads found on a prompt: how many, the clearest few, and where to see absent ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from model_runtime.errors import GlassformerError
+from pages.attention.drawing import Drawing
+from pages.shared import runs
+from pages.shared import url_state as state
+from pages.shared.examples import EXAMPLES, OPENING, Example
+from pages.shared.opening import measures_for
+from pages.shared.settings import LAST_TOKEN, STRONGEST_KEY
+from pages.shared.words import counted, quoted
+from viz.heads import MEASURES, KindFound, Measures, kinds_found, strongest
+
+MOST_NAMED = 4  # heads of a kind
+COLUMNS = 3
+_BY_MEASURE = {example.settings["measure"]: example for example in EXAMPLES if "measure" in example.settings}
+
+
+def example_of(measure: str) -> Example:
+    """The example that shows the heads of a measure."""
+    return _BY_MEASURE[measure]
+
+
+def kinds(drawing: Drawing, measures: Measures) -> None:
+    """The list; where the run is the current one, every head named is a button."""
+    found = kinds_found(measures)
+    width = 1 if drawing.name else COLUMNS
+    for start in range(0, len(found), width):
+        for place, kind in zip(st.columns(width), found[start : start + width], strict=False):
+            with place.container(border=True, height="stretch"):
+                _kind(drawing, measures, kind)
+
+
+def _kind(drawing: Drawing, measures: Measures, found: KindFound) -> None:
+    kind, n_heads = found.kind, measures.previous.size
+    if not found.heads:
+        count = "cannot be told" if not found.tells else "none here"
+    else:
+        count = f"{len(found.heads):,} of {counted(n_heads, 'head')}"
+    st.markdown(f"**{kind.title}** · {count}")
+    st.caption(
+        f"{kind.does[0].upper()}{kind.does[1:]}: {kind.rule} ({kind.source}).{_basis(measures, found)}"
+    )
+    if found.heads:
+        _heads(drawing, found)
+    else:
+        _absent(drawing, measures, found)
+
+
+def _basis(measures: Measures, found: KindFound) -> str:
+    """How much of the prompt the finding stands on, where that is little."""
+    if found.kind.key not in ("induction", "duplicate") or not found.tells:
+        return ""
+    return f" Judged by {counted(measures.n_repeated, 'token')} that came before."
+
+
+def _heads(drawing: Drawing, found: KindFound) -> None:
+    written = MEASURES[found.kind.key].written
+    names = {(layer, head): f"L{layer} H{head} · {written(v)}" for layer, head, v in found.heads[:MOST_NAMED]}
+    if not drawing.clickable:
+        st.markdown(", ".join(names.values()))
+        return
+    key = f"gf.kind.{found.kind.key}"
+    chosen = (drawing.layer, drawing.head)
+    st.session_state[key] = chosen if chosen in names else None
+    st.pills(
+        f"The clearest: {found.kind.title}",
+        [*names],
+        format_func=names.__getitem__,
+        label_visibility="collapsed",
+        key=key,
+        on_change=_choose,
+        args=(key, found.kind.key),
+    )
+
+
+def _choose(key: str, measure: str) -> None:
+    place = st.session_state[key]
+    if place is not None:  # a second click on the chosen one lets it go: it stays chosen
+        state.set(layer=place[0], head=place[1], measure=measure)
+
+
+def _absent(drawing: Drawing, measures: Measures, found: KindFound) -> None:
+    """Why there is none, and the way to a prompt that has some."""
+    st.markdown(_reason(measures, found))
+    if drawing.clickable:
+        example_button(found.kind.key, "kinds")
+
+
+def _reason(measures: Measures, found: KindFound) -> str:
+    if not found.tells:
+        repeats = found.kind.key in ("induction", "duplicate")
+        return "No token of this prompt comes twice." if repeats else "The prompt is too short."
+    best = strongest(measures.of(found.kind.key))
+    assert best is not None
+    value = float(measures.of(found.kind.key)[best])
+    if found.kind.key == "distance":
+        return "Every head of this model looks further back on this prompt."
+    return f"No head of this model does it here: the most is L{best[0]} H{best[1]} with " + (
+        f"{MEASURES[found.kind.key].written(value)}."
+    )
+
+
+def example_button(measure: str, place: str) -> None:
+    """A button that opens the example of a measure, on the head that shows it most clearly in this model."""
+    example = example_of(measure)
+    st.button(
+        f"{OPENING}{example.sees}",
+        key=f"gf.example.{place}.{measure}",
+        help=quoted(example.prompt, 120),
+        on_click=_open,
+        args=(example, measure),
+    )
+
+
+def _open(example: Example, measure: str) -> None:
+    """Take the example's prompt, and the head that is clearest there in this model."""
+    place = {key: example.settings[key] for key in ("layer", "head")}
+    run = replace(runs.current_run(), prompt=example.prompt, edits=())
+    try:
+        found = next(kind for kind in kinds_found(measures_for(run)) if kind.kind.key == measure)
+    except GlassformerError:  # the page will say it
+        found = None
+    if found is not None and found.heads:
+        place = {"layer": found.heads[0][0], "head": found.heads[0][1]}
+    state.forget_refused()
+    state.set(prompt=example.prompt, token=LAST_TOKEN, key=STRONGEST_KEY, edits=(), measure=measure, **place)
