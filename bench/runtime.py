@@ -10,9 +10,10 @@ import torch
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from bench.measure import Row, ratio_row
-from model_runtime import Model, SamplingSettings, load_model
+from model_runtime import Model, SamplingSettings, head_measures, load_model
 from model_runtime.convert import ensure_converted
 
+OVERVIEWS = {64: 15, 512: 5}  # tokens -> pairs measured
 LENGTHS = {64: 21, 256: 11, 1024: 5}  # tokens -> pairs measured
 WORDS = "The quick brown fox jumps over the lazy dog near the old river bank. "
 
@@ -82,8 +83,28 @@ def rows() -> list[Row]:
             reach=1.02,
         )
     )
+    found += _overviews(model, plain)
     found.append(_streaming(model, plain, ids))
     found.append(_memory())
+    return found
+
+
+def _overviews(model: Model, plain: Any) -> list[Row]:
+    """All heads of a trace measured, against the forward that made the trace."""
+    spec, found = model.spec, []
+    for n_tokens, repeats in OVERVIEWS.items():
+        ids = prompt_ids(model, n_tokens)
+        trace = model.trace(ids)
+        found.append(
+            ratio_row(
+                f"overview of {spec.n_layers} layers x {spec.n_heads} heads against a forward, "
+                f"{n_tokens} tokens",
+                lambda trace=trace: head_measures(trace),
+                lambda ids=ids: forward(plain, ids),
+                repeats=repeats,
+                reach=0.5,
+            )
+        )
     return found
 
 

@@ -121,6 +121,5 @@ def projection_sizes(spec: ModelSpec) -> ProjectionSizes:
 GPT3 = ProjectionSizes("GPT-3 175B", n_layers=96, n_heads=96, n_kv_heads=96, d_model=12_288, d_head=128)
 """The largest GPT-3 as published (Brown et al. 2020, arXiv:2005.14165, table 2.1).
 
->>> [math.prod(GPT3.head_shapes["W_q"]), math.prod(GPT3.shapes["W_q"])]
-[1572864, 150994944]
+One head's W_q has 12,288 x 128 = 1,572,864 weights, that of all 96 heads 12,288 x 12,288 = 150,994,944.
 """
