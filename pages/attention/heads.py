@@ -81,6 +81,7 @@ def controls(view: View) -> str:
             [*MEASURES],
             format_func=lambda key: MEASURES[key].name,
             required=True,
+            wrap=True,  # six names do not fit into a line of a phone
             **state.bound("measure"),
         )
         switch(view.layer, view.head)

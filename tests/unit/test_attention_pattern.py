@@ -207,3 +207,48 @@ def test_in_a_map_of_blocks_the_selected_token_has_its_own_number() -> None:
     for axis in (drawn.figure.layout.yaxis, drawn.narrow_layout["yaxis"]):
         assert "<b>129</b>" in axis["ticktext"]
         assert "128" not in axis["ticktext"]
+
+
+def test_a_chosen_cell_is_framed_and_told() -> None:
+    tokens = [*"abcdef"]
+    pattern = np.tril(np.arange(1.0, 7.0)[None, :].repeat(6, 0))
+    pattern /= pattern.sum(axis=1, keepdims=True)
+    record = record_of(pattern, tokens, selected=5, key=0)
+    row, cell = attention_pattern_figure(record).figure.layout.shapes
+    assert (row.x0, row.x1, row.y0, row.y1) == (-0.5, 5.5, 4.5, 5.5)
+    assert (cell.x0, cell.x1, cell.y0, cell.y1) == (-0.5, 0.5, 4.5, 5.5)
+    assert row_sentence(record).endswith(f" The chosen key, “a” (0), gets {style.share(1 / 21)}.")
+
+
+def test_a_key_after_the_query_is_no_cell() -> None:
+    record = record_of(selected=1, key=2)
+    assert record.key is None
+    assert len(attention_pattern_figure(record).figure.layout.shapes) == 1
+
+
+@pytest.mark.parametrize("n", [5, 128, 129, 300])
+def test_a_click_means_the_cell_whose_value_is_shown(n: int) -> None:
+    pattern = causal(n)
+    record = record_of(pattern, ["x"] * n, selected=n - 1)
+    for row in range(0, record.n_cells, 7):
+        for column in range(0, row + 1, 5):
+            query, key = record.cell_at((row, column))
+            assert key <= query == record.query_at((row, column))
+            assert pattern[query, key] == record.cells[row][column]
+
+
+@pytest.mark.parametrize("n", [128, 900, 1_500])
+def test_a_map_is_small_to_send(n: int) -> None:
+    tokens = [f" {'wordy' * 5}{i}" for i in range(n)]
+    assert (
+        len(attention_pattern_figure(record_of(causal(n), tokens, selected=n - 1)).figure.to_json()) < 130_000
+    )
+
+
+def test_the_hover_says_who_reads_whom() -> None:
+    heatmap = attention_pattern_figure(record_of()).figure.data[0]
+    assert list(heatmap.x) == list(heatmap.y) == ["0 “a”", "1 “·b”", "2 “·c”"]
+    assert heatmap.hovertemplate.startswith("%{y} reads %{x}<br>")
+    blocks = attention_pattern_figure(record_of(causal(129), ["x"] * 129, selected=128)).figure.data[0]
+    assert (blocks.x[0], blocks.x[-1]) == ("tokens 0–1", "token 128")
+    assert "at most" in blocks.hovertemplate
