@@ -96,7 +96,7 @@ class View {
       return box
     }
     const drawn = { words, root, data, pieces: list("gf-pieces", `the text in ${thousands(data.count)} ${data.unit}s`), ids: null }
-    if (data.unit === "word") drawn.pieces.classList.add("gf-apart-words")
+    drawn.pieces.dataset.unit = data.unit
     drawn.pieces.append(...data.shown.map((text, at) => this.piece("gf-piece", data, at, text)))
     if (data.ids) {
       drawn.ids = list("gf-ids", "ids")
@@ -127,7 +127,7 @@ class View {
     count.append(number, ` ${data.unit}${data.count === 1 ? "" : "s"}${data.added ? ` + ${data.added} added` : ""}`)
     const facts = element("p", { class: "gf-column-facts" })
     const said = []
-    if (data.count) said.push(`${threeDigits(data.characters_each)} characters, ${threeDigits(data.bytes_each)} bytes each`)
+    if (data.count && data.unit === "token") said.push(`${threeDigits(data.characters_each)} characters, ${threeDigits(data.bytes_each)} bytes each`)
     const lost = data.unknown ? `, ${thousands(data.unknown)} unknown` : data.apart ? `, ${thousands(data.apart)} cut differently` : ""
     said.push(`vocabulary ${thousands(data.vocabulary)}${lost}`)
     facts.append(...said.map(words => Object.assign(element("span"), { textContent: words })))

@@ -70,6 +70,7 @@ def choose_case() -> None:
         [case.name for case in CASES],
         key=_KEY,
         on_change=_take,
+        wrap=True,
     )
     if now is not None:
         st.caption(f"**{now.name}.** {now.look}")

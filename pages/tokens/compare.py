@@ -22,6 +22,7 @@ from pages.tokens.columns import token_columns
 from pages.tokens.languages import SENTENCES
 from pages.tokens.live_text import caret_byte
 from pages.tokens.side import Side, columns
+from viz.drawn import Drawn
 from viz.token_columns import token_column
 from viz.token_counts import token_counts_figure, token_counts_record
 from viz.token_languages import Languages, languages_figure, languages_record
@@ -41,6 +42,11 @@ def cut(side: Side, key: str, text: str) -> Tokenized:
 def title(side: Side, key: str) -> str:
     """What a tokenizer is called here."""
     return f"{side.model().spec.name} (loaded)" if key == MODEL else TOKENIZERS[key]
+
+
+def name(side: Side, key: str) -> str:
+    """The same, where the loaded model needs no mark."""
+    return side.model().spec.name if key == MODEL else TOKENIZERS[key]
 
 
 def available(keys: Sequence[str]) -> tuple[str, ...]:
@@ -64,6 +70,7 @@ def draw(view: View, sides: Sequence[Side]) -> Lesson:
         "Tokenizers",
         [MODEL, *TOKENIZERS],
         selection_mode="multi",
+        wrap=True,
         format_func=lambda key: title(current, key),
         **state.bound("tokenizers"),
     )
@@ -111,7 +118,7 @@ def counts(sides: Sequence[Side], keys: Sequence[str], cuts: Sequence[Sequence[T
         with place:
             if side.name:
                 st.caption(f"**{side.name}**")
-            record = token_counts_record(tokenized, [title(side, key) for key in keys], end)
+            record = token_counts_record(tokenized, [name(side, key) for key in keys], end)
             live_figure(
                 token_counts_figure(record),
                 key=side.key_figure("token-counts"),
@@ -127,12 +134,12 @@ def languages(sides: Sequence[Side], keys: Sequence[str]) -> None:
         for side in sides:
             if side is not sides[0] and (MODEL not in keys or side.run.model == sides[0].run.model):
                 continue  # only the model's tokenizer can differ
-            counted = {title(side, key): language_counts(side, key) for key in keys}
+            counted = {name(side, key): language_counts(side, key) for key in keys}
             record = languages_record(SENTENCES, counted)
             if side.name:
                 st.caption(f"**{side.name}**")
             live_figure(
-                languages_figure(record),
+                _drawn_languages(record),
                 key=side.key_figure("languages"),
                 provenance=replace(
                     side.origin(text="article 1 of the Declaration of Human Rights"), prompt=None
@@ -142,6 +149,12 @@ def languages(sides: Sequence[Side], keys: Sequence[str]) -> None:
                 first = record
     with words:
         st.markdown(_language_words(first))
+
+
+@functools.lru_cache(maxsize=32)
+def _drawn_languages(record: Languages) -> Drawn:
+    """Built once for each choice of tokenizers: nothing typed changes it."""
+    return languages_figure(record)
 
 
 def language_counts(side: Side, key: str) -> tuple[int, ...]:
@@ -162,13 +175,13 @@ def _counted(tokenized: Tokenized) -> int:
 
 def _language_words(record: Languages) -> str:
     panel = record.panels[0]
-    name, n, times = max(
+    dearest, n, times = max(
         zip(record.names, panel.counts, panel.times, strict=True), key=lambda language: language[2]
     )
     return (
         f"In {plain(panel.title)} the sentence is {panel.counts[0]} tokens in {record.names[0]} and {n} in "
-        f"{name}: **{times:.3g} times** as many. Whoever writes {name} pays that many times the price, waits "
-        f"that much longer, and has room for that much less text in the same context.\n\n"
+        f"{dearest}: **{times:.3g} times** as many. Whoever writes {dearest} pays that many times the price, "
+        f"waits that much longer, and has room for that much less text in the same context.\n\n"
         "Why? Merges are learned from text, and frequent pairs go first. A script that was rare in that text "
         "got few merges, so its words stay in small pieces or single bytes. Cyrillic, Arabic and Devanagari "
         "letters start with two or three bytes each, where a Latin letter has one. A larger vocabulary, "

@@ -25,6 +25,7 @@ from viz.token_columns import Column, level_column, token_column
 TITLES = {"words": "Words", "characters": "Characters", "bytes": "Bytes"}
 UNITS = {"words": "word", "characters": "character", "bytes": "byte"}
 SHOWN_UNKNOWN = 5
+MOST_KNOWN = 2_000  # characters, as the row of the table of settings has it
 Cut = tuple[tuple[Level, ...], Tokenized]
 SOURCES = """
 - Sennrich, Haddow and Birch 2016, [Neural machine translation of rare words with subword
@@ -38,13 +39,7 @@ SOURCES = """
 
 def draw(view: View, sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
-    st.text_area(
-        "Text that the vocabularies of words and characters are learned from",
-        height=72,
-        help="Press Ctrl+Enter, or click elsewhere. What is not in this text is unknown. At most 2,000 "
-        "characters. Bytes need no learning, and the model's own pieces were learned long ago.",
-        **state.bound("known"),
-    )
+    known_text(sides[0])
     cuts: list[Cut] = [
         (levels(side.text, state.get("known")), tokenize_with_model(side.model(), side.text))
         for side in sides
@@ -63,9 +58,34 @@ def draw(view: View, sides: Sequence[Side]) -> Lesson:
             live_figure(
                 level_points_figure(level_points_record(row, *ends)),
                 key=side.key_figure("levels"),
-                provenance=side.origin(vocabularies_from=counted(len(state.get("known")), "character")),
+                provenance=side.origin(
+                    **{"vocabularies learned from": counted(len(state.get("known")), "character")}
+                ),
             )
     return lesson(cuts[0])
+
+
+def known_text(side: Side) -> None:
+    """The text that words and characters are learned from; one button takes the text on screen for it."""
+    box, button = st.columns([7, 3], gap="medium", vertical_alignment="bottom")
+    with box:
+        st.text_area(
+            "Text that the vocabularies of words and characters are learned from",
+            height=72,
+            help="Press Ctrl+Enter, or click elsewhere. What is not in this text is unknown. At most 2,000 "
+            "characters. Bytes need no learning, and the model's own pieces were learned long ago.",
+            **state.bound("known"),
+        )
+        if state.refused("known"):
+            st.warning("  \n".join(state.notices()))  # the page's own place for it is above the live part
+    button.button(
+        "Learn from the text above",
+        help="Then every word is known, until you type one that is not.",
+        disabled=not side.text.strip() or len(side.text) > MOST_KNOWN or side.text == state.get("known"),
+        on_click=state.set,
+        kwargs={"known": side.text},
+        key="gf.learn",
+    )
 
 
 def level_columns(side: Side, cut: Cut) -> None:
