@@ -29,6 +29,15 @@ def attention_pattern(q: np.ndarray, k: np.ndarray) -> np.ndarray:
     return softmax(scores)
 
 
+def attention_head(q: np.ndarray, k: np.ndarray, v: np.ndarray, w_o: np.ndarray) -> np.ndarray:
+    """What one head adds to the stream, [pos, d_model] (Vaswani et al. 2017, 3.2.2; Elhage et al. 2021).
+
+    q, k and v are [pos, d_head], q and k already rotated; w_o is [d_head, d_model], this head's rows of W_O.
+    """
+    z = attention_pattern(q, k) @ v  # [pos, d_head]: a mean of the values, weighted by who reads whom
+    return z @ w_o
+
+
 def rms_norm(x: np.ndarray, gain: np.ndarray, epsilon: float) -> np.ndarray:
     """Each row brought to a root mean square of 1, then scaled number by number (Zhang and Sennrich 2019)."""
     return gain * x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + epsilon)

@@ -1,6 +1,7 @@
 // The figure frame in the browser. One Frame per mounted component; `render` is called again at every
 // message and theme change, and changes the picture in place with Plotly.react.
 
+import { Bands } from "./figure_bands.js"
 import { Menu } from "./figure_menu.js"
 import { Player } from "./figure_frames.js"
 import { Cursor, hoverAt, Links } from "./figure_points.js"
@@ -54,6 +55,7 @@ class Frame {
     this.player = new Player(this.dom.player, () => this.draw())
     this.cursor = new Cursor(this)
     this.links = new Links(this)
+    this.bands = new Bands(this)
     this.observer = new ResizeObserver(() => this.resized())
     this.observer.observe(this.dom.stage)
     this.observer.observe(this.dom.head) // grows with the page's text size, when the stage may not
@@ -175,6 +177,7 @@ class Frame {
     this.library = library
     if (first) this.listen()
     this.links.forget()
+    this.bands.show(null)
     this.cursor.place()
     if (this.hovered && this.dom.plot.matches(":hover")) {
       hoverAt(library, this.dom.plot, ...this.hovered)
@@ -229,8 +232,9 @@ class Frame {
       const point = event.points[0]
       this.hovered = [point.curveNumber, point.pointNumber]
       this.links.tell(point.customdata)
+      this.bands.show(point)
     })
-    plot.on("plotly_unhover", () => { this.hovered = null; this.links.tell(undefined) })
+    plot.on("plotly_unhover", () => { this.hovered = null; this.links.tell(undefined); this.bands.show(null) })
   }
 
   clicked(point) {
