@@ -23,7 +23,7 @@ logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").set
 
 
 def warm_up() -> None:
-    """Load the default model and what else the first pages need, while the first visitor's browser still loads.
+    """Load the default model and what else first pages need, while the first visitor's browser still loads.
 
     The same cached function as the pages': who comes early waits for this load instead of starting one.
     """
