@@ -91,7 +91,7 @@ def level_points_figure(record: LevelPoints) -> Drawn:
         yaxis={"range": [0, max(record.most_pieces, 1) * 1.22], "fixedrange": True, "nticks": 7,
                "title": {"text": "length: pieces of this text"}},
     )  # fmt: skip
-    return Drawn(figure, _alt(record), "levels", _table(record), narrow_layout=_narrow())
+    return Drawn(figure, _alt(record), "levels", _table(record), narrow_layout=_narrow(record))
 
 
 def label_places(record: LevelPoints) -> list[str]:
@@ -125,8 +125,9 @@ def _hover(point: LevelPoint) -> str:
     return f"<b>{inert(point.title)}</b><br>{pieces}{unknown}<br>{point.n_vocab:,} in the table"
 
 
-def _narrow() -> dict[str, object]:
-    return {"title.font.size": 12, "height": 340}
+def _narrow(record: LevelPoints) -> dict[str, object]:
+    title = {"title.text": record.title.replace("; ", ";<br>"), "title.font.size": 13}
+    return {**title, "height": 360, "margin.t": 64, "yaxis.title.text": "pieces of this text"}
 
 
 def _alt(record: LevelPoints) -> str:

@@ -104,8 +104,8 @@ def _figure(record: TokenCounts, narrow: bool) -> go.Figure:
     names = [row.title.split(" (")[0] if narrow else row.title for row in record.rows]
     layout = go.Layout(
         template=TEMPLATE,
-        height=TOP + ROW * len(y) + BELOW,
-        margin={"l": 8, "r": 12, "t": TOP, "b": 8},
+        height=TOP + 20 * narrow + ROW * len(y) + BELOW,
+        margin={"l": 8, "r": 12, "t": TOP + 20 * narrow, "b": 8},
         title={"text": record.title.replace(": ", ":<br>") if narrow else record.title,
                "font": {"size": 13 if narrow else 16}},
         xaxis={"range": [0, max(record.end, 1) * (1.25 if narrow else 1.5)], "title": {"text": "tokens"},

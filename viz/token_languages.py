@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from viz.drawn import Drawn
-from viz.style import LIGHT, PROBABILITY_SCALE, TEMPLATE, inert, three_digits
+from viz.style import LIGHT, PROBABILITY_SCALE, TEMPLATE, inert, shorten, three_digits
 
 ROW, TOP, BELOW, LEFT, HEADING = 24, 86, 16, 82, 40  # pixels
+LONGEST_NAME = 15  # characters of a line over a panel
 GUTTER = 0.02  # between panels, of the figure's width
 WIDTH = 900  # of an export; the page gives its own
 
@@ -120,13 +121,25 @@ def _layout(record: Languages) -> go.Layout:
 
 
 def _heading(number: int, panel: LanguagePanel) -> dict[str, object]:
-    name, _, model = panel.title.partition(" (")
-    below = f"<br>{inert(model.rstrip(')'))}" if model else "<br>"
+    name, below = two_lines(panel.title)
     return {
-        "text": f"<b>{inert(name)}</b>{below}", "font": {"color": LIGHT.ink}, "align": "left",
+        "text": f"<b>{inert(name)}</b><br>{inert(below)}", "font": {"color": LIGHT.ink}, "align": "left",
         "x": 0, "xref": f"x{_suffix(number)} domain", "xanchor": "left",
         "y": 1, "yref": f"y{_suffix(number)} domain", "yanchor": "bottom",
     }  # fmt: skip
+
+
+def two_lines(title: str) -> tuple[str, str]:
+    """A tokenizer's name over a narrow panel: what stands in brackets, or the end of a long name, below.
+
+    >>> two_lines("cl100k_base (GPT-4)"), two_lines("SmolLM2-135M-Instruct"), two_lines("GPT-2")
+    (('cl100k_base', 'GPT-4'), ('SmolLM2-135M-', 'Instruct'), ('GPT-2', ''))
+    """
+    name, _, model = title.partition(" (")
+    if model or len(name) <= LONGEST_NAME:
+        return shorten(name, LONGEST_NAME), shorten(model.rstrip(")"), LONGEST_NAME)
+    cut = name.rfind("-", 0, LONGEST_NAME) + 1 or LONGEST_NAME
+    return name[:cut], shorten(name[cut:], LONGEST_NAME)
 
 
 def _narrow(record: Languages) -> dict[str, object]:

@@ -217,7 +217,7 @@ class View {
       sign({}, "ab", "cut the same way by all that are shown")
       if (columns.some(({ apart }) => apart)) sign({ "data-apart": "" }, "ab", "cut differently somewhere")
     }
-    if (columns.some(({ unknown }) => unknown)) sign({ "data-kind": "unknown" }, "ab", "not in the table: the model would read one and the same “unknown” for all of these")
+    if (columns.some(({ unknown }) => unknown)) sign({ "data-kind": "unknown" }, "ab", "⟨unknown⟩ or ⟨?⟩: not in the table; a model would read one and the same for all of these")
     if (columns.some(({ added }) => added)) sign({ "data-kind": "added" }, "<s>", "added by the tokenizer")
     if (columns.some(({ shown }) => shown.some(text => /[·↵⇥]/.test(text)))) signs.push(element("span", {}, "· space, ↵ line break, ⇥ tab"))
     this.legend.replaceChildren(...signs)
