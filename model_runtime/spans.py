@@ -31,8 +31,8 @@ def byte_spans(text: str, tokens: Sequence[Token], places: Sequence[Place]) -> S
 
 def _width(text: str, token: Token, place: Place) -> bytes:
     """The bytes of the text that a token stands for, as far as the token itself tells."""
-    if token.special and not place.added and place.characters is not None:
-        start, end = place.characters  # a special token's name, typed as text
+    if token.special and place.characters is not None:
+        start, end = place.characters  # a special token's name, typed as text; nothing where it was added
         return text[start:end].encode()
     return token.bytes
 

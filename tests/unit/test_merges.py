@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import re
 import threading
+import time
 import weakref
 from typing import Any
 
@@ -147,7 +148,13 @@ def test_a_table_lives_as_long_as_its_tokenizer() -> None:
 def test_threads_read_a_table_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     read = merges._read
-    monkeypatch.setattr(merges, "_read", lambda tokenizer: made.append(1) or read(tokenizer))
+
+    def slow(tokenizer: Any) -> Any:
+        made.append(1)
+        time.sleep(0.05)
+        return read(tokenizer)
+
+    monkeypatch.setattr(merges, "_read", slow)
     tokenizer = byte_level()
     expected = merge_chain(byte_level(), 258)
     found: list[merges.MergeChain] = []
