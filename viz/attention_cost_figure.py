@@ -58,10 +58,12 @@ def _curves(record: LengthCurves, narrow: bool) -> go.Figure:
             y=[curve.at_prompt],
             mode="markers",
             marker={"size": 10, "symbol": _SYMBOLS[number % 4], "color": color},
+            showlegend=False,
             hovertemplate=f"this prompt, {record.n_prompt:,} tokens<br>{_number(record, curve.at_prompt)}"
             f"<extra>{curve.name}</extra>",
         )
-        annotations.append(_end_name(record, curve.name, ends[number], narrow))
+        if not narrow:
+            annotations.append(_end_name(record, curve.name, ends[number]))
     _finish(figure, record.n_prompt, annotations, narrow)
     figure.update_xaxes(range=_reach(record.lengths[0], record.lengths[-1], 0.02, 0.02))
     figure.update_yaxes(
@@ -70,6 +72,8 @@ def _curves(record: LengthCurves, narrow: bool) -> go.Figure:
     figure.update_layout(
         title={"text": record.title, "font": {"size": 13 if narrow else 16}},
         margin={"l": 8, "r": 8 if narrow else 150, "t": 54, "b": 8},
+        showlegend=narrow,
+        legend={"y": -0.2, "yanchor": "top"},
     )
     return figure
 
@@ -87,17 +91,17 @@ def _apart(values: list[float], least: float) -> list[float]:
     return moved
 
 
-def _end_name(record: LengthCurves, name: str, height: float, narrow: bool) -> dict[str, Any]:
-    """A curve's name beside its end; on a phone, above it at the right."""
+def _end_name(record: LengthCurves, name: str, height: float) -> dict[str, Any]:
+    """A curve's name beside its end. (On a phone a legend has the names.)"""
     return {
         "x": math.log10(record.lengths[-1]),
         "y": height,
-        "xanchor": "right" if narrow else "left",
-        "yanchor": "bottom" if narrow else "middle",
-        "xshift": 0 if narrow else 6,
+        "xanchor": "left",
+        "yanchor": "middle",
+        "xshift": 6,
         "text": name,
         "showarrow": False,
-        "font": {"color": style.LIGHT.ink, "size": 11 if narrow else 12},
+        "font": {"color": style.LIGHT.ink, "size": 12},
     }
 
 

@@ -41,7 +41,7 @@ def _caches(record: CacheSizes, columns: int, height: int) -> go.Figure:
         figure.layout[f"xaxis{suffix}"] = go.layout.XAxis(
             domain=[left, left + 1 / columns - 0.03 * (columns > 1)],
             anchor=f"y{suffix}",
-            range=[0, 1.02 * record.tops[number]],
+            range=[0, 1.25 * record.tops[number]],
             showticklabels=False,
             **hidden,
         )
@@ -77,9 +77,9 @@ def _caches(record: CacheSizes, columns: int, height: int) -> go.Figure:
 
 
 def _add_bars(figure: go.Figure, record: CacheSizes, number: int, suffix: str) -> None:
-    """The bars of one panel: their words stand in front of them, since the shortest is too short for any."""
+    """The bars of one panel: their words stand inside the long ones and beside the short ones."""
     rows = list(range(len(record.schemes)))
-    sizes = [line[number] for line in record.n_bytes]
+    sizes, top = [line[number] for line in record.n_bytes], record.tops[number]
     figure.add_bar(
         name=record.lengths[number][0],
         orientation="h",
@@ -100,7 +100,7 @@ def _add_bars(figure: go.Figure, record: CacheSizes, number: int, suffix: str) -
     )
     figure.add_scatter(
         name="names",
-        x=[0.02 * record.tops[number]] * len(rows),
+        x=[0.02 * top + (0 if 2 * size > top else size) for size in sizes],
         y=rows,
         mode="text",
         text=[

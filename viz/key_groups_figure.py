@@ -56,7 +56,7 @@ def _groups(record: KeyGroups, most_labels: int, size: int) -> go.Figure:
                 "y": base + 1.55,
                 "xanchor": "left",
                 "yanchor": "bottom",
-                "text": _panel_name(scheme),
+                "text": _panel_name(scheme, short=most_labels < 24),
                 "font": {"color": style.LIGHT.ink, "size": 13},
             }
         )
@@ -73,9 +73,11 @@ def _groups(record: KeyGroups, most_labels: int, size: int) -> go.Figure:
     return figure
 
 
-def _panel_name(scheme: Scheme) -> str:
+def _panel_name(scheme: Scheme, short: bool) -> str:
     kv = f"{scheme.n_kv_heads} key/value head{'s' if scheme.n_kv_heads > 1 else ''}"
     words = f"{scheme.name}: {scheme.n_heads} query heads, {kv}"
+    if short:
+        words = f"{scheme.name}: {scheme.n_heads} over {scheme.n_kv_heads}"
     return f"<b>{words} · this model</b>" if scheme.own else words
 
 

@@ -198,10 +198,10 @@ def masked_pattern_figure(record: AttentionPattern, name: str, as_measured: bool
     """
     drawn = attention_pattern_figure(record)
     key, share = strongest_keys(record, 1)[0]
-    read = "itself" if key == record.selected else f"“{style.label(record.tokens[key])}”"
+    read = "itself" if key == record.selected else f"“{style.label(record.tokens[key], 10)}”"
     verb = "reads" if as_measured else "would read"
-    query = style.label(record.tokens[record.selected])
-    words = f"{name}: “{query}” {verb} <b>{read}</b> most, {style.share(share)}"
+    query = style.label(record.tokens[record.selected], 10)
+    words = f"{name}: “{query}” {verb} <b>{read}</b> {style.share(share)}"
     drawn.figure.update_layout(title={"text": words, "font": {"size": 14}})
     if drawn.figure.layout.shapes:  # the frame round the row: as far as this mask lets it look
         row = record.cells[record.selected // record.block]

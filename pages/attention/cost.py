@@ -31,15 +31,14 @@ from viz.style import share
 
 WINDOWS = (4, 16, 64, 128, 256, 512, 1024, 4096)
 QUESTION = (
-    "Double a text of 512 tokens. By how much does the time of attention grow, and by how much that of the "
-    "whole "
-    "model? Guess two numbers, then measure."
+    "Double a long text. By how much does the time of attention grow, and by how much that of the "
+    "whole model? Guess two numbers, then measure."
 )
 ANSWER = (
     "Attention alone compares four times as many pairs, so its time grows towards fourfold. The whole model "
     "grows less: the other matrices work token by token, twice the work for twice the text, and in a small "
-    "model "
-    "at a thousand tokens they still take the larger part. The longer the text, the more the square wins."
+    "model at a thousand tokens they still take the larger part. The longer the text, the more the square "
+    "wins."
 )
 SOURCES = """
 - Vaswani et al. 2017, [Attention is all you need](https://arxiv.org/abs/1706.03762), table 1: operations,
@@ -79,7 +78,7 @@ def work_of(drawing: Drawing, window: int) -> LengthCurves:
             "linear": lambda n: multiply("linear", n, d_head),
         },
         len(drawing.texts),
-        title="One head's work grows with the square, unless it looks at less",
+        title="Full attention grows with the square",
         quantity="multiplications of one head",
     )
 
@@ -97,7 +96,7 @@ def memory_of(drawing: Drawing, window: int) -> LengthCurves:
             ),
         },
         len(drawing.texts),
-        title="A window and a memory of fixed size do not grow with the text",
+        title="A memory of fixed size does not grow",
         quantity="memory",
         in_bytes=True,
     )
@@ -119,8 +118,7 @@ def work_words(drawing: Drawing, window: int) -> None:
         f"This prompt: n = {n:,}, so one head compares n(n+1)/2 = **{full:,}** pairs; with a window of "
         f"{window:,}, **{some:,}**. Twice the text: {attention_cost.score_counts(2 * n):,}. Linear attention "
         f"compares none: it keeps sums, which pays from {attention_formulas.linear_pays_from(d_head):,} "
-        f"tokens on "
-        f"(d_head {d_head})."
+        f"tokens on (d_head {d_head})."
     )
 
 
@@ -149,8 +147,7 @@ def measured_cost(drawing: Drawing) -> Any | None:
     st.subheader("And on this machine?", anchor=False)
     st.markdown(
         f"How long does {plain(name)} really take? The prompt is repeated to growing lengths, and real "
-        f"forwards "
-        "are timed here, with the attention of one layer alone beside them."
+        f"forwards are timed here, with the attention of one layer alone beside them."
     )
     pressed = st.button(
         "Measure on this machine (about 20 s)", key=f"gf.measure.{drawing.slug}", type="primary"
@@ -178,8 +175,8 @@ def measured_figure(drawing: Drawing, measured: Any, record: CostCurve) -> None:
     st.caption(
         f"At {last:,} tokens all {measured.n_heads} heads' scores of one layer take "
         f"{in_bytes(measured.score_bytes[-1])}.{part}{stopped} Attention is timed as written on paper: "
-        f"every score "
-        "goes through memory. The model's own kernel may not do that. Other work on this machine slows both."
+        f"every score goes through memory. The model's own kernel may not do that. Other work on this "
+        f"machine slows both."
     )
 
 
@@ -212,8 +209,8 @@ def mathematics(drawing: Drawing) -> str:
         r"\quad (w \le n)$$"
         f"\n\nHere $n = {n}$: ${attention_cost.score_counts(n):,}$, and with $w = {window:,}$ "
         f"${attention_cost.score_counts(n, window):,}$. Each pair costs $2 d_\\mathrm{{head}} = "
-        f"{2 * d_head}$ "
-        "multiplications (the dot product, and the weighted value). Linear attention needs no pairs:\n\n"
+        f"{2 * d_head}$ multiplications (the dot product, and the weighted value). Linear attention needs "
+        f"no pairs:\n\n"
         r"$$z_q = \frac{\phi(q)^\top \sum_{k \le q} \phi(k)\, v_k^\top}{\phi(q)^\top \sum_{k \le q} "
         r"\phi(k)}$$"
         f"\n\nwhich is $2 d_\\mathrm{{head}}^2 + d_\\mathrm{{head}} = {2 * d_head * d_head + d_head:,}$ "

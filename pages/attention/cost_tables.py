@@ -26,10 +26,8 @@ def layer_table(drawing: Drawing, window: int) -> None:
     cheaper = "fewer" if n < d else "more"
     st.caption(
         f"Computed for n = {n:,} tokens and d = {d:,} numbers a token, convolution of width k = 3, window "
-        f"r = "
-        f"{min(window, n):,}; constant factors left out, as in the paper. A recurrent layer must take its "
-        f"{n:,} "
-        f"steps one after the other; attention takes one, and here needs {cheaper} operations."
+        f"r = {min(window, n):,}; constant factors left out, as in the paper. A recurrent layer must take "
+        f"its {n:,} steps one after the other; attention takes one, and here needs {cheaper} operations."
     )
 
 
@@ -51,8 +49,8 @@ def infini_words(drawing: Drawing, window: int) -> None:
                 f"| segment | keys and values of the last {window:,} tokens, exactly | "
                 f"{in_bytes(sizes.segment_bytes)} |",
                 f"| memory | {spec.d_head} × {spec.d_head} + {spec.d_head} = {sizes.head_numbers:,} "
-                f"numbers for "
-                f"each of {sizes.heads:,} key and value heads | {in_bytes(sizes.memory_bytes)} |",
+                f"numbers for each of {sizes.heads:,} key and value heads | {in_bytes(sizes.memory_bytes)} "
+                f"|",
                 f"| both | whatever the length | {in_bytes(sizes.total_bytes)} |",
                 f"| full cache | all {spec.n_ctx:,} tokens, exactly | {in_bytes(full)} |",
             ]
@@ -61,8 +59,6 @@ def infini_words(drawing: Drawing, window: int) -> None:
     later = f"From {counted(pays, 'token')} on" if pays else "Never in this model:"
     st.caption(
         f"{later} the full cache is larger than segment and memory. The memory holds sums of keys times "
-        f"values, so "
-        "old text is kept blurred, not word by word. No loaded model has this attention; the sizes are "
-        "those it "
-        "would have here."
+        f"values, so old text is kept blurred, not word by word. No loaded model has this attention; the "
+        f"sizes are those it would have here."
     )

@@ -33,17 +33,13 @@ from viz.style import share
 
 QUESTION = (
     "Heads of one group share their keys and values, but each has its own queries. Will two heads of one "
-    "group "
-    "read nearly the same tokens, or can they differ as much as any two heads? Guess, then look at the "
-    "frames on "
-    "the diagonal, and try other layers."
+    "group read nearly the same tokens, or can they differ as much as any two heads? Guess, then look at "
+    "the frames on the diagonal, and try other layers."
 )
 ANSWER = (
     "Often they differ nearly as much as heads of different groups: what is asked for (the query) decides "
-    "more "
-    "than what is offered (the key). That is why sharing keys costs little quality and saves much memory, "
-    "which "
-    "is what Ainslie et al. (2023) found."
+    "more than what is offered (the key). That is why sharing keys costs little quality and saves much "
+    "memory, which is what Ainslie et al. (2023) found."
 )
 SOURCES = """
 - Shazeer 2019, [Fast transformer decoding: one write-head is all you need](https://arxiv.org/abs/1911.02150):
@@ -81,16 +77,14 @@ def groups_words(drawing: Drawing) -> None:
     if own.per_group == 1:
         st.markdown(
             f"{plain(spec.name)} has plain **multi-head attention**: each of its {spec.n_heads} query "
-            f"heads has "
-            "its own key and value head, and nothing is shared."
+            f"heads has its own key and value head, and nothing is shared."
         )
         return
     kv = own.kv_of(drawing.head)
     others = [h for h in range(spec.n_heads) if own.kv_of(h) == kv and h != drawing.head]
     st.markdown(
         f"H{drawing.head} shares key and value head {kv} with {_listed([f'H{h}' for h in others])}. Its "
-        f"queries "
-        "are its own."
+        f"queries are its own."
     )
 
 
@@ -135,10 +129,8 @@ def overlap_words(drawing: Drawing, record: GroupOverlap) -> None:
         f"Overlap of two heads: of what they read beyond the first token, the part that both read, over "
         f"{over}"
         f"{spaced} of the prompt; 100 % would be equal patterns, 0 % no key in common. The first token is "
-        f"left "
-        f"out (it gets {share(record.first_share)} in this layer on average): all heads would look alike "
-        f"for it. "
-        "Frames: heads that share keys."
+        f"left out (it gets {share(record.first_share)} in this layer on average): all heads would look "
+        f"alike for it. Frames: heads that share keys."
     )
 
 
@@ -174,8 +166,7 @@ def cache_words(drawing: Drawing, record: CacheSizes) -> None:
     item = attention_cost.cache_bytes(spec, 1) // (2 * spec.n_layers * spec.n_kv_heads * spec.d_head)
     st.caption(
         f"2 (key and value) × {spec.n_layers} layers × {spec.n_kv_heads} heads × {spec.d_head} numbers × "
-        f"{item} "
-        f"bytes ({spec.dtype}) = {attention_cost.cache_bytes(spec, 1):,} bytes a token."
+        f"{item} bytes ({spec.dtype}) = {attention_cost.cache_bytes(spec, 1):,} bytes a token."
     )
 
 
@@ -202,10 +193,8 @@ def sizes_table(drawings: Sequence[Drawing]) -> None:
     )
     st.caption(
         "A head's value map takes a vector of d_model numbers to another. Written as one matrix it would "
-        "have "
-        "d_model × d_model weights in every head; as two thin ones it has far fewer. GPT-3 from Brown et "
-        "al. 2020, "
-        "biases left out."
+        "have d_model × d_model weights in every head; as two thin ones it has far fewer. GPT-3 from Brown "
+        "et al. 2020, biases left out."
     )
 
 
@@ -233,15 +222,13 @@ def mathematics(drawing: Drawing) -> str:
         r"p^{(h)} = \mathrm{softmax}\!\left(\frac{Q^{(h)} K^{(g(h))\top}}{\sqrt{d_\mathrm{head}}} + "
         r"M\right)$$"
         f"\n\nHere $g({drawing.head}) = \\lfloor {drawing.head} / {group} \\rfloor = "
-        f"{drawing.head // group}$. "
-        "The cache keeps one key and one value per layer, kv head and token:\n\n"
+        f"{drawing.head // group}$. The cache keeps one key and one value per layer, kv head and token:\n\n"
         r"$$\mathrm{bytes}(n) = 2 \cdot n_\mathrm{layers} \cdot n_\mathrm{kv} \cdot d_\mathrm{head} \cdot "
         r"b \cdot n$$"
         f"\n\n$$\\mathrm{{bytes}}(1) = {one:,}, \\qquad "
         f"\\mathrm{{bytes}}({n}) = {attention_cost.cache_bytes(spec, n):,}$$"
         f"\n\n({in_bytes(one)} and {in_bytes(attention_cost.cache_bytes(spec, n))}; layers with a sliding "
-        f"window "
-        "keep the window only.)"
+        f"window keep the window only.)"
     )
 
 

@@ -36,8 +36,7 @@ QUESTION = (
 ANSWER = (
     "This head looks for what followed ` Harry` the last time, and reads ` Potter`. Averaged over the layer "
     "the line gets thinner: the other heads look elsewhere, many at the first token, and an average over "
-    "heads "
-    "hides the one that does the work. That is why heads are looked at one by one."
+    "heads hides the one that does the work. That is why heads are looked at one by one."
 )
 SOURCES = """
 - Vig 2019, [A multiscale visualization of attention in the transformer
@@ -111,7 +110,9 @@ def controls(view: View) -> None:
 def draw_lines(side: Side) -> None:
     """The lines; a click on the left chooses the reader, on the right (or on a line) the key."""
     drawing = side.drawing
-    origin = drawing.origin(heads="mean of the layer") if state.get("averaged") else drawing.origin()
+    origin = drawing.origin()
+    if state.get("averaged"):
+        origin = runtime.provenance_of(drawing.run, layer=drawing.layer, heads="mean of the layer")
     if folded := folded_sentence(side.lines):
         st.caption(folded)
     click = live_figure(

@@ -32,17 +32,13 @@ from viz.mask_figures import mask_grids_figure, masked_pattern_figure
 OPENS_ON = "bidirectional"
 QUESTION = (
     "A model that writes from left to right is trained under a causal mask. If the mask is taken away, how "
-    "much "
-    "of a token's attention would go to tokens that it never saw in training: almost none, or a lot? "
-    "Choose a "
-    "token in the middle and *Bidirectional*."
+    "much of a token's attention would go to tokens that it never saw in training: almost none, or a lot? "
+    "Choose a token in the middle and *Bidirectional*."
 )
 ANSWER = (
     "A good part. Nothing in queries and keys keeps them from matching a later token: the mask did that, "
-    "from "
-    "outside. So the mask is not a habit that the model learned but a rule of the computation. Taking it "
-    "away "
-    "does not make an encoder: the model was never trained to use what stands to the right."
+    "from outside. So the mask is not a habit that the model learned but a rule of the computation. Taking "
+    "it away does not make an encoder: the model was never trained to use what stands to the right."
 )
 SOURCES = """
 - Vaswani et al. 2017, [Attention is all you need](https://arxiv.org/abs/1706.03762), 3.2.3: the three uses of
@@ -137,8 +133,7 @@ def grids(drawing: Drawing, key: str = "masks", clickable: bool = True) -> None:
     reduced = f" One cell stands for {block} × {block} tokens." if block > 1 else ""
     st.caption(
         f"Rows are readers (queries), columns what is read (keys). Filled: may be read; bare: "
-        f"masked.{reduced} "
-        f"{words}"
+        f"masked.{reduced} {words}"
     )
 
 
@@ -190,10 +185,9 @@ def words(side: Side) -> None:
 
 def caveat() -> None:
     st.caption(
-        "The right-hand map is a calculation: the same queries and keys of this layer, softmax over other "
-        "cells. "
-        "Layers below and above are not recomputed, and the model was never trained like that. Under its "
-        "training mask those cells had no say in any weight."
+        "The computed map is a calculation: the same queries and keys of this layer, softmax over other "
+        "cells. Layers below and above are not recomputed, and the model was never trained like that. Under "
+        "its training mask those cells had no say in any weight."
     )
 
 
@@ -221,19 +215,15 @@ def encoder_decoder(drawing: Drawing) -> None:
     )
     st.markdown(
         "As if the first half of the prompt were the source and the rest its translation. The encoder "
-        "reads the "
-        "source both ways; the decoder reads what it has written so far (causal) and the whole source "
-        "(cross-attention). The loaded model has a decoder only."
+        "reads the source both ways; the decoder reads what it has written so far (causal) and the whole "
+        "source (cross-attention). The loaded model has a decoder only."
     )
     st.markdown(
         "**Causal language modelling** (GPT; Radford et al. 2018): every token is predicted from those "
-        "before it, "
-        "so one pass over $n$ tokens gives $n$ predictions and the model can write. **Masked language "
-        "modelling** "
-        "(BERT; Devlin et al. 2019): some tokens are hidden, 15 %, and predicted from both sides, which "
-        "reads "
-        "better and cannot simply go on writing; T5 (Raffel et al. 2020) hides spans and writes them with "
-        "a decoder."
+        "before it, so one pass over $n$ tokens gives $n$ predictions and the model can write. **Masked "
+        "language modelling** (BERT; Devlin et al. 2019): some tokens are hidden, 15 %, and predicted from "
+        "both sides, which reads better and cannot simply go on writing; T5 (Raffel et al. 2020) hides "
+        "spans and writes them with a decoder."
     )
 
 
@@ -250,8 +240,7 @@ def mathematics(side: Side) -> str:
         r"$$p_{qk} = \frac{e^{s_{qk} + M_{qk}}}{\sum_j e^{s_{qj} + M_{qj}}}, \qquad "
         r"M^\mathrm{causal}_{qk} = 0 \iff k \le q, \qquad M^\mathrm{window}_{qk} = 0 \iff q - w < k \le q$$"
         f"\n\nUnder *{NAMES[kind]}* the query {quoted(drawing.texts[drawing.query])} ({drawing.query}) may "
-        f"read "
-        f"{cells} here. Its scores $s$ are those measured; only the sum below the line changes:\n\n"
+        f"read {cells} here. Its scores $s$ are those measured; only the sum below the line changes:\n\n"
         rf"$$\text{{lost}} = {side.change.lost_selected:.4g}, \qquad "
         rf"\text{{gained}} = {side.change.gained_selected:.4g}$$"
     )
