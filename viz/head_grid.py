@@ -82,7 +82,12 @@ def head_grid_figure(record: HeadGrid) -> Drawn:
             "template": style.TEMPLATE,
             "plot_bgcolor": style.MASKED,
             "height": height,
-            "margin": {"l": 8, "r": 24, "t": 62, "b": 8},  # right: half of the colour bar's last name
+            "margin": {
+                "l": 8,
+                "r": 44 if record.signed else 24,
+                "t": 62,
+                "b": 8,
+            },  # right: half of the colour bar's last name
             "title": {"text": title(record), "pad": {"b": 10}, "automargin": False},
             "xaxis": axis
             | {

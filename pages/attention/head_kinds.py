@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import streamlit as st
@@ -11,13 +12,14 @@ from pages.attention.drawing import Drawing
 from pages.shared import runs
 from pages.shared import url_state as state
 from pages.shared.examples import EXAMPLES, OPENING, Example
+from pages.shared.live_figure import Click
 from pages.shared.opening import measures_for
 from pages.shared.settings import LAST_TOKEN, STRONGEST_KEY
 from pages.shared.words import counted, quoted
 from viz.heads import MEASURES, KindFound, Measures, kinds_found, strongest
 
 MOST_NAMED = 4  # heads of a kind
-COLUMNS = 3
+COLUMNS = {"normal": 3, "large": 2}  # by text size
 _BY_MEASURE = {example.settings["measure"]: example for example in EXAMPLES if "measure" in example.settings}
 
 
@@ -26,14 +28,23 @@ def example_of(measure: str) -> Example:
     return _BY_MEASURE[measure]
 
 
-def kinds(drawing: Drawing, measures: Measures) -> None:
-    """The list; where the run is the current one, every head named is a button."""
-    found = kinds_found(measures)
-    width = 1 if drawing.name else COLUMNS
-    for start in range(0, len(found), width):
-        for place, kind in zip(st.columns(width), found[start : start + width], strict=False):
+def list_of_kinds(drawings: Sequence[Drawing], several: Sequence[Measures]) -> None:
+    """The list for each run; where it is the current one, every head named is a button."""
+    st.subheader("Kinds of heads on this prompt", anchor=False)
+    st.markdown(
+        f"The same {counted(several[0].previous.size, 'head')}, sorted by what they do here. A head can be "
+        "of several kinds, and of another kind on another prompt. Choose one to see it."
+    )
+    cards = [
+        (drawing, measures, found)
+        for kinds in zip(*(kinds_found(measures) for measures in several), strict=True)
+        for drawing, measures, found in zip(drawings, several, kinds, strict=True)
+    ]
+    width = len(drawings) if len(drawings) > 1 else COLUMNS[state.get("text")]
+    for start in range(0, len(cards), width):
+        for place, card in zip(st.columns(width), cards[start : start + width], strict=False):
             with place.container(border=True, height="stretch"):
-                _kind(drawing, measures, kind)
+                _kind(*card)
 
 
 def _kind(drawing: Drawing, measures: Measures, found: KindFound) -> None:
@@ -42,7 +53,8 @@ def _kind(drawing: Drawing, measures: Measures, found: KindFound) -> None:
         count = "cannot be told" if not found.tells else "none here"
     else:
         count = f"{len(found.heads):,} of {counted(n_heads, 'head')}"
-    st.markdown(f"**{kind.title}** · {count}")
+    run = f" · {drawing.name.lower()}" if drawing.name else ""
+    st.markdown(f"**{kind.title}**{run} · {count}")
     st.caption(
         f"{kind.does[0].upper()}{kind.does[1:]}: {kind.rule} ({kind.source}).{_basis(measures, found)}"
     )
@@ -112,6 +124,7 @@ def example_button(measure: str, place: str) -> None:
     st.button(
         f"{OPENING}{example.sees}",
         key=f"gf.example.{place}.{measure}",
+        width="stretch",
         help=quoted(example.prompt, 120),
         on_click=_open,
         args=(example, measure),
@@ -130,3 +143,9 @@ def _open(example: Example, measure: str) -> None:
         place = {"layer": found.heads[0][0], "head": found.heads[0][1]}
     state.forget_refused()
     state.set(prompt=example.prompt, token=LAST_TOKEN, key=STRONGEST_KEY, edits=(), measure=measure, **place)
+
+
+def choose_head(click: Click) -> None:
+    """Take the head of a clicked cell."""
+    if isinstance(click.point, tuple):
+        state.set(layer=click.point[0], head=click.point[1])

@@ -13,8 +13,9 @@ from model_runtime import teaching
 from model_runtime.errors import PointUnavailable
 from model_runtime.interventions import ScaleHead
 from pages.attention import heads_words
-from pages.attention.drawing import Drawing, column, same_tokens
-from pages.attention.head_kinds import example_button, kinds
+from pages.attention.drawing import Drawing, column
+from pages.attention.head_difference import difference
+from pages.attention.head_kinds import choose_head, example_button, list_of_kinds
 from pages.attention.head_switch import effect, heads_off, switch
 from pages.shared import url_state as state
 from pages.shared.live_figure import Click, live_figure
@@ -22,16 +23,15 @@ from pages.shared.opening import measures_for, open_measure
 from pages.shared.page import View
 from pages.shared.parts import Lesson
 from pages.shared.settings import LAST_TOKEN, STRONGEST_KEY
-from pages.shared.words import counted, plain
-from viz.attention_map import attention_difference_figure, attention_pattern_figure, attention_row_figure
+from pages.shared.words import plain
+from viz.attention_map import attention_pattern_figure, attention_row_figure
 from viz.attention_pattern import (
     AttentionPattern,
-    attention_difference_record,
     attention_pattern_record,
     row_sentence,
     strongest_keys,
 )
-from viz.head_grid import head_grid_difference_record, head_grid_figure, head_grid_record
+from viz.head_grid import head_grid_figure, head_grid_record
 from viz.heads import MEASURES, Measures, findings, shared_top
 
 MANY_HEADS = 16  # more, and the overview gets half of the page
@@ -160,16 +160,11 @@ def overview(side: Side, measures: Measures, measure: str, top: float) -> None:
         to_strongest(record.strongest, here=side.place)
 
 
-def choose_head(click: Click) -> None:
-    """Take the head of a clicked cell."""
-    if isinstance(click.point, tuple):
-        state.set(layer=click.point[0], head=click.point[1])
-
-
 def to_strongest(best: tuple[int, int], here: tuple[int, int]) -> None:
     """A way to the head that does most of what is measured."""
     st.button(
         f"Go to the strongest, L{best[0]} H{best[1]}",
+        width="stretch",
         disabled=best == here,
         on_click=state.set,
         kwargs={"layer": best[0], "head": best[1]},
@@ -193,7 +188,8 @@ def alone(side: Side, measure: str) -> None:
     """One run: the overview on the left, the chosen head on the right. The map is made first: it needs one
     head, the overview all of them."""
     many = side.drawing.spec().n_heads > MANY_HEADS
-    heads, map_ = st.columns([1, 1] if many else [1, 2])
+    widths = [1, 1] if many else [2, 3] if state.get("text") == "large" else [1, 2]
+    heads, map_ = st.columns(widths)
     with map_:
         pattern(side)
         row_words(side)
@@ -203,7 +199,7 @@ def alone(side: Side, measure: str) -> None:
         overview(side, measures, measure, shared_top(measure, measures))
         head_words(side, measures, measure)
     with below:
-        list_of_kinds((side,), (measures,))
+        list_of_kinds((side.drawing,), (measures,))
 
 
 def beside(sides: Sequence[Side], measure: str) -> None:
@@ -221,77 +217,9 @@ def beside(sides: Sequence[Side], measure: str) -> None:
             head_words(side, measures, measure)
             if not side.drawing.clickable:
                 effect(side.drawing.run, *side.place)
-    difference(sides, several, measure)
-    list_of_kinds(sides, several)
-
-
-def difference(sides: Sequence[Side], several: Sequence[Measures], measure: str) -> None:
-    """Current less pinned: the overview where the models have the same heads, the map of the chosen one."""
-    st.subheader("Difference", anchor=False)
-    current, pinned = (side.drawing for side in sides)
-    if not same_tokens((current, pinned)):
-        st.markdown(
-            f"The two prompts are different tokens ({len(current.texts):,} and {len(pinned.texts):,}), so no "
-            "cell of one map means the same as a cell of the other: there is no difference to draw. Pin a "
-            "run of the same prompt, with a head switched off or another number format, to see one."
-        )
-        return
-    heads, map_ = st.columns([1, 2])
-    with map_:
-        _map_difference(sides)
-    with heads:
-        _heads_difference(sides, several, measure)
-
-
-def _map_difference(sides: Sequence[Side]) -> None:
-    current, pinned = (side.drawing for side in sides)
-    here, there = (
-        drawing.trace().get("pattern", drawing.layer, drawing.head) for drawing in (current, pinned)
-    )
-    record = attention_difference_record(
-        here,
-        there,
-        current.texts,
-        layer=current.layer,
-        head=current.head,
-        selected=current.query,
-        key=current.chosen_key,
-    )
-    origin = current.origin(compared_with=pinned.run)
-    live_figure(attention_difference_figure(record), key="difference", provenance=origin)
-
-
-def _heads_difference(sides: Sequence[Side], several: Sequence[Measures], measure: str) -> None:
-    current, pinned = (side.drawing for side in sides)
-    values, other = (measures.of(measure) for measures in several)
-    if values.shape != other.shape:
-        st.markdown(
-            "The two models have different numbers of layers or heads, so their overviews do not match."
-        )
-        return
-    record = head_grid_difference_record(values, other, measure, layer=current.layer, head=current.head)
-    live_figure(
-        head_grid_figure(record),
-        key="heads-difference",
-        provenance=current.origin(compared_with=pinned.run),
-        clickable=True,
-        on_click=choose_head,
-    )
-
-
-def list_of_kinds(sides: Sequence[Side], several: Sequence[Measures]) -> None:
-    """The kinds of heads found on each run's prompt."""
-    st.subheader("Kinds of heads on this prompt", anchor=False)
-    st.markdown(
-        f"The same {counted(several[0].previous.size, 'head')}, sorted by what they do here. A head can be "
-        "of several kinds, and of another kind on another prompt. Choose one to see it."
-    )
-    places = st.columns(len(sides)) if len(sides) > 1 else [st.container()]
-    for place, side, measures in zip(places, sides, several, strict=True):
-        with place:
-            if side.drawing.name:
-                st.markdown(f"**{side.drawing.name}**")
-            kinds(side.drawing, measures)
+    drawings = [side.drawing for side in sides]
+    difference(drawings, several, measure)
+    list_of_kinds(drawings, several)
 
 
 def draw(view: View, drawings: Sequence[Drawing]) -> Lesson:

@@ -1,0 +1,69 @@
+"""Current run less pinned run: the overview of heads, and the chosen head's map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from pages.attention.drawing import Drawing, same_tokens
+from pages.attention.head_kinds import choose_head
+from pages.shared.live_figure import live_figure
+from viz.attention_map import attention_difference_figure
+from viz.attention_pattern import attention_difference_record
+from viz.head_grid import head_grid_difference_record, head_grid_figure
+from viz.heads import Measures
+
+
+def difference(drawings: Sequence[Drawing], several: Sequence[Measures], measure: str) -> None:
+    """Current less pinned: the overview where the models have the same heads, the map of the chosen one."""
+    st.subheader("Difference", anchor=False)
+    current, pinned = drawings
+    if not same_tokens((current, pinned)):
+        st.markdown(
+            f"The two prompts are different tokens ({len(current.texts):,} and {len(pinned.texts):,}), so no "
+            "cell of one map means the same as a cell of the other: there is no difference to draw. Pin a "
+            "run of the same prompt, with a head switched off or another number format, to see one."
+        )
+        return
+    heads, map_ = st.columns([1, 2])
+    with map_:
+        _map_difference(drawings)
+    with heads:
+        _heads_difference(drawings, several, measure)
+
+
+def _map_difference(drawings: Sequence[Drawing]) -> None:
+    current, pinned = drawings
+    here, there = (
+        drawing.trace().get("pattern", drawing.layer, drawing.head) for drawing in (current, pinned)
+    )
+    record = attention_difference_record(
+        here,
+        there,
+        current.texts,
+        layer=current.layer,
+        head=current.head,
+        selected=current.query,
+        key=current.chosen_key,
+    )
+    origin = current.origin(compared_with=pinned.run)
+    live_figure(attention_difference_figure(record), key="difference", provenance=origin)
+
+
+def _heads_difference(drawings: Sequence[Drawing], several: Sequence[Measures], measure: str) -> None:
+    current, pinned = drawings
+    values, other = (measures.of(measure) for measures in several)
+    if values.shape != other.shape:
+        st.markdown(
+            "The two models have different numbers of layers or heads, so their overviews do not match."
+        )
+        return
+    record = head_grid_difference_record(values, other, measure, layer=current.layer, head=current.head)
+    live_figure(
+        head_grid_figure(record),
+        key="heads-difference",
+        provenance=current.origin(compared_with=pinned.run),
+        clickable=True,
+        on_click=choose_head,
+    )
