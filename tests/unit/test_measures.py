@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from model_runtime import Model, Trace, head_measures, stream_contributions
+from model_runtime import Model, Trace, head_measures, measures, stream_contributions
 from model_runtime.attention import AttentionCall
 from model_runtime.errors import NotCaptured
+from model_runtime.interventions import CutEdge
 from tests.tiny_models import build_model, tiny_tokenizer
 
 IDS = (9, 80, 12, 80, 31, 9)  # position 3 repeats 1, position 5 repeats 0
@@ -113,3 +114,27 @@ def test_contributions_are_lengths_of_what_is_added(case: str) -> None:
         np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-5)
     expected = np.linalg.norm(trace.get("ln_final"), axis=-1)
     np.testing.assert_allclose(found.ln_final, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("case", ["llama", "mistral", "gemma2", "gpt_oss"])
+@pytest.mark.parametrize("positions", [None, (1, 4, 7, 11)])
+def test_blocks_of_queries_give_the_measures_of_all_at_once(
+    case: str, positions: tuple[int, ...] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut edges of queries in other blocks included."""
+    cuts = (CutEdge(1, None, 11, 11), CutEdge(1, 2, 7, 6), CutEdge(1, 0, 1, 1))
+    trace = model_of(case).trace(IDS * 2, positions=positions, interventions=cuts)
+    whole = head_measures(trace)
+    for cells in (1, 4 * 3 * 5):  # one query at a time; several blocks of several queries
+        monkeypatch.setattr(measures, "_CELLS", cells)
+        found = head_measures(trace)
+        for name in measures._MEASURES:
+            np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-5, atol=1e-6)
+
+
+def test_the_measures_of_a_long_prompt_hold_little_at_a_time() -> None:
+    queries = list(range(8192))
+    blocks = list(measures._blocks(queries, 32, torch.device("cpu")))
+    assert [start for start, _ in blocks] == [0, *(stop for _, stop in blocks)][:-1]
+    assert blocks[-1][1] == 8192
+    assert max(32 * (stop - start) * stop for start, stop in blocks) * 4 <= 2 * 2**20
