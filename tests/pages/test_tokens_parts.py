@@ -11,7 +11,16 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+from model_runtime.convert import find_wheel_file
+from model_runtime.encodings import _FILES
 
 MAIN = Path(__file__).resolve().parents[2] / "pages" / "main.py"
 TOKENS = "tokens/tokens.py"
@@ -41,6 +50,23 @@ def merging(model_folder: Path) -> Path:
     )
     folder = model_folder / "merging"
     LlamaForCausalLM(config).eval().save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_gpt2_table(model_folder: Path) -> Path:
+    """A tiny GPT-2 with random weights and GPT-2's own tokenizer."""
+    paths = [find_wheel_file(_FILES[name]) for name in ("vocab.bpe", "encoder.json")]
+    merges, vocabulary = (path.read_text(encoding="utf-8") for path in paths if path is not None)
+    pairs = [tuple(line.split(" ")) for line in merges.split("\n")[1:] if line.strip()]
+    backend = Tokenizer(models.BPE(vocab=json.loads(vocabulary), merges=pairs))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    torch.manual_seed(4)
+    config = GPT2Config(vocab_size=50_257, n_embd=8, n_layer=1, n_head=2, n_positions=64)
+    folder = model_folder / "gpt2-table"
+    GPT2LMHeadModel(config).eval().save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=backend).save_pretrained(folder)
     return folder
 
@@ -145,6 +171,16 @@ def test_fed_aligns_numbers_and_tells_what_the_model_refuses(model: str, fed: st
     assert "beyond the table, which ends at 260" in said(app)
     assert app.code[0].value.startswith("Token id ")
     assert "nats a token" in said(app)
+
+
+def test_fed_says_when_both_tokenizers_are_one(real_gpt2_table: Path, tiny: str) -> None:
+    app = open_part(str(real_gpt2_table), "fed", fed="gpt2", prompt="a fluffy blue creature")
+    assert "Nothing goes wrong here" in said(app)
+    assert "4 tokens of GPT-2; 4 mean the same" in figures(app)["swaps"]["alt"]
+    title = json.loads(figures(app)["surprise"]["figure"])["layout"]["title"]["text"]
+    assert title == "The same numbers, the same surprise"
+    other = open_part(str(real_gpt2_table), "fed", fed="cl100k", prompt="a fluffy blue creature")
+    assert "but of other pieces" in said(other)
 
 
 def test_fed_compares_on_one_scale(model: str) -> None:
