@@ -126,7 +126,7 @@ def _hover(point: LevelPoint) -> str:
 
 
 def _narrow(record: LevelPoints) -> dict[str, object]:
-    title = {"title.text": record.title.replace("; ", ";<br>"), "title.font.size": 13}
+    title = {"title.text": record.title.replace("; ", ";<br>"), "title.font.size": 13, "title.pad.t": 22}
     return {**title, "height": 360, "margin.t": 64, "yaxis.title.text": "pieces of this text"}
 
 

@@ -10,6 +10,7 @@ import zlib
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from viz.style import shorten, token_color, visible
@@ -60,7 +61,7 @@ class LevelLike(Protocol):
     def n_vocab(self) -> int: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Piece:
     """One piece of a column.
 
@@ -137,17 +138,24 @@ def token_column(
 def _token_piece(token: TokenLike, span: tuple[int, int], data: bytes, agreed: bool) -> Piece:
     start, end = span
     partial = "\ufffd" in token.text and bool(token.bytes)
+    shown, in_hex = _written(token.text, token.bytes or data[start:end], partial)
     return Piece(
         id=token.id,
-        shown=f"⟨{hexed(token.bytes)}⟩" if partial else in_lines(token.text) or "⟨empty⟩",
+        shown=shown,
         start=start,
         end=end,
-        hex=hexed(token.bytes or data[start:end], " "),
+        hex=in_hex,
         color=token_color(token.id),
         agreed=agreed,
         kind="added" if token.special and start == end else "",
         part_of=split_characters(data, start, end) if partial else "",
     )
+
+
+@lru_cache(maxsize=16_384)
+def _written(text: str, data: bytes, partial: bool) -> tuple[str, str]:
+    """A token as it is shown, and its bytes. Kept: a long text repeats its tokens, and so does every key."""
+    return f"⟨{hexed(data)}⟩" if partial else in_lines(text) or "⟨empty⟩", hexed(data, " ")
 
 
 def level_column(level: LevelLike, text: str, title: str, unit: str) -> Column:

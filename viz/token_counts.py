@@ -107,7 +107,7 @@ def _figure(record: TokenCounts, narrow: bool) -> go.Figure:
         height=TOP + 20 * narrow + ROW * len(y) + BELOW,
         margin={"l": 8, "r": 12, "t": TOP + 20 * narrow, "b": 8},
         title={"text": record.title.replace(": ", ":<br>") if narrow else record.title,
-               "font": {"size": 13 if narrow else 16}},
+               "font": {"size": 13 if narrow else 16}, "pad": {"t": 22 if narrow else 6, "b": 10}},
         xaxis={"range": [0, max(record.end, 1) * (1.25 if narrow else 1.5)], "title": {"text": "tokens"},
                "fixedrange": True, "nticks": 6},
         yaxis={"range": [len(y) - 0.5, -0.5], "tickvals": y, "showgrid": False, "fixedrange": True,

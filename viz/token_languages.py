@@ -150,7 +150,7 @@ def _narrow(record: Languages) -> dict[str, object]:
     for number in range(n):
         top = 1 - number * (panel + HEADING) / inner
         changes[f"xaxis{_suffix(number)}.domain"] = [0, 1]
-        changes[f"xaxis{_suffix(number)}.range"] = [0, record.end * 1.35]
+        changes[f"xaxis{_suffix(number)}.range"] = [0, record.end * 1.5]
         changes[f"yaxis{_suffix(number)}.domain"] = [max(top - panel / inner, 0), top]
         changes[f"yaxis{_suffix(number)}.showticklabels"] = True
     return changes

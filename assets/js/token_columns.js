@@ -97,10 +97,13 @@ class View {
     }
     const drawn = { words, root, data, pieces: list("gf-pieces", `the text in ${thousands(data.count)} ${data.unit}s`), ids: null }
     drawn.pieces.dataset.unit = data.unit
-    drawn.pieces.append(...data.shown.map((text, at) => this.piece("gf-piece", data, at, text)))
+    drawn.pieces.items = data.shown.map((text, at) => this.piece("gf-piece", data, at, text.replace(/\n$/, "")))
+    // A break inside the last place of a piece would carry the piece's frame into the next line.
+    drawn.pieces.append(...drawn.pieces.items.flatMap((item, at) => data.shown[at].endsWith("\n") ? [item, element("br")] : [item]))
     if (data.ids) {
       drawn.ids = list("gf-ids", "ids")
-      drawn.ids.append(...data.ids.map((id, at) => this.piece("gf-id", data, at, String(id))))
+      drawn.ids.items = data.ids.map((id, at) => this.piece("gf-id", data, at, String(id)))
+      drawn.ids.append(...drawn.ids.items)
     }
     if (!data.shown.length) drawn.pieces.textContent = "No text."
     root.replaceChildren(...this.head(data), drawn.pieces, ...(drawn.ids ? [drawn.ids] : []))
@@ -136,7 +139,7 @@ class View {
 
   item({ column, at }, list = "gf-pieces") {
     const drawn = this.drawn.get(column)
-    return (list === "gf-ids" ? drawn?.ids : drawn?.pieces)?.children[at]
+    return (list === "gf-ids" ? drawn?.ids : drawn?.pieces)?.items[at]
   }
 
   // What does not follow the pointer: the chosen piece, the one tab stop of each list, what differs.
@@ -146,12 +149,12 @@ class View {
       const chosen = this.chosen?.column === key ? this.chosen.at : -1
       for (const list of [pieces, ids].filter(Boolean)) {
         const stop = chosen >= 0 ? chosen : 0
-        for (const [at, item] of [...list.children].entries()) {
+        for (const [at, item] of list.items.entries()) {
           if (list === pieces) item.toggleAttribute("data-apart", apart.has(at))
           item.setAttribute("aria-selected", at === chosen)
           item.tabIndex = at === stop ? 0 : -1
         }
-        const item = list.children[chosen]
+        const item = list.items[chosen]
         if (item && list.scrollHeight > list.clientHeight) list.scrollTop = item.offsetTop - list.clientHeight / 2
       }
     }
@@ -196,14 +199,14 @@ class View {
 
   key(event, item) {
     if (!item) return
-    const list = item.parentElement
+    const { items } = item.parentElement
     const at = Number(item.dataset.at)
-    const last = list.children.length - 1
+    const last = items.length - 1
     const next = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: last }[event.key]
     if (event.key === "Enter" || event.key === " ") { event.preventDefault(); this.choose(place(item)) }
     if (next === undefined) return
     event.preventDefault()
-    list.children[Math.min(Math.max(next, 0), last)].focus()
+    items[Math.min(Math.max(next, 0), last)].focus()
   }
 
   explainSigns() {
