@@ -118,11 +118,11 @@ def _reason(measures: Measures, found: KindFound) -> str:
     )
 
 
-def example_button(measure: str, place: str) -> None:
+def example_button(measure: str, place: str, label: str = "") -> None:
     """A button that opens the example of a measure, on the head that shows it most clearly in this model."""
     example = example_of(measure)
     st.button(
-        f"{OPENING}{example.sees}",
+        label or f"{OPENING}{example.sees}",
         key=f"gf.example.{place}.{measure}",
         width="stretch",
         help=quoted(example.prompt, 120),

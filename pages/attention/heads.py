@@ -155,7 +155,7 @@ def overview(side: Side, measures: Measures, measure: str, top: float) -> None:
     if not drawing.clickable:
         return
     if record.strongest is None:
-        example_button(measure, "overview")
+        example_button(measure, "overview", "Open an example that shows it")
     else:
         to_strongest(record.strongest, here=side.place)
 

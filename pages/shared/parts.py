@@ -10,7 +10,7 @@ run.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +52,6 @@ class Part:
 
 def choose(parts: Sequence[Part], setting: str, label: str = "Part of this page") -> Part:
     """The control that chooses a part, and its sentence. `setting` is a row of the table of settings."""
-    parts = [part for part in parts if importlib.util.find_spec(part.module)]  # until all parts are made
     by_key = {part.key: part for part in parts}
     st.segmented_control(
         label,

@@ -10,7 +10,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from model_runtime.interventions import ScaleHead
-from pages.shared import url_state
+from pages.attention.head_kinds import example_of
+from pages.shared import settings, url_state
+from pages.shared.opening import measures_for
+from pages.shared.runs import run_of
+from viz.heads import measure_to_open
 
 MAIN = Path(__file__).resolve().parents[2] / "pages" / "main.py"
 ATTENTION = "attention/attention.py"
@@ -102,6 +106,50 @@ def test_opens_on_a_head_that_does_something_when_the_link_says_none(tiny: str) 
 def single(app: AppTest, key: str) -> str:
     value = app.query_params[key]
     return value if isinstance(value, str) else value[-1]
+
+
+def test_opens_with_the_measure_of_the_heads_kind_until_one_is_chosen(tiny: str) -> None:
+    app = open_page(tiny, ATTENTION, layer="1", head="0")
+    opened = single(app, "measure")
+    run = run_of({**settings.defaults(), "model": tiny, "prompt": "hello hello"})
+    assert opened == measure_to_open(measures_for(run), 1, 0)
+    app.query_params["head"] = "1"
+    app.run()
+    assert single(app, "measure") == opened, "another head does not colour the overview anew"
+    chosen = open_page(tiny, ATTENTION, layer="1", head="0", measure="first")
+    assert single(chosen, "measure") == "first"
+
+
+def test_a_kind_that_cannot_be_told_says_so_and_opens_an_example(tiny: str) -> None:
+    app = open_page(tiny, ATTENTION, prompt="abc", measure="induction")
+    assert "**Induction** · cannot be told" in said(app)
+    assert "No token of this prompt comes twice." in said(app)
+    app.button(key="gf.example.kinds.duplicate").click().run()
+    assert not app.exception
+    assert single(app, "measure") == "duplicate"
+    assert single(app, "prompt") == example_of("duplicate").prompt
+    assert "**Duplicate token** · cannot be told" not in said(app)
+
+
+def test_a_head_named_in_the_list_is_chosen_with_its_measure(tiny: str) -> None:
+    app = open_page(tiny, ATTENTION, measure="previous", layer="0", head="0")
+    key = next(group.key for group in app.pills if str(group.key).startswith("gf.kind."))
+    app.pills(key=key).set_value((1, 1)).run()
+    assert not app.exception
+    assert (single(app, "layer"), single(app, "head")) == ("1", "1")
+    assert f"gf.kind.{single(app, 'measure')}" == key
+
+
+def test_the_chosen_cell_is_outlined_and_leads_to_its_number(tiny: str) -> None:
+    app = open_page(tiny, ATTENTION, token="5", key="2", layer="1", head="1")
+    shapes = json.loads(figures(app)["pattern"]["figure"])["layout"]["shapes"]
+    assert [shape["x0"] for shape in shapes] == [-0.5, 1.5]
+    next(b for b in app.button if b.label == "Let the chosen cell go").click().run()
+    assert single(app, "key") == "-1"
+    assert len(json.loads(figures(app)["pattern"]["figure"])["layout"]["shapes"]) == 1
+    next(b for b in app.button if "number come from" in b.label).click().run()
+    assert single(app, "part") == "number"
+    assert int(single(app, "key")) >= 0
 
 
 def test_the_button_goes_to_the_strongest_head(tiny: str) -> None:
