@@ -289,7 +289,8 @@ def _notes(record: TrainingCurve) -> list[dict[str, object]]:
             "xref": "paper",
             "xanchor": "left",
             "y": record.other,
-            "yanchor": "bottom",
+            # Above the line the curve may pass; below it there must be room over the axis.
+            "yanchor": "top" if record.other > 0.15 * record.ends[1] else "bottom",
             "font": {"color": style.LIGHT.ink},
         }
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,7 +69,7 @@ def draw(view: View, sides: Sequence[Side]) -> Lesson:
         "two letters, or a space and a letter? And does `superman` come out as one token?",
         answer=_answer(sides[0]),
         mathematics=lambda: _mathematics(first),
-        code=lambda: inspect.getsource(merges._Table.replay),
+        code=lambda: textwrap.dedent(inspect.getsource(merges._Table.replay)),
         sources=SOURCES,
     )
 
