@@ -97,7 +97,7 @@ def narrow_screen(record: HeadStagesRecord) -> Screen:
     names, width = _names_width(record, LONGEST_NAME_NARROW), 356.0
     side = (width - 6 - names - 26) / 2
     rows = _rows_of(record, 2, side, names, 26, words=False)
-    return Screen(width, side, rows, 62, 11, LONGEST_NAME_NARROW)
+    return Screen(width, side, rows, 68, 11, LONGEST_NAME_NARROW)
 
 
 def places(screen: Screen) -> list[Place]:

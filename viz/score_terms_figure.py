@@ -24,7 +24,7 @@ def score_terms_figure(record: ScoreTerms) -> Drawn:
         template=style.TEMPLATE,
         height=440,
         margin={"l": 44, "r": 12, "t": 40, "b": 40},
-        title={"text": title(record)},
+        title={"text": title(record), "font": {"size": 14}},
         annotations=[*_headings(record), *_largest(record)],
         shapes=_halves(record),
         hovermode="closest",
@@ -39,8 +39,8 @@ def score_terms_figure(record: ScoreTerms) -> Drawn:
         table=table(record),
         # plotly.js moves a title of two lines up by one
         narrow_layout={
-            "title": {"font": {"size": 13}, "text": title(record, "<br>"), "pad": {"t": 28}},
-            "margin.t": 62,
+            "title": {"font": {"size": 13}, "text": title(record, "<br>"), "pad": {"t": 36}},
+            "margin.t": 68,
         },
     )
 
@@ -172,7 +172,8 @@ def _largest(record: ScoreTerms) -> list[dict[str, object]]:
             "text": f"<b>{i}</b>",
             "font": {"size": 11, "color": style.LIGHT.ink, "family": style.MONO},
         }
-        for i in record.largest
+        for at, i in enumerate(record.largest)
+        if all(abs(i - other) > record.d_head / 24 for other in record.largest[:at])  # or they overlap
     ]
 
 

@@ -10,7 +10,7 @@ from viz import style
 from viz.drawn import Drawn
 from viz.score_terms import RowBar, SoftmaxRow
 
-_NAMES_UP_TO = 40
+_NAMES_UP_TO = 24
 
 
 def softmax_row_figure(record: SoftmaxRow) -> Drawn:
@@ -126,7 +126,7 @@ def alt(record: SoftmaxRow) -> str:
         f"{style.share(chosen.probability)}."
     ]
     if hidden:
-        words.append(f"{hidden} keys are masked.")
+        words.append("One key is masked." if hidden == 1 else f"{hidden:,} keys are masked.")
     if record.sink is not None:
         words.append(f"A learned sink takes {style.share(record.sink)}.")
     return " ".join(words)

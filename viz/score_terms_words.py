@@ -124,7 +124,8 @@ def softmax_line(record: ScoreTerms) -> str:
 
 def softmax_words(record: ScoreTerms) -> str:
     """What the fraction is, in words."""
-    keys = "the one key" if record.n_visible == 1 else f"all {record.n_visible:,} keys"
+    counts = {1: "the one key", 2: "both keys"}
+    keys = counts.get(record.n_visible, f"all {record.n_visible:,} keys")
     sink = (
         " A learned sink stands in the denominator too: what it takes is read from nowhere."
         if record.sink_term
