@@ -16,7 +16,7 @@ from viz.attention_pattern import AttentionPattern, largest_in_blocks
 MOST_CELLS = 32  # rows and columns of a small grid
 NAMES = {
     "causal": "Causal",
-    "window": "Sliding window",
+    "window": "Window",
     "bidirectional": "Bidirectional",
     "prefix": "Prefix",
 }
@@ -149,17 +149,19 @@ def change_words(change: MaskChange, kind: str, token: str, window: int) -> str:
     query = f"“{style.shorten(style.visible(token))}”"
     if change.gained_mean is not None:
         where = "later tokens" if kind in ("bidirectional", "prefix") else "tokens that the layer hides"
+        mean = style.share(change.gained_mean)
         parts.append(
-            f"If it could look there, {query} would give {style.share(change.gained_selected)} of its "
-            f"attention "
-            f"to {where}; the tokens that could, {style.share(change.gained_mean)} on average."
+            f"If it could look there, {query} would give {style.share(change.gained_selected)} of its attention "
+            f"to {where}; the tokens that could, {mean} on average."
+            if change.gained_selected
+            else f"For {query} this mask opens nothing that it would read. The tokens for which it does would "
+            f"give {mean} of their attention to {where} on average."
         )
     if change.lost_mean is not None:
         far = f"further back than {window} tokens" if kind == "window" else "where this mask hides"
         parts.append(
             f"{query} really gives {style.share(change.lost_selected)} to tokens {far}; the tokens that have "
-            f"such, {style.share(change.lost_mean)} on average. Under the mask this is shared out among "
-            f"the rest."
+            f"such, {style.share(change.lost_mean)} on average. Under the mask this is shared out among the rest."
         )
     return " ".join(parts)
 

@@ -96,18 +96,17 @@ def controls(n_tokens: int) -> None:
     """The mask, and the width of a window or the length of a prefix."""
     if not state.chosen("mask"):
         state.open_with(mask=OPENS_ON)  # the causal mask is the model's own: there would be nothing to see
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.segmented_control(
-            "Mask", MASK_KINDS, format_func=NAMES.__getitem__, required=True, **state.bound("mask")
-        )
-        for setting, label, help_ in (
-            ("window", "Window, tokens", "How many tokens each one sees, itself included."),
-            ("prefix", "Prefix, tokens", "How many tokens at the beginning see each other both ways."),
-        ):
-            if state.get("mask") == setting and n_tokens > 1:
-                if state.get(setting) > n_tokens:
-                    state.open_with(**{setting: n_tokens})
-                st.slider(label, 1, n_tokens, help=help_, width=260, **state.bound(setting))
+    st.segmented_control(
+        "Mask", MASK_KINDS, format_func=NAMES.__getitem__, required=True, **state.bound("mask")
+    )
+    for setting, label, help_ in (
+        ("window", "Sliding window, tokens", "How many tokens each one sees, itself included."),
+        ("prefix", "Prefix, tokens", "How many tokens at the beginning see each other both ways."),
+    ):
+        if state.get("mask") == setting and n_tokens > 1:
+            if state.get(setting) > n_tokens:
+                state.open_with(**{setting: n_tokens})
+            st.slider(label, 1, n_tokens, help=help_, width=360, **state.bound(setting))
 
 
 def grids(drawing: Drawing, key: str = "masks", clickable: bool = True) -> None:

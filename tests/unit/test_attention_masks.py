@@ -49,6 +49,15 @@ def test_what_moves_without_the_mask() -> None:
     )
 
 
+def test_a_token_to_which_a_mask_opens_nothing() -> None:
+    change = mask_change(MEASURED, OTHER, CAUSAL, FULL, selected=2)
+    assert change.gained_selected == 0
+    assert change_words(change, "bidirectional", " c", window=2) == (
+        "For “·c” this mask opens nothing that it would read. The tokens for which it does would give "
+        "35.0\xa0% of their attention to later tokens on average."
+    )
+
+
 def test_what_a_window_takes_away() -> None:
     window = CAUSAL & ~np.tril(FULL, k=-2)
     change = mask_change(MEASURED, OTHER, CAUSAL, window, selected=2)
