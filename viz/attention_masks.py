@@ -151,7 +151,8 @@ def change_words(change: MaskChange, kind: str, token: str, window: int) -> str:
         where = "later tokens" if kind in ("bidirectional", "prefix") else "tokens that the layer hides"
         mean = style.share(change.gained_mean)
         parts.append(
-            f"If it could look there, {query} would give {style.share(change.gained_selected)} of its attention "
+            f"If it could look there, {query} would give {style.share(change.gained_selected)} of its "
+            f"attention "
             f"to {where}; the tokens that could, {mean} on average."
             if change.gained_selected
             else f"For {query} this mask opens nothing that it would read. The tokens for which it does would "
@@ -161,7 +162,8 @@ def change_words(change: MaskChange, kind: str, token: str, window: int) -> str:
         far = f"further back than {window} tokens" if kind == "window" else "where this mask hides"
         parts.append(
             f"{query} really gives {style.share(change.lost_selected)} to tokens {far}; the tokens that have "
-            f"such, {style.share(change.lost_mean)} on average. Under the mask this is shared out among the rest."
+            f"such, {style.share(change.lost_mean)} on average. Under the mask this is shared out among "
+            f"the rest."
         )
     return " ".join(parts)
 

@@ -51,7 +51,7 @@ SOURCES = """
   masks.
 - Radford et al. 2018, [Improving language understanding by generative pre-training][gpt]: causal modelling.
 
-[gpt]: https://cdn.openai.com/research-covers/language-unsupervised/language_understanding_paper.pdf
+[gpt]: https://openai.com/index/language-unsupervised/
 """
 
 
