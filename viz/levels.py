@@ -14,6 +14,7 @@ from viz.style import LIGHT, TEMPLATE, category, inert
 SYMBOLS = ("square", "circle", "diamond", "star")  # told apart without colour
 CATEGORY_OF = (5, 0, 2, 3)  # words, characters, bytes, subword: none of them yellow or black
 HEIGHT = 400
+NEAR = 0.14  # of the longest: labels of points this near in height would meet
 _UNITS = {"words": "word", "characters": "character", "bytes": "byte", "tokens": "token"}
 
 
@@ -78,6 +79,7 @@ def level_points_figure(record: LevelPoints) -> Drawn:
                 hovertext=[_hover(point)], hovertemplate="%{hovertext}<extra></extra>",
             )
         )  # fmt: skip
+    longest = max(record.most_pieces, 1)
     decades = max(math.ceil(math.log10(max(record.most_vocab, 10)) * 1.02), 1)
     figure.update_layout(
         template=TEMPLATE,
@@ -88,29 +90,26 @@ def level_points_figure(record: LevelPoints) -> Drawn:
                "tickvals": [10**power for power in range(decades + 1)],
                "ticktext": [f"{10**power:,}" for power in range(decades + 1)],
                "title": {"text": "vocabulary: entries in the table"}},
-        yaxis={"range": [0, max(record.most_pieces, 1) * 1.22], "fixedrange": True, "nticks": 7,
+        yaxis={"range": [-0.08 * longest, 1.2 * longest], "fixedrange": True, "nticks": 7,
                "title": {"text": "length: pieces of this text"}},
     )  # fmt: skip
     return Drawn(figure, _alt(record), "levels", _table(record), narrow_layout=_narrow(record))
 
 
 def label_places(record: LevelPoints) -> list[str]:
-    """Where each label stands: beside its point, on the side that has room; of two points that nearly
-    meet the higher one has its label above, the lower one below."""
+    """Where each label stands: on the side that has room; of points of nearly one height, in the order of
+    their vocabularies, the first has its label below, the next above, and so on."""
     middle = math.log10(max(record.most_vocab, 10)) / 2
     places = []
     for point in record.points:
-        near = [
-            other
-            for other in record.points
-            if other is not point
-            and abs(math.log10(max(other.n_vocab, 1)) - math.log10(max(point.n_vocab, 1))) < middle
-            and abs(other.n_pieces - point.n_pieces) < 0.14 * max(record.most_pieces, 1)
-        ]
         side = "right" if math.log10(max(point.n_vocab, 1)) <= 1.1 * middle else "left"
-        above = all((point.n_pieces, point.n_vocab) >= (other.n_pieces, other.n_vocab) for other in near)
-        level = "middle" if not near else "top" if above else "bottom"
-        places.append(f"{level} {side}")
+        level = [
+            other
+            for other in sorted(record.points, key=lambda other: other.n_vocab)
+            if abs(other.n_pieces - point.n_pieces) < NEAR * max(record.most_pieces, 1)
+        ]
+        height = "middle" if len(level) == 1 else ("bottom", "top")[level.index(point) % 2]
+        places.append(f"{height} {side}")
     return places
 
 

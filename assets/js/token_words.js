@@ -33,7 +33,8 @@ function elsewhere(other, [start, end]) {
   const listed = covering.slice(0, MOST_LISTED).flatMap((at, nth) => [nth ? " " : "", quoted(other.shown[at]), numbered(other, at)])
   if (covering.length > MOST_LISTED) listed.push(` and ${covering.length - MOST_LISTED} more`)
   if (covering.length === 1 && from === start && to === end) return [` ${other.title}: the same piece${numbered(other, covering[0])}.`]
-  if (covering.length === 1) return [` ${other.title}: inside the longer `, ...listed, "."]
+  if (covering.length === 1 && from <= start && to >= end) return [` ${other.title}: inside the longer `, ...listed, "."]
+  if (covering.length === 1) return [` ${other.title}: has `, ...listed, " of it."]
   const exact = from === start && to === end
   return [` ${other.title}: ${exact ? "cut into" : "spread over"} ${covering.length} ${other.unit}s, `, ...listed, "."]
 }
