@@ -35,9 +35,18 @@ DEFAULT_LAYER, DEFAULT_HEAD = 24, 4
 MOST_PROMPT_CHARACTERS = 4_000  # percent-encoded, such a prompt still fits in one request line
 MOST_PIN_CHARACTERS = 12_000
 LAST_TOKEN = -1
-_NAMES = {"dtype": "number format", "text": "text size", "order": "order of steps"}
+_NAMES = {
+    "dtype": "number format",
+    "text": "text size",
+    "order": "order of steps",
+    "known": "text to learn words from",
+    "cut": "place of merges",
+    "fed": "tokenizer",
+    "bertviz": "BertViz view",
+}
 TOP_CANDIDATE = -1
 STRONGEST_KEY = -1  # the key that the selected token reads most
+_SPECIAL = {("token", LAST_TOKEN): "the last one", ("key", STRONGEST_KEY): "the one read most"}
 TOKENS_PARTS = ("compare", "levels", "built", "train", "fed")
 ATTENTION_PARTS = ("heads", "stages", "number", "lines", "masks", "groups", "cost", "bertviz")
 TOKENIZERS = ("gpt2", "cl100k", "o200k")
@@ -159,7 +168,8 @@ def replaced(link: Mapping[str, str], values: Mapping[str, Any], twice: Collecti
     for key, said in link.items():
         row, value = SETTINGS[key], values[key]
         name = _NAMES.get(key, key.replace("_", " ")).capitalize()
-        shown = "the last one" if key == "token" and value == LAST_TOKEN else quoted(row.write(value), 40)
+        shown = _SPECIAL.get((key, value)) if isinstance(value, int) else None
+        shown = shown or quoted(row.write(value), 40)
         if not row.says(said, value):
             exists = row.within is None or as_number(said) is None
             trouble = "cannot be used" if exists else "does not exist here"
