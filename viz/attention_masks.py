@@ -152,11 +152,10 @@ def change_words(change: MaskChange, kind: str, token: str, window: int) -> str:
         mean = style.share(change.gained_mean)
         parts.append(
             f"If it could look there, {query} would give {style.share(change.gained_selected)} of its "
-            f"attention "
-            f"to {where}; the tokens that could, {mean} on average."
+            f"attention to {where}; the tokens that could, {mean} on average."
             if change.gained_selected
-            else f"For {query} this mask opens nothing that it would read. The tokens for which it does would "
-            f"give {mean} of their attention to {where} on average."
+            else f"For {query} this mask opens nothing that it would read. The tokens for which it does "
+            f"would give {mean} of their attention to {where} on average."
         )
     if change.lost_mean is not None:
         far = f"further back than {window} tokens" if kind == "window" else "where this mask hides"
