@@ -97,15 +97,25 @@ def test_attention_clicks_choose_head_and_query(serve: Serve, open_page: OpenPag
     page = open_page(f"{serve('app.py')}/attention?{link}", allow=PROBES)
     drawn(page, "heads")
     drawn(page, "pattern")
-    wait_for(page, layer="24", head="4")  # its induction head, since the link chose none
+    # Its induction head, since the link chose none, in the colours that show it.
+    wait_for(page, layer="24", head="4", measure="induction")
     click(page, "heads", "heads", [16, 0])
     wait_for(page, layer="16", head="0")
     page.wait_for_timeout(500)
     click(page, "pattern", "pattern", [4, 1])
-    wait_for(page, token="4")
+    wait_for(page, token="4", key="1")
     # The hover label over the clicked cell says who reads whom too.
     sentence = page.get_by_test_id("stMarkdown").filter(has_text="“,” reads")
     expect(sentence).to_be_visible(timeout=WAIT)
+
+
+def test_a_head_of_the_list_is_chosen_in_its_measure(serve: Serve, open_page: OpenPage) -> None:
+    link = urlencode({"prompt": "a fluffy blue creature roamed the verdant forest", "layer": 3, "head": 1})
+    page = open_page(f"{serve('app.py')}/attention?{link}", allow=PROBES)
+    drawn(page, "pattern")
+    page.get_by_text("L16 H0 ·").click()
+    wait_for(page, layer="16", head="0", measure="previous")
+    expect(page.get_by_text("No token of this prompt comes twice.").first).to_be_visible(timeout=WAIT)
 
 
 def test_a_head_switched_off_tells_its_effect(serve: Serve, open_page: OpenPage) -> None:
