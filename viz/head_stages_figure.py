@@ -263,6 +263,6 @@ def _flat(record: HeadStagesRecord, screen: Screen) -> dict[str, object]:
         "height": screen.height,
         "margin": {"l": 0, "r": 0, "t": screen.top, "b": 0},
         # plotly.js moves a title of two lines up by one
-        "title": {"text": title(record, "<br>"), "font": {"size": 13}, "pad": {"t": 36}},
+        "title": {"text": title(record, "<br>"), "font": {"size": 13}, "pad": {"t": 36, "b": 0}},
         **axes(screen, numbers),
     }

@@ -39,7 +39,7 @@ def score_terms_figure(record: ScoreTerms) -> Drawn:
         table=table(record),
         # plotly.js moves a title of two lines up by one
         narrow_layout={
-            "title": {"font": {"size": 13}, "text": title(record, "<br>"), "pad": {"t": 36}},
+            "title": {"font": {"size": 13}, "text": title(record, "<br>"), "pad": {"t": 36, "b": 0}},
             "margin.t": 68,
         },
     )
@@ -172,9 +172,18 @@ def _largest(record: ScoreTerms) -> list[dict[str, object]]:
             "text": f"<b>{i}</b>",
             "font": {"size": 11, "color": style.LIGHT.ink, "family": style.MONO},
         }
-        for at, i in enumerate(record.largest)
-        if all(abs(i - other) > record.d_head / 24 for other in record.largest[:at])  # or they overlap
+        for i in _apart(record)
     ]
+
+
+def _apart(record: ScoreTerms) -> list[int]:
+    """The largest terms whose numbers do not run into one another: apart, or on two sides of 0."""
+    shown: list[int] = []
+    for i in record.largest:
+        same_side = [other for other in shown if (record.products[other] < 0) == (record.products[i] < 0)]
+        if all(abs(i - other) > record.d_head / 24 for other in same_side):
+            shown.append(i)
+    return shown
 
 
 def _halves(record: ScoreTerms) -> list[dict[str, object]]:
