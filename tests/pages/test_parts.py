@@ -177,13 +177,14 @@ def test_a_turn_is_given_back_after_an_error() -> None:
 def test_pages_stand_in_the_order_of_the_forward_pass() -> None:
     assert [entry.title for entry in contents.PAGES] == [
         "From prompt to next token",
+        "Tokens",
         "Attention",
         "Next token",
     ]
     before, after = contents.neighbours("attention")
     assert before is not None
     assert after is not None
-    assert (before.url, after.url) == ("home", "next-token")
+    assert (before.url, after.url) == ("tokens", "next-token")
     assert contents.neighbours("home")[0] is None
     assert contents.neighbours("next-token")[1] is None
 
