@@ -153,10 +153,11 @@ def below(side: Side) -> None:
     left, right = st.columns(2)
     with column(left, side.drawing):
         story(side)
-        checked(side)
     with right:
         st.markdown("**Why divide by $\\sqrt{d_\\mathrm{head}}$?**")
         scale(side)
+    with left:
+        checked(side)  # last: on a long prompt it takes a second or more
 
 
 def story(side: Side) -> None:
