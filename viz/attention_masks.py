@@ -172,3 +172,15 @@ def counts_words(grids: Mapping[str, MaskGrid]) -> str:
     parts = [f"{grid.name.lower()} {grid.n_visible:,}" for grid in grids.values()]
     n_all = next(iter(grids.values())).n_all
     return f"Of {n_all:,} pairs of tokens these may be read: {', '.join(parts)}."
+
+
+def strongest_words(record: AttentionPattern, most: int = 3) -> str:
+    """What the selected query reads most, exactly, in plain text: “·b” (1) 60.0 %, ..."""
+    strongest = attention_pattern.strongest_keys(record, most)
+    return ", ".join(f"{_read(record, key)} {style.share(p)}" for key, p in strongest if p > 0)
+
+
+def _read(record: AttentionPattern, key: int) -> str:
+    if key == record.selected:
+        return "itself"
+    return f"“{style.shorten(style.visible(record.tokens[key]))}” ({key})"

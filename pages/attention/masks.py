@@ -25,6 +25,7 @@ from viz.attention_masks import (
     mask_change,
     mask_grid_record,
     masked_pattern_record,
+    strongest_words,
 )
 from viz.attention_pattern import AttentionPattern
 from viz.mask_figures import mask_grids_figure, masked_pattern_figure
@@ -170,6 +171,11 @@ def words(side: Side) -> None:
     window = drawing.spec().layers[drawing.layer].window
     own = "a causal mask" if window is None else f"a sliding window of {counted(window, 'token')}"
     st.markdown(f"Layer {drawing.layer} of this model really uses **{own}**.")
+    st.markdown(
+        f"{quoted(drawing.texts[drawing.query])} ({drawing.query}) really reads most: "
+        f"{plain(strongest_words(side.measured))}. Under the chosen mask it would read: "
+        f"{plain(strongest_words(side.other))}."
+    )
     st.markdown(
         plain(
             change_words(

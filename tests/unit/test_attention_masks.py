@@ -12,6 +12,7 @@ from viz.attention_masks import (
     mask_change,
     mask_grid_record,
     masked_pattern_record,
+    strongest_words,
 )
 from viz.mask_figures import mask_grids_figure, masked_pattern_figure
 
@@ -80,6 +81,7 @@ def test_a_map_has_every_visible_cell_and_its_frame_reaches_as_far() -> None:
     assert causal.cells == ((1.0, None, None), (0.25, 0.75, None), (0.5, 0.25, 0.25))
     assert full.cells[0] == (0.5, 0.25, 0.25)
     assert full.row == tuple(float(np.float32(p)) for p in (0.2, 0.6, 0.2))
+    assert strongest_words(full) == "itself 60.0\xa0%, “a” (0) 20.0\xa0%, “·c” (2) 20.0\xa0%"
     drawn = masked_pattern_figure(full, "Bidirectional", as_measured=False)
     frame = drawn.figure.layout.shapes[0]
     assert (frame.x0, frame.x1) == (-0.5, 2.5)
