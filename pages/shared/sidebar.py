@@ -16,7 +16,7 @@ from pages.shared.edits import describe, misfit
 from pages.shared.examples import EXAMPLES, OPENING, Example
 from pages.shared.settings import LAST_TOKEN, MOST_PROMPT_CHARACTERS
 from pages.shared.token_chips import token_chips
-from pages.shared.words import counted, in_words, plain, quoted
+from pages.shared.words import counted, in_words, plain, quoted, token_text
 
 _TOKEN = "gf.token"
 DTYPES = {
@@ -127,7 +127,7 @@ def _selection(model: Any, tokens: Sequence[Token]) -> None:
         on_change=_token_typed,
         args=(len(tokens),),
     )
-    st.caption(f"Token {at}: {quoted(tokens[at].text, 24)}, id {tokens[at].id:,}")
+    st.caption(f"Token {at}: {quoted(token_text(tokens[at]), 24)}, id {tokens[at].id:,}")
 
 
 def _edits(model: Any | None, tokens: Sequence[Token]) -> None:
