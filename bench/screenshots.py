@@ -2,12 +2,14 @@
 
     python -m bench.screenshots [folder]
 
-Each is `<page>-<light|dark>-<width>.png`, in `docs/pictures` unless another folder is named.
+Each is `<page>-<light|dark>-<width>.png`, in `docs/pictures` unless another folder is named; a part of a
+page is `<page>-<part>-<light|dark>-<width>.png`.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -18,9 +20,12 @@ from pages.shared.contents import PAGES
 from pages.shared.renderer import find_browser
 from pages.shared.settings import DEFAULT_PROMPT
 
-PROMPT = DEFAULT_PROMPT
 SIZES = {1440: 1000, 390: 844}  # width -> height of the window, in CSS pixels
 RESTING = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+# The tokenizers cut the worked example alike; on this sentence they differ.
+PROMPTS = {"tokens": "a fluffy blue creature roamed the verdant forest"}
+# Parts of pages that have pictures of their own: page -> setting and value.
+PARTS = {"attention": (("part", "stages"), ("part", "lines")), "tokens": (("lesson", "built"),)}
 SETTLE_MS = 1500  # the longest animation, fonts and theme colours included
 
 
@@ -41,18 +46,27 @@ def take(browser: Browser, address: str, file: Path, *, width: int, theme: str) 
     context.close()
 
 
+def views() -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Name of the picture, path and settings of everything that is taken."""
+    for entry in PAGES:
+        path = "" if entry is PAGES[0] else entry.url
+        prompt = {"prompt": PROMPTS.get(entry.url, DEFAULT_PROMPT)}
+        yield entry.url, path, prompt
+        for key, part in PARTS.get(entry.url, ()):
+            yield f"{entry.url}-{part}", path, {**prompt, key: part}
+
+
 def main() -> None:
     """Take all pictures and print where each one is."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     with server("app.py") as port, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
-        for entry in PAGES:
-            path = "" if entry is PAGES[0] else entry.url
-            address = f"http://127.0.0.1:{port}/{path}?{urlencode({'prompt': PROMPT})}"
+        for name, path, settings in views():
+            address = f"http://127.0.0.1:{port}/{path}?{urlencode(settings)}"
             for width in SIZES:
                 for theme in ("light", "dark"):
-                    file = folder / f"{entry.url}-{theme}-{width}.png"
+                    file = folder / f"{name}-{theme}-{width}.png"
                     take(browser, address, file, width=width, theme=theme)
                     print(f"{file}  {file.stat().st_size / 1000:.0f} kB", flush=True)
         browser.close()
