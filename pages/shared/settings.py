@@ -133,6 +133,15 @@ VIEW_ROWS: tuple[Setting, ...] = (
     whole("span", 128, 1, 100_000, page="attention"),  # window of the calculators of cost
     choice("bertviz", "head", ("head", "model"), page="attention"),
     choice("layers", "all", ("all", "near", "one"), page="attention"),
+    # Embeddings
+
+    # Positions
+
+    # Mixture of experts
+
+    # Number formats
+
+    # Stability
 )
 
 SETTINGS: dict[str, Setting] = {row.key: row for row in (*RUN_ROWS, *VIEW_ROWS)}
