@@ -79,7 +79,7 @@ def head_overlap(trace: Trace, layer: int, most_queries: int = MOST_QUERIES) -> 
 def overlap_of(reads: np.ndarray) -> np.ndarray:
     """2 sum min(a, b) / (sum a + sum b) of every two heads of [head, ...], float32 [head, head].
 
-    >>> overlap_of(np.array([[0.5, 0.5], [0.5, 0.0]])).round(4).tolist()
+    >>> overlap_of(np.array([[0.5, 0.5], [0.5, 0.0]])).astype(float).round(4).tolist()
     [[1.0, 0.6667], [0.6667, 1.0]]
     """
     n_heads = len(reads)
