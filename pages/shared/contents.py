@@ -39,6 +39,13 @@ PAGES: tuple[Entry, ...] = (
         "Which earlier tokens each head reads from, for all heads at a glance and for one in detail.",
     ),
     Entry(
+        "Mixture of experts",
+        "Mixture of experts",
+        "moe/moe.py",
+        "moe",
+        "Which experts a router sends each token to, and what they do.",
+    ),
+    Entry(
         "Output",
         "Next token",
         "output/next_token.py",

@@ -43,12 +43,19 @@ _NAMES = {
     "cut": "place of merges",
     "fed": "tokenizer",
     "bertviz": "BertViz view",
+    "moe": "part of the page",
 }
 TOP_CANDIDATE = -1
 STRONGEST_KEY = -1  # the key that the selected token reads most
-_SPECIAL = {("token", LAST_TOKEN): "the last one", ("key", STRONGEST_KEY): "the one read most"}
+_SPECIAL = {
+    ("token", LAST_TOKEN): "the last one",
+    ("key", STRONGEST_KEY): "the one read most",
+    ("expert", -1): "the first choice",
+}
 TOKENS_PARTS = ("compare", "levels", "built", "train", "fed")
 ATTENTION_PARTS = ("heads", "stages", "number", "lines", "masks", "groups", "cost", "bertviz")
+MOE_PARTS = ("routing", "experts", "domains", "load", "sizes")
+FIRST_EXPERT = -1  # the one that the selected token asks first
 TOKENIZERS = ("gpt2", "cl100k", "o200k")
 
 ORDER_CODES = dict(zip("reftkpmy", DEFAULT_ORDER, strict=True))
@@ -138,6 +145,8 @@ VIEW_ROWS: tuple[Setting, ...] = (
     # Positions
 
     # Mixture of experts
+    choice("moe", "routing", MOE_PARTS, page="moe"),
+    whole("expert", FIRST_EXPERT, FIRST_EXPERT, 100_000, within="experts", page="moe"),
 
     # Number formats
 

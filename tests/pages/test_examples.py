@@ -38,7 +38,8 @@ def test_settings_and_page_exist(example: Example) -> None:
 
 def test_there_is_one_for_each_kind_of_head_and_each_page() -> None:
     assert {example.settings.get("measure") for example in EXAMPLES} >= {*MEASURES}
-    assert {example.page for example in EXAMPLES} == {entry.url for entry in contents.PAGES}
+    # Examples open on the model at hand, and routing needs a mixture of experts.
+    assert {example.page for example in EXAMPLES} == {entry.url for entry in contents.PAGES} - {"moe"}
     assert EXAMPLES[0].prompt == DEFAULT_PROMPT
 
 

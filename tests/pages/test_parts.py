@@ -179,12 +179,13 @@ def test_pages_stand_in_the_order_of_the_forward_pass() -> None:
         "From prompt to next token",
         "Tokens",
         "Attention",
+        "Mixture of experts",
         "Next token",
     ]
     before, after = contents.neighbours("attention")
     assert before is not None
     assert after is not None
-    assert (before.url, after.url) == ("tokens", "next-token")
+    assert (before.url, after.url) == ("tokens", "moe")
     assert contents.neighbours("home")[0] is None
     assert contents.neighbours("next-token")[1] is None
 

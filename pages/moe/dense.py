@@ -1,0 +1,50 @@
+"""The designed state of a dense model: it has no experts, and one button loads a model that has."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from model_runtime.catalogue import row_of
+from pages.shared import runtime
+from pages.shared import url_state as state
+from pages.shared.page import View
+from pages.shared.words import counted, in_words, plain
+
+BUNDLED_MOE = "mixtral-mini"
+
+
+def dense_state(view: View) -> None:
+    """What a dense model does instead, and the way on."""
+    spec = view.model.spec
+    st.info(
+        f"{plain(spec.name)} is a dense model: in each of its {counted(spec.n_layers, 'layer')} every token "
+        f"passes through the whole MLP, all {in_words(spec.n_params)} parameters of the model are used for "
+        "every token, and no router has anything to decide.",
+        title="This model has no experts",
+    )
+    row = row_of(BUNDLED_MOE)
+    st.button(
+        f"Switch to {BUNDLED_MOE if row is None else row.name}",
+        key="gf.moe.switch",
+        type="primary",
+        disabled=row is None,
+        on_click=state.set,
+        kwargs={"model": BUNDLED_MOE},
+        help="A small mixture of experts that comes with Glassformer and works offline.",
+    )
+    if row is None:
+        st.caption(
+            f"The bundled model `{BUNDLED_MOE}` is not in this installation's `assets/models`. Any other "
+            "mixture of experts in the list of models will do: Mixtral, OLMoE, Qwen MoE."
+        )
+    else:
+        st.caption("Your prompt stays as it is. To come back, choose another model in the sidebar.")
+
+
+def tell_of_dense_runs(view: View) -> None:
+    """Where one of two runs is dense, which one is left out."""
+    names = ("The current run", "The pinned run")
+    for run, name in zip(view.runs, names, strict=False):
+        model = runtime.model_for(run)
+        if not model.spec.n_experts:
+            st.info(f"{name} is of {plain(model.spec.name)}, a dense model: it has no experts to draw.")

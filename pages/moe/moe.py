@@ -1,0 +1,45 @@
+"""Mixture of experts: which experts a router asks for each token, and what they do."""
+
+from __future__ import annotations
+
+from model_runtime.errors import PointUnavailable
+from pages.attention.drawing import drawings_of
+from pages.moe.dense import dense_state, tell_of_dense_runs
+from pages.moe.drawing import has_experts, routed_of
+from pages.shared.errors import missing
+from pages.shared.page import end_page, showing_errors, start_page
+from pages.shared.parts import Part, choose, end_part
+
+PARTS = (
+    Part(
+        "routing",
+        "Who is asked",
+        "In every layer a router sends each token to a few experts, and the others do nothing for it. The "
+        "colour is the expert asked first. Choose a token and follow its way.",
+        "pages.moe.routing",
+    ),
+)
+# Parts that have something to say about a dense model too; they are given every run.
+ALSO_DENSE = ("sizes",)
+
+view = start_page(
+    "Mixture of experts",
+    "Mixture of experts",
+    "Instead of one MLP a layer has several, the experts. A small router chooses which of them work on a "
+    "token: many parameters, little work.",
+)
+with showing_errors():
+    part = choose(PARTS, "moe")
+    if part.key in ALSO_DENSE:
+        end_part(part.draw(view, drawings_of(view)))
+    elif not any(map(has_experts, view.runs)):
+        dense_state(view)
+    else:
+        tell_of_dense_runs(view)
+        try:
+            lesson = part.draw(view, routed_of(view))
+        except PointUnavailable as refusal:
+            missing(refusal.what, "Choose another model in the sidebar.")
+        else:
+            end_part(lesson)
+end_page()
