@@ -35,7 +35,12 @@ def drawn(page: Page, title: str) -> None:
     expect(page.get_by_role("heading", level=1, name=title)).to_be_visible(timeout=60_000)
     expect(page.get_by_role("textbox", name="Prompt")).to_be_attached(timeout=60_000)
     page.wait_for_function("new URLSearchParams(location.search).has('pin')", timeout=WAIT)
-    # A run that is still going writes its URL at its end, and that would cut off Forward.
+    at_rest(page)
+
+
+def at_rest(page: Page) -> None:
+    """A run that is still going writes its URL at its end, and that would cut off Back and Forward."""
+    page.wait_for_timeout(300)
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=60_000)
 
 
@@ -93,13 +98,16 @@ def test_back_undoes_one_thing_at_a_time(serve: Serve, open_page: OpenPage) -> N
     page.locator(".gf-chips button").first.click()
     wait_for_parameter(page, "token", "0")
     page.wait_for_timeout(1_500)
+    at_rest(page)
     page.go_back()
     wait_for_parameter(page, "token", "-1")
     expect(number(page, "Token")).to_have_value("2")
     expect(number(page, "Layer")).to_have_value("7")
+    at_rest(page)
     page.go_back()
     wait_for_parameter(page, "layer", "5")
     expect(number(page, "Layer")).to_have_value("5")
+    at_rest(page)
     page.go_back()
     drawn(page, "From prompt to next token")
     assert parameter(page, "prompt") == "hello big world"
