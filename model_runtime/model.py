@@ -59,6 +59,7 @@ class Model:
     Attributes:
         hf_model: the module underneath, in eval mode, weights untouched.
         spec: its shape.
+        planner: turns interventions into edits at the hooks.
         family: its row in the families table.
         default_points: what `trace` keeps if not told otherwise.
     """
@@ -72,7 +73,7 @@ class Model:
         self.tokens = Tokens(tokenizer)
         self.reasons = reasons_of(self.adapter)
         self.default_points = default_points(self.adapter, self.reasons)
-        self._planner = Planner(self.adapter, self.spec)
+        self.planner = Planner(self.adapter, self.spec)
         hf_model.set_attn_implementation(KEYS[self.family.attention_kernel])
         install(self.adapter)
 
@@ -164,7 +165,7 @@ class Model:
         request = self._request(prompt, points, layers, positions, interventions, exact, logits_at)
         run = Run(
             self.adapter,
-            self._planner.plan(request.interventions, len(request.ids)),
+            self.planner.plan(request.interventions, len(request.ids)),
             points=request.points,
             layers=request.layers,
             positions=None
@@ -173,7 +174,7 @@ class Model:
             exact=exact,
         )
         start = time.perf_counter()
-        run.kept["logits", None], _ = self._forward(request.ids, run, request.logits_positions)
+        run.kept["logits", None], _ = self.forward(request.ids, run, request.logits_positions)
         seconds = time.perf_counter() - start
         run.finish()
         check_complete(self.spec, self.reasons, request, run.kept, run.calls)
@@ -235,13 +236,13 @@ class Model:
         ids = self._checked_ids(ids)
         check_prompt_length(len(ids) + (len(state.ids) if state else 0), self.spec.n_ctx)
         if state is None:
-            plan = self._planner.plan(as_interventions(interventions), None)
+            plan = self.planner.plan(as_interventions(interventions), None)
             state = DecodeState((), DynamicCache(config=self.hf_model.config), plan)
         if self._rotation_changes(state, len(ids)):
             ids = state.ids + ids
             state = DecodeState((), DynamicCache(config=self.hf_model.config), state.plan)
         run = Run(self.adapter, state.plan, offset=len(state.ids))
-        logits, cache = self._forward(ids, run, (len(ids) - 1,), state.cache)
+        logits, cache = self.forward(ids, run, (len(ids) - 1,), state.cache)
         return logits[-1].float().numpy(), DecodeState(state.ids + ids, cache, state.plan)
 
     def _rotation_changes(self, state: DecodeState, n_new: int) -> bool:
@@ -262,7 +263,7 @@ class Model:
             InterventionError: an edit of something that does not exist here.
         """
         edits = as_interventions(interventions)
-        self._planner.plan(edits, None)
+        self.planner.plan(edits, None)
         return edits
 
     def generate(
@@ -277,10 +278,23 @@ class Model:
 
         return generate(self, prompt, sampling, interventions, stop)
 
-    def _forward(
-        self, ids: Sequence[int], run: Run, rows: tuple[int, ...], cache: Any = None
+    def forward(
+        self,
+        ids: Sequence[int],
+        run: Run,
+        rows: tuple[int, ...],
+        cache: Any = None,
+        *,
+        looks_ahead: bool = False,
     ) -> tuple[torch.Tensor, Any]:
-        """One forward of the tokens `ids` after what the cache holds: logits [row, d_vocab] and the cache."""
+        """One forward of the tokens `ids` after what the cache holds: logits [row, d_vocab] and the cache.
+
+        Nothing is checked: for experiments that `trace` and `step` refuse (`order`, `length`).
+
+        Args:
+            rows: which of the new tokens' logits are computed, counted from 0.
+            looks_ahead: without any mask, so that every token sees every other (no cache then).
+        """
         n = len(ids)
         keep: int | torch.Tensor
         if rows == (n - 1,):
@@ -290,6 +304,11 @@ class Model:
         inputs = torch.tensor([list(ids)], device=self.device)
         # A mask of ones: without one, unusual positions would be read as several packed texts.
         mask = torch.ones((1, run.offset + n), dtype=torch.long, device=self.device)
+        more: dict[str, Any] = {}
+        if looks_ahead:
+            # A finished mask of four axes is taken as it is: nothing is added to any score.
+            mask = torch.zeros((1, 1, n, n), dtype=getattr(torch, self.spec.dtype), device=self.device)
+            more["position_ids"] = torch.arange(n, device=self.device)[None]
         with torch.no_grad(), context.active(run) if run.has_work else nullcontext():
             output = self.hf_model(
                 input_ids=inputs,
@@ -297,6 +316,7 @@ class Model:
                 past_key_values=cache,
                 use_cache=cache is not None,
                 logits_to_keep=keep,
+                **more,
             )
         # On a GPU this also waits for the forward to end, so that its duration is the real one.
         return output.logits[0].cpu(), output.past_key_values

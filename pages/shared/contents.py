@@ -32,6 +32,13 @@ PAGES: tuple[Entry, ...] = (
         "How text is cut into tokens, by this model's tokenizer and by others.",
     ),
     Entry(
+        "Order",
+        "Positions",
+        "positions/positions.py",
+        "positions",
+        "How a model knows the order of its tokens: four schemes, and the loaded model's own.",
+    ),
+    Entry(
         "Attention",
         "Attention",
         "attention/attention.py",

@@ -44,6 +44,7 @@ _NAMES = {
     "fed": "tokenizer",
     "bertviz": "BertViz view",
     "moe": "part of the page",
+    "place": "part of the page",
 }
 TOP_CANDIDATE = -1
 STRONGEST_KEY = -1  # the key that the selected token reads most
@@ -56,6 +57,7 @@ TOKENS_PARTS = ("compare", "levels", "built", "train", "fed")
 ATTENTION_PARTS = ("heads", "stages", "number", "lines", "masks", "groups", "cost", "bertviz")
 MOE_PARTS = ("routing", "experts", "domains", "load", "sizes")
 FIRST_EXPERT = -1  # the one that the selected token asks first
+POSITIONS_PARTS = ("order", "schemes", "rope", "change", "beyond")
 TOKENIZERS = ("gpt2", "cl100k", "o200k")
 
 ORDER_CODES = dict(zip("reftkpmy", DEFAULT_ORDER, strict=True))
@@ -143,6 +145,8 @@ VIEW_ROWS: tuple[Setting, ...] = (
     # Embeddings
 
     # Positions
+    choice("place", "order", POSITIONS_PARTS, page="positions"),
+    whole("shuffle", 1, 0, 999_999, page="positions"),  # the seed of a shuffle
 
     # Mixture of experts
     choice("moe", "routing", MOE_PARTS, page="moe"),

@@ -178,6 +178,7 @@ def test_pages_stand_in_the_order_of_the_forward_pass() -> None:
     assert [entry.title for entry in contents.PAGES] == [
         "From prompt to next token",
         "Tokens",
+        "Positions",
         "Attention",
         "Mixture of experts",
         "Next token",
@@ -185,7 +186,7 @@ def test_pages_stand_in_the_order_of_the_forward_pass() -> None:
     before, after = contents.neighbours("attention")
     assert before is not None
     assert after is not None
-    assert (before.url, after.url) == ("tokens", "moe")
+    assert (before.url, after.url) == ("positions", "moe")
     assert contents.neighbours("home")[0] is None
     assert contents.neighbours("next-token")[1] is None
 

@@ -1,0 +1,34 @@
+"""Positions: why order must be added to attention, the schemes that do it, and what lies beyond them."""
+
+from __future__ import annotations
+
+from model_runtime.errors import PointUnavailable
+from pages.attention.drawing import drawings_of
+from pages.shared.errors import missing
+from pages.shared.page import end_page, showing_errors, start_page
+from pages.shared.parts import Part, choose, end_part
+
+PARTS = (
+    Part(
+        "order",
+        "Why order",
+        "The same tokens, shuffled. The stronger a cell's colour, the further this token's vector moved. "
+        "Look for the map that stays empty.",
+        "pages.positions.order",
+    ),
+)
+
+view = start_page(
+    "Order",
+    "Positions",
+    "Attention adds up what it reads, and a sum has no order. So the order of the tokens must be put in.",
+)
+with showing_errors():
+    part = choose(PARTS, "place")
+    try:
+        lesson = part.draw(view, drawings_of(view))
+    except PointUnavailable as refusal:
+        missing(refusal.what, "Choose another model in the sidebar.")
+    else:
+        end_part(lesson)
+end_page()
