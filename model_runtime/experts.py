@@ -46,7 +46,8 @@ class Routing:
     """Every decision of every router on one prompt. The first axis runs over the sparse `layers`.
 
     logits: the router's scores, float32 [layer, pos, expert].
-    indices: the experts that each token was sent to, int64 [layer, pos, k], the largest weight first.
+    indices: the experts that each token was sent to, int64 [layer, pos, k], the best score first. (That is
+        the largest weight first, unless an edit changed the weights.)
     weights: their weights as the model used them, after any edit, float32 [layer, pos, k].
     largest_error: between the weights and those that `rule` makes of the logits, over all layers whose
         router was not edited; NaN if there is none.
@@ -169,7 +170,7 @@ def routing(model: Model, trace: Trace) -> Routing:
         scores, chosen, used = (
             trace.get(f"router_{name}", layer) for name in ("logits", "indices", "weights")
         )
-        order = np.argsort(-used, axis=-1, kind="stable")
+        order = np.argsort(-np.take_along_axis(scores, chosen, -1), axis=-1, kind="stable")
         chosen, used = np.take_along_axis(chosen, order, -1), np.take_along_axis(used, order, -1)
         if layer not in edited:
             errors.append(np.abs(used - weights_by_rule(scores, chosen, rule)).max())

@@ -48,9 +48,10 @@ def _figure(record: RouteMap, most: int) -> go.Figure:
     row = max(_LEAST_ROW, min(_ROW, _MOST_HEIGHT // n_layers))
     figure = go.Figure()
     figure.add_heatmap(name="first experts", **_cells(record, shown, row))
-    names = [style.label(record.texts[position], 12) for position in shown]
+    names = [style.shorten(style.visible(record.texts[position]), 12) for position in shown]
+    room = 8 * max(map(len, names)) + 8  # pixels: names stand upright
     names = [
-        f"<b>{name}</b>" if position == record.selected else name
+        f"<b>{style.inert(name)}</b>" if position == record.selected else style.inert(name)
         for position, name in zip(shown, names, strict=True)
     ]
     figure.update_xaxes(
@@ -66,7 +67,7 @@ def _figure(record: RouteMap, most: int) -> go.Figure:
     figure.update_yaxes(**layer_axis(n_layers, record.layer))
     figure.update_layout(
         template=style.TEMPLATE,
-        height=row * n_layers + 150,
+        height=row * n_layers + room + 58,
         title={"text": title(record), "automargin": False},
         plot_bgcolor=style.MASKED,
         shapes=[cell_frame(record.selected, record.layer)],
@@ -75,7 +76,7 @@ def _figure(record: RouteMap, most: int) -> go.Figure:
             (shown.start + shown.stop - 1) / 2,
             "dense: every token uses the whole MLP",
         ),
-        margin={"l": 8, "r": 8, "t": 130, "b": 8},
+        margin={"l": 8, "r": 8, "t": room + 42, "b": 8},
     )
     return figure
 

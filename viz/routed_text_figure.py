@@ -81,7 +81,6 @@ def _figure(record: RoutedText, per_line: int) -> go.Figure:
         width=0.86,
         marker={
             "color": [style.category(expert) for expert in firsts],
-            "pattern": {"shape": [style.pattern(expert) for expert in firsts], "solidity": 0.2, "size": 6},
             "line": {
                 "color": style.LIGHT.ink,
                 "width": [3 if record.first + n == record.selected else 0 for n in range(len(at))],

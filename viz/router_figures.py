@@ -165,18 +165,7 @@ def _bars(record: RouterBars, most_names: int) -> go.Figure:
         y=[record.probabilities[expert] for expert in record.experts],
         customdata=list(record.experts),
         width=wide,
-        marker={
-            "color": [style.category(expert) for expert in record.experts],
-            "pattern": {
-                "shape": [style.pattern(expert) for expert in record.experts],
-                "solidity": 0.2,
-                "size": 6,
-            },
-        },
-        text=_weight_words(record, most_names),
-        textposition="outside",
-        textfont={"color": style.LIGHT.ink},
-        cliponaxis=False,
+        marker={"color": [style.category(expert) for expert in record.experts]},
         hovertemplate=[
             f"{named(e)}: probability {record.probabilities[e]:.4f}, weight {w:.4f}<br>"
             f"score {record.logits[e]:.4f}<extra></extra>"
@@ -195,6 +184,18 @@ def _bars(record: RouterBars, most_names: int) -> go.Figure:
             f"score {record.logits[e]:.4f}<extra></extra>"
             for e in rest
         ],
+    )
+    words = _weight_words(record, most_names)
+    named_ones = record.experts[: len(words)]
+    figure.add_scatter(
+        mode="text",
+        x=list(named_ones),
+        y=[record.probabilities[expert] for expert in named_ones],
+        text=words,
+        textposition="top center",
+        textfont={"size": 12, "color": style.LIGHT.ink},
+        cliponaxis=False,
+        hoverinfo="skip",
     )
     figure.update_xaxes(title={"text": "expert"}, **expert_axis(n, most_names))
     figure.update_yaxes(
@@ -216,12 +217,11 @@ def _bars(record: RouterBars, most_names: int) -> go.Figure:
 
 
 def _weight_words(record: RouterBars, most_names: int) -> list[str]:
-    """The weight over each chosen bar, where there is room for it."""
-    if len(record.probabilities) > most_names or len(record.experts) > 4:
-        return [f"{expert}" for expert in record.experts]
-    if most_names < _MOST_NAMES:
-        return [style.share(weight) for weight in record.weights]
-    return [f"weight {style.share(weight)}" for weight in record.weights]
+    """What stands over the chosen bars: their weights, or the names of the first where bars are thin."""
+    if len(record.probabilities) > most_names:
+        return [named(expert) for expert in record.experts[:3]]
+    share = "" if most_names < _MOST_NAMES or len(record.experts) > 2 else "weight "
+    return [f"{share}{style.share(weight)}" for weight in record.weights]
 
 
 def bars_title(record: RouterBars) -> str:

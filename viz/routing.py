@@ -226,7 +226,10 @@ def bars_sentence(record: RouterBars) -> str:
         f"{named(expert)} (weight {style.share(weight)})"
         for expert, weight in zip(record.experts, record.weights, strict=True)
     ]
-    who = asked[0] if len(asked) == 1 else f"{', '.join(asked[:-1])} and {asked[-1]}"
+    if len(asked) > 4:
+        who = f"{', '.join(asked[:3])} and {len(asked) - 3} more"
+    else:
+        who = asked[0] if len(asked) == 1 else f"{', '.join(asked[:-1])} and {asked[-1]}"
     rest = len(record.probabilities) - len(record.experts)
     token = f"“{style.shorten(style.visible(record.text))}”"
     said = f"In layer {record.layer}, {token} is sent to {who}."

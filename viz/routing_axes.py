@@ -18,7 +18,7 @@ def cell_frame(column: float, row: float) -> dict[str, Any]:
 def layer_axis(n_layers: int, layer: int, most: int = 24) -> dict[str, Any]:
     """The y axis of layers, the first on top, the selected one bold and always named."""
     step = -(-n_layers // most)
-    ticks = [n for n in range(n_layers) if n % step == 0 or n == layer]
+    ticks = [n for n in range(n_layers) if n == layer or (n % step == 0 and abs(n - layer) >= step)]
     return {
         "range": [n_layers - 0.5, -0.5],
         "showgrid": False,

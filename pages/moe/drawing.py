@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pages.attention.drawing import Drawing, drawings_of
@@ -47,7 +47,10 @@ def has_experts(run: Run) -> bool:
 
 def routed_of(view: View) -> tuple[Routed, ...]:
     """Those runs of the page whose models have experts, the current one first."""
-    return tuple(_routed(drawing) for drawing in drawings_of(view) if has_experts(drawing.run))
+    drawings = [drawing for drawing in drawings_of(view) if has_experts(drawing.run)]
+    if len(drawings) == 1 and drawings[0].clickable:
+        drawings = [replace(drawings[0], name="")]  # alone: the pinned run has no experts
+    return tuple(map(_routed, drawings))
 
 
 def _routed(drawing: Drawing) -> Routed:

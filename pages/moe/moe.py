@@ -18,6 +18,13 @@ PARTS = (
         "colour is the expert asked first. Choose a token and follow its way.",
         "pages.moe.routing",
     ),
+    Part(
+        "experts",
+        "What an expert did",
+        "Each asked expert adds its part to the stream. Choose one, see how much of the layer's output is "
+        "its own, then switch it off and watch the text.",
+        "pages.moe.experts",
+    ),
 )
 # Parts that have something to say about a dense model too; they are given every run.
 ALSO_DENSE = ("sizes",)

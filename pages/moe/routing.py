@@ -16,6 +16,7 @@ from pages.shared import url_state as state
 from pages.shared.live_figure import Click, live_figure
 from pages.shared.page import View
 from pages.shared.parts import Lesson
+from pages.shared.settings import FIRST_EXPERT
 from pages.shared.words import plain
 from viz import routing as records
 from viz.route_map_figure import route_map_figure
@@ -119,12 +120,12 @@ def bars_figure(drawing: Routed, record: RouterBars) -> None:
 
 def _take_token(click: Click) -> None:
     if isinstance(click.customdata, int):
-        state.set(token=click.customdata, expert=state.SETTINGS["expert"].default)
+        state.set(token=click.customdata, expert=FIRST_EXPERT)
 
 
 def _take_cell(click: Click) -> None:
     if isinstance(click.x, int) and isinstance(click.y, int):
-        state.set(token=click.x, layer=click.y, expert=state.SETTINGS["expert"].default)
+        state.set(token=click.x, layer=click.y, expert=FIRST_EXPERT)
 
 
 def _take_layer_and_expert(click: Click) -> None:

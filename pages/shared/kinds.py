@@ -159,6 +159,22 @@ def permutation(key: str, codes: dict[str, str], **row: Any) -> Setting:
     return Setting(key, default, parse, write, fit, says=lambda text, value: text == write(value), **row)
 
 
+def indices(key: str, most: int, largest: int, **row: Any) -> Setting:
+    """Different whole numbers from 0 on, at most `most` of them, in the order given; points between them."""
+
+    def fit(value: object) -> tuple[int, ...]:
+        words = value.split(".") if isinstance(value, str) else value
+        several = words if isinstance(words, list | tuple) else ()
+        numbers = [as_number(word) for word in several]
+        allowed = (int(number) for number in numbers if number is not None and 0 <= number <= largest)
+        return tuple(dict.fromkeys(allowed))[:most]
+
+    def write(value: tuple[int, ...]) -> str:
+        return ".".join(map(str, value))
+
+    return Setting(key, (), fit, write, fit, says=lambda text, value: text.strip() == write(value), **row)
+
+
 def subset(key: str, options: tuple[str, ...], **row: Any) -> Setting:
     """At least one of a few words, in the order of `options`; written with points between them.
 

@@ -19,6 +19,7 @@ from pages.shared.kinds import (
     as_number,
     choice,
     decimal,
+    indices,
     permutation,
     subset,
     switch,
@@ -45,6 +46,8 @@ _NAMES = {
     "bertviz": "BertViz view",
     "moe": "part of the page",
     "place": "part of the page",
+    "without": "edit of the expert",
+    "forced": "experts asked instead",
 }
 TOP_CANDIDATE = -1
 STRONGEST_KEY = -1  # the key that the selected token reads most
@@ -151,6 +154,8 @@ VIEW_ROWS: tuple[Setting, ...] = (
     # Mixture of experts
     choice("moe", "routing", MOE_PARTS, page="moe"),
     whole("expert", FIRST_EXPERT, FIRST_EXPERT, 100_000, within="experts", page="moe"),
+    choice("without", "cut", ("cut", "scaled", "forced"), page="moe"),
+    indices("forced", 64, 100_000, page="moe"),
 
     # Number formats
 
