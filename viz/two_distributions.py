@@ -1,4 +1,4 @@
-"""Two next-token distributions side by side: the likeliest tokens of both, each with its two probabilities."""
+"""Two next-token distributions side by side: the likeliest tokens of both, with both probabilities."""
 
 from __future__ import annotations
 

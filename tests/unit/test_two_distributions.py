@@ -21,7 +21,7 @@ def test_the_likeliest_of_both_are_there_in_the_first_s_order() -> None:
     assert made.first == pytest.approx((0.5, 0.3, 0.06))
     assert made.second == pytest.approx((0.1, 0.2, 0.6))
     assert made.rest == pytest.approx((0.14, 0.1))
-    assert title_of(made) == "“·a” gives way to “d”; 54.0\xa0% of the probability moves"
+    assert title_of(made) == "“·a” gives way to “d”; 55.0\xa0% of the probability moves"
 
 
 def test_equal_distributions_move_nothing() -> None:
