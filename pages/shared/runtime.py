@@ -200,6 +200,37 @@ def derived(
         return _cache().get(("derived", name, _recipe(run, request)), make)
 
 
+@st.cache_resource(show_spinner=False)
+def slow_turns() -> Turns:
+    """The line of long work that is no forward pass: one at a time, and forwards pass it by."""
+    return Turns(1)
+
+
+def computed(
+    run: Run, name: Hashable, compute: Callable[[], Value], *, words: str = "Computing", slow: bool = False
+) -> Value:
+    """What `compute` makes of the model of `run` without running it, kept for all visitors under `name`.
+
+    Args:
+        name: everything that decides the value beside the model.
+        slow: seconds of work: it waits its turn in a line of its own (`slow_turns`).
+    """
+
+    def make() -> Value:
+        if not slow:
+            return compute()
+        with slow_turns().take():
+            return compute()
+
+    with working(words):
+        return _cache().get(("computed", name, _model_key(run)), make)
+
+
+def known(run: Run, name: Hashable) -> Any | None:
+    """The value of `computed` if it is kept; never waits."""
+    return _cache().peek(("computed", name, _model_key(run)))
+
+
 def foreign_for(run: Run, key: str, text: str) -> Any:
     """What the run's model makes of `text` in the ids of another tokenizer (`foreign.ForeignReading`).
 
