@@ -16,6 +16,13 @@ PARTS = (
         "Look for the map that stays empty.",
         "pages.positions.order",
     ),
+    Part(
+        "schemes",
+        "Four schemes",
+        "Four ways to say where a token stands. Top: the table or bias itself. Middle: which positions "
+        "resemble which. Straight stripes along the diagonal mean that only the distance counts.",
+        "pages.positions.schemes",
+    ),
 )
 
 view = start_page(

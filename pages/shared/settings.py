@@ -48,6 +48,10 @@ _NAMES = {
     "place": "part of the page",
     "without": "edit of the expert",
     "forced": "experts asked instead",
+    "reach": "number of positions",
+    "theta": "RoPE base",
+    "alibi": "number of ALiBi heads",
+    "slope": "ALiBi head",
 }
 TOP_CANDIDATE = -1
 STRONGEST_KEY = -1  # the key that the selected token reads most
@@ -150,6 +154,10 @@ VIEW_ROWS: tuple[Setting, ...] = (
     # Positions
     choice("place", "order", POSITIONS_PARTS, page="positions"),
     whole("shuffle", 1, 0, 999_999, page="positions"),  # the seed of a shuffle
+    whole("reach", 64, 2, 1024, page="positions"),
+    choice("theta", "own", ("own", "10000", "100000", "1000000"), page="positions"),
+    whole("alibi", 8, 1, 128, page="positions"),
+    whole("slope", 0, 0, 127, page="positions"),
 
     # Mixture of experts
     choice("moe", "routing", MOE_PARTS, page="moe"),

@@ -8,15 +8,23 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from model_runtime.catalogue import row_of
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
 
 POSITIONS = "positions/positions.py"
 PROMPT = "hello you, hello me"
-FIGURES = {"order": ["shuffled", "way", "order-next"]}
+FIGURES = {"order": ["shuffled", "way", "order-next"], "schemes": ["schemes", "waves", "spiral", "slopes"]}
+ONE_FOR_ALL = ("slopes",)  # of no run
 
 
 def part(tiny: str, name: str, **link: str) -> AppTest:
     return open_page(tiny, POSITIONS, **{"place": name, "layer": "1", "head": "0", "prompt": PROMPT, **link})
+
+
+def expected(name: str, model: str = "llama") -> list[str]:
+    """A model that rotates shows the learned table of the bundled GPT-2, where there is one."""
+    learned = model == "gpt2" or row_of("gpt2-mini") is not None
+    return [key for key in FIGURES[name] if key != "spiral" or learned]
 
 
 def told(app: AppTest) -> str:
@@ -28,7 +36,7 @@ def told(app: AppTest) -> str:
 @pytest.mark.parametrize("name", [*FIGURES])
 def test_every_part_draws_any_prompt(tiny: str, name: str, prompt: str, model: str) -> None:
     drawn = figures(part(str(Path(tiny).parent / model), name, prompt=prompt))
-    assert [*drawn] == FIGURES[name]
+    assert [*drawn] == expected(name, model)
     for message in drawn.values():
         for figure in (message["figure"], message["narrow_figure"] or ""):
             assert "<img" not in figure
@@ -41,7 +49,7 @@ def test_a_pinned_run_stands_beside_it_on_one_scale(tiny: str, name: str) -> Non
     gpt2 = str(Path(tiny).parent / "gpt2")
     app = part(gpt2, name, pin=pinned(tiny, prompt="another text"))
     drawn = figures(app)
-    for key in FIGURES[name]:
+    for key in (key for key in FIGURES[name] if key not in ONE_FOR_ALL and f"{key}-pinned" in drawn):
         sides = (drawn[f"{key}-{side}"]["figure"] for side in ("current", "pinned"))
         one, other = (json.loads(figure)["layout"] for figure in sides)
         if key == "order-next":
@@ -82,3 +90,28 @@ def test_nonsense_in_the_link_falls_back(tiny: str) -> None:
     app = part(tiny, "nonsense", shuffle="-7")
     assert [*figures(app)] == FIGURES["order"]
     assert app.query_params["shuffle"] in ("0", ["0"])
+
+
+def test_schemes_of_a_learned_and_of_a_rotating_model(tiny: str) -> None:
+    gpt2 = str(Path(tiny).parent / "gpt2")
+    app = part(gpt2, "schemes", reach="1024")
+    words = told(app)
+    assert "Learned (gpt2)" in words or "Learned" in words
+    assert "The whole table of gpt2, 64 positions" in words
+    assert "by formula, base 10,000" in words
+    assert "Sinusoidal (computed, d = 8): the distance alone decides" in words
+    llama = told(part(tiny, "schemes", theta="1000000", alibi="12", slope="11"))
+    assert "RoPE (llama, base 1,000,000)" in llama
+    assert "a geometric series of 8, and 4 from the series of 16" in llama
+
+
+def test_a_slope_beyond_the_heads_is_fitted(tiny: str) -> None:
+    app = part(tiny, "schemes", alibi="4", slope="100")
+    assert app.query_params["slope"] in ("3", ["3"])
+    assert "head 3 of 4" in told(app)
+
+
+def test_a_changed_base_is_what_is_drawn(tiny: str) -> None:
+    plain_one = figures(part(tiny, "schemes"))["waves"]["figure"]
+    edited = figures(part(tiny, "schemes", edits="base500"))["waves"]["figure"]
+    assert plain_one != edited
