@@ -142,7 +142,11 @@ def scale_effect_figure(record: ScaleEffect) -> Drawn:
         alt=f"{_plain(scale_title(record))}. " + " ".join(step_words(record, s) for s in _ends(record)),
         stem="attention-scale",
         table=_table(record),
-        narrow_layout={"title": {"font": {"size": 13}}},
+        # plotly.js moves a title of two lines up by one
+        narrow_layout={
+            "title": {"font": {"size": 13}, "text": scale_title(record, "<br>"), "pad": {"t": 36, "b": 0}},
+            "margin.t": 68,
+        },
     )
 
 
@@ -150,15 +154,15 @@ def _ends(record: ScaleEffect) -> tuple[ScaleStep, ScaleStep]:
     return record.steps[0], record.steps[-1]
 
 
-def scale_title(record: ScaleEffect) -> str:
-    """The finding: what the division changes here."""
+def scale_title(record: ScaleEffect, line_break: str = " ") -> str:
+    """The finding, as plotly draws it: what the division changes here."""
     own, other = _ends(record)
     query = style.label(record.tokens[record.query], 12)
     if record.n_visible == 1:
-        return f"“{query}” has one key to read: it gets all, divided or not"
+        return f"“{query}” has one key to read:{line_break}it gets all, divided or not"
     how = "undivided" if own.divisor > other.divisor else f"divided by {style.three_digits(other.divisor)}"
     return (
-        f"Largest share of “{query}”: <b>{style.share(own.largest)}</b>, {how} "
+        f"Largest share of “{query}”: <b>{style.share(own.largest)}</b>,{line_break}{how} "
         f"<b>{style.share(other.largest)}</b>"
     )
 

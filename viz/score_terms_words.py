@@ -36,21 +36,21 @@ def _display(formula: str) -> str:
 
 
 def dot_line(record: ScoreTerms) -> str:
-    """The dot product, a line a term: the largest, the rest together, the sum."""
+    """The dot product, a line a term: the largest, the rest together, and under them their sum.
+
+    Factors have four digits: the sum of the products is then the last line's, to its third digit.
+    """
     lines = [
-        rf"{latex(record.q[i], 3)} \cdot {_bracketed(record.k[i])} && \text{{dimension {i}}}"
+        rf"q_{{{i}}} k_{{{i}}} &= {latex(record.q[i])} \cdot {in_brackets(record.k[i])} "
+        rf"&&= {latex(record.products[i])}"
         for i in record.largest
     ]
     rest = record.dot - sum(record.products[i] for i in record.largest)
     n_rest = record.d_head - len(record.largest)
     if n_rest:
-        lines.append(rf"{_bracketed(rest)} && \text{{{n_rest} others together}}")
-    terms = r" \\ &\quad + ".join(lines)
-    return _display(rf"\begin{{aligned}} q \cdot k &= {terms} \\ &= {latex(record.dot)} \end{{aligned}}")
-
-
-def _bracketed(value: float) -> str:
-    return f"({latex(value, 3)})" if value < 0 else latex(value, 3)
+        lines.append(rf"\text{{{n_rest} other{'s' * (n_rest > 1)}}} & &&= {latex(rest)}")
+    lines.append(rf"q \cdot k & &&= {latex(record.dot)}")
+    return _display(rf"\begin{{aligned}} {(chr(92) * 2 + ' ').join(lines)} \end{{aligned}}")
 
 
 def scale_line(record: ScoreTerms) -> str:

@@ -30,11 +30,11 @@ from viz.layer_tops import layer_tops_figure, layer_tops_record
 from viz.style import share, three_digits
 
 QUESTION = (
-    "Take the default prompt, layer 24, head 4, and its last token ` Harry`. Which token will get the thick "
+    "Take the default prompt, layer 24, head 4, and its last token `·Harry`. Which token will get the thick "
     "line? Now turn on *Average over all heads*: will the line get thicker or thinner?"
 )
 ANSWER = (
-    "This head looks for what followed ` Harry` the last time, and reads ` Potter`. Averaged over the layer "
+    "This head looks for what followed `·Harry` the last time, and reads `·Potter`. Averaged over the layer "
     "the line gets thinner: the other heads look elsewhere, many at the first token, and an average over "
     "heads hides the one that does the work. That is why heads are looked at one by one."
 )

@@ -122,7 +122,8 @@ def out_of_vocabulary(cut: Cut) -> str:
     (words, characters, _), tokenized = cut
     if not words.pieces:
         return "No word yet: type something above."
-    table = f"The table of words has {counted(words.n_vocab, 'entry').replace('entrys', 'entries')}"
+    entries = "1 entry" if words.n_vocab == 1 else f"{words.n_vocab:,} entries"
+    table = f"The table of words has {entries}"
     if not words.n_unknown:
         return f"{table}, and every word of this text is one of them. Type a word that is not: it is lost."
     lost = list(dict.fromkeys(p for p, known in zip(words.pieces, words.known, strict=True) if not known))

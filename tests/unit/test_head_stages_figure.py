@@ -230,6 +230,8 @@ def test_the_scale_by_hand() -> None:
     assert figure.frames[0].name.startswith("Divided by 2 (√4), as this model does: largest share 50.0")
     assert figure.frames[-1].name.startswith("Not divided: largest share 66.7")
     assert {frame.data[0].type for frame in figure.frames} == {"bar"}
+    title = scale_effect_figure(made).narrow_layout["title"]
+    assert title["text"].split("<br>")[1] == "undivided <b>66.7\xa0%</b>"
 
 
 def test_a_sink_is_not_scaled_but_takes_its_share() -> None:

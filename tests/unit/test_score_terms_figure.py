@@ -82,8 +82,8 @@ def test_a_row_of_many_keys_keeps_the_chosen_one() -> None:
 
 def test_the_equation_has_the_numbers() -> None:
     made = record()
-    assert r"1 \cdot 4 && \text{dimension 1}" in words.dot_line(made)
-    assert r"&= 6 \end{aligned}" in words.dot_line(made)
+    assert r"q_{1} k_{1} &= 1 \cdot 4 &&= 4" in words.dot_line(made)
+    assert r"q \cdot k & &&= 6 \end{aligned}" in words.dot_line(made)
     assert r"\frac{6}{\sqrt{4}} = 3" in words.scale_line(made)
     assert r"\frac{1}{1.135} = 0.8808" in words.softmax_line(made)
     assert "both keys" in words.softmax_words(made)
