@@ -25,6 +25,27 @@ PARTS = (
         "its own, then switch it off and watch the text.",
         "pages.moe.experts",
     ),
+    Part(
+        "domains",
+        "Who knows what",
+        "Plays, scripture, Python, arithmetic: does each kind of text have its own experts? Compare the "
+        "panels, and where your prompt falls.",
+        "pages.moe.domains",
+    ),
+    Part(
+        "load",
+        "Load",
+        "If all tokens went to one expert, the others would be dead weight. How even is the work, and what "
+        "happens when an expert is full? Move the sliders.",
+        "pages.moe.load",
+    ),
+    Part(
+        "sizes",
+        "Arithmetic",
+        "Every expert must lie in memory, but only a few work on a token. How many parameters does a model "
+        "keep, and how many does it use?",
+        "pages.moe.sizes",
+    ),
 )
 # Parts that have something to say about a dense model too; they are given every run.
 ALSO_DENSE = ("sizes",)

@@ -278,6 +278,32 @@ def known_cost(run: Run) -> Any | None:
     return _costs().peek(_model_key(run))
 
 
+def domains_for(run: Run) -> Any:
+    """Which experts the run's model uses for which kind of text (`domains.DomainRouting`).
+
+    Measured on the bundled held-out text, without the run's edits; kept for all visitors, by model and number
+    format; takes a turn.
+
+    Raises:
+        GlassformerError: the model has no experts, or the text is missing.
+    """
+    from model_runtime.domains import domain_routing, read_heldout
+
+    model = model_for(run)
+
+    def measure() -> Any:
+        with turns().take():
+            return domain_routing(model, read_heldout())
+
+    with working(f"Running {model.spec.name} over the held-out text"):
+        return _cache().get(("domains", _model_key(run)), measure)
+
+
+def known_domains(run: Run) -> Any | None:
+    """The measurement of `domains_for` if it has been made and is still kept; never waits."""
+    return _cache().peek(("domains", _model_key(run)))
+
+
 def _model_key(run: Run) -> Hashable:
     spec = model_for(run).spec
     return spec.model_id, spec.revision, spec.dtype, spec.device

@@ -164,6 +164,11 @@ VIEW_ROWS: tuple[Setting, ...] = (
     whole("expert", FIRST_EXPERT, FIRST_EXPERT, 100_000, within="experts", page="moe"),
     choice("without", "cut", ("cut", "scaled", "forced"), page="moe"),
     indices("forced", 64, 100_000, page="moe"),
+    decimal("noise", 0.0, 0.0, 5.0, page="moe"),
+    decimal("capacity", 0.0, 0.0, 4.0, page="moe"),
+    whole("size_n", 0, 0, 256, page="moe"),  # of the calculator; 0: as in the model
+    whole("size_k", 0, 0, 8, page="moe"),
+    whole("size_ff", 0, 0, 1_000_000, page="moe"),
 
     # Number formats
 

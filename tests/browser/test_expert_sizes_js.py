@@ -1,0 +1,64 @@
+"""assets/js/expert_sizes.js in a real Chromium against runtime and viz: same sliders, same picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route
+
+from model_runtime.expert_sizes import Calculator
+from viz.expert_sizes import CalculatorRecord, SizeRow
+from viz.expert_sizes_figure import calculator_figure, calculator_layout, calculator_traces
+
+pytestmark = pytest.mark.browser
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "assets" / "js"
+ORIGIN = "http://expert-sizes.test"
+CALCULATOR = Calculator(1_705_840, 1_700_000, n_layers=4, d_model=256, matrices=3)
+NOW = SizeRow("Tiny", 8_005_888, 3_287_296, 3_284_992, 8, 2, True)
+UPDATE = """
+async ([data, values]) => {
+  const { update } = await import("/expert_sizes.js")
+  return JSON.stringify(update(data, values))
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def scripts(browser: Browser) -> Iterator[Page]:
+    def answer(route: Route) -> None:
+        name = route.request.url.removeprefix(ORIGIN + "/")
+        if not name:
+            route.fulfill(body="<!doctype html><title>expert sizes</title>", content_type="text/html")
+        else:
+            route.fulfill(path=SCRIPTS / name, content_type="text/javascript")
+
+    page = browser.new_page()
+    page.route("**/*", answer)
+    page.goto(ORIGIN + "/")
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize(("n", "k", "width"), [(8, 2, 256), (1, 4, 128), (256, 8, 1024), (3, 8, 1)])
+def test_the_browser_calculates_what_python_calculates(scripts: Page, n: int, k: int, width: int) -> None:
+    used = min(k, n)
+    record = CalculatorRecord(
+        "Tiny",
+        n,
+        used,
+        width,
+        CALCULATOR.total(n, width),
+        CALCULATOR.active(n, used, width),
+        CALCULATOR.multiplications(n, used, width),
+        NOW,
+    )
+    data = dict(calculator_figure(record, dataclasses.asdict(CALCULATOR)).browser_data)
+    found = json.loads(scripts.evaluate(UPDATE, [data, {"experts": n, "topk": k, "width": width}]))
+    assert found["data"] == calculator_traces(record)
+    assert found["layout"]["title"] == calculator_layout(record)["title"]
+    assert found["layout"]["xaxis.range"] == pytest.approx(calculator_layout(record)["xaxis.range"])
