@@ -35,7 +35,8 @@ def load_figure(record: LoadRecord) -> Drawn:
         narrow_layout={
             "height": _height(record) + 230,
             "xaxis.domain": [0, 1],
-            "yaxis.domain": [0.56, 1],
+            "xaxis.title.text": "",
+            "yaxis.domain": [0.6, 1],
             "xaxis2.domain": [0, 1],
             "yaxis2.domain": [0, 0.4],
             "title.font.size": 13,
@@ -235,8 +236,8 @@ def _bars(record: LoadRecord, slots: tuple[int, ...], kept: bool) -> dict[str, A
 
 
 def _number(record: LoadRecord, expert: int, kept: bool) -> str:
-    """The load behind the end of the whole bar: 5, or 3 + 2 where 2 are dropped."""
+    """Behind the end of the whole bar: 5, or 3 + 2 where 2 are dropped; a 0 would read as part of E1."""
     taken, dropped = record.taken[expert], record.dropped[expert]
-    if record.n_experts > 32 or kept == bool(dropped):
+    if record.n_experts > 32 or kept == bool(dropped) or not taken + dropped:
         return ""
     return f"{taken:,}" if kept else f"{taken:,} + {dropped:,}"

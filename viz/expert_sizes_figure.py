@@ -220,7 +220,7 @@ def _memory_names(record: SizesRecord, ends: list[float], narrow: bool) -> list[
         {
             "x": at,
             "y": at + math.log10(BYTES),
-            "text": "dense: every parameter works",
+            "text": "dense" if narrow else "dense: every parameter works",
             "xanchor": "left",
             "yanchor": "top",
             "xshift": 6,

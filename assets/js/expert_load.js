@@ -145,7 +145,7 @@ function bars(record, slots, kept) {
 
 function number(record, expert, kept) {
   const [taken, dropped] = [record.taken[expert], record.dropped[expert]]
-  if (record.nExperts > 32 || kept === Boolean(dropped)) return ""
+  if (record.nExperts > 32 || kept === Boolean(dropped) || !(taken + dropped)) return ""
   return kept ? thousands(taken) : `${thousands(taken)} + ${thousands(dropped)}`
 }
 

@@ -15,10 +15,11 @@ QUESTION = (
     "then look at the columns of the map and at the divergences by layer."
 )
 ANSWER = (
-    "Seldom one expert for one subject. An expert's typical tokens are mostly a kind of token, digits, line "
-    "ends, small words, and domains differ because they have different tokens. That is what Jiang et al. "
-    "(2024) saw in Mixtral; OLMoE (Muennighoff et al. 2024), with 64 experts a layer, shows clearer "
-    "specialists. What chance alone would make is the dashed line: only what lies well above it is a finding."
+    "Not one expert for one subject: each domain favours a few, and some experts serve several. An expert's "
+    "typical tokens are mostly a kind of token, digits, indents, small words, so much of the difference "
+    "between domains is that of their tokens. A small model of four kinds of text splits them clearly; "
+    "Jiang et al. (2024) saw little of it in Mixtral, Muennighoff et al. (2024) more in OLMoE with its 64 "
+    "experts a layer. Chance alone makes the dashed line: only what lies well above it is a finding."
 )
 SOURCES = """
 - Jiang et al. 2024, [Mixtral of experts](https://arxiv.org/abs/2401.04088), section 5: routing by domain of

@@ -89,13 +89,11 @@ def figure_of_load(drawing: Routed, record: LoadRecord) -> None:
     """The picture with its two sliders."""
     routing, noisy = drawing.routing(), _can_be_noisy(drawing)
     row = routing.row(drawing.layer)
-    drawn = with_noise_and_capacity(
-        load_figure(record),
-        record,
-        routing.logits[row],
-        _noise(drawing),
-        routing.indices[row],
-    )
+    drawn = load_figure(record)
+    if drawing.clickable:  # without sliders the browser would draw neither noise nor capacity
+        drawn = with_noise_and_capacity(
+            drawn, record, routing.logits[row], _noise(drawing), routing.indices[row]
+        )
     sigma, factor = state.get("noise") if noisy else 0.0, state.get("capacity")
     extra = {"noise": f"Gaussian, σ {sigma:g}"} if sigma else {}
     extra |= {"capacity factor": f"{factor:g}"} if factor else {}
@@ -109,7 +107,7 @@ def figure_of_load(drawing: Routed, record: LoadRecord) -> None:
         on_slide=_take,
         slide_on_release=True,
     )
-    if drawn.browser is None or not drawing.clickable:
+    if drawn.browser is None:
         st.markdown(plain(load_words(record)))
 
 

@@ -52,15 +52,15 @@ def balance_table(balance: router_load.Balance) -> str:
     order = range(len(balance.counts))
     if len(balance.counts) > _MOST_ROWS:
         order = np.argsort(-balance.counts, kind="stable")[:_MOST_ROWS].tolist()
-    lines = ["| expert | slots | $f$ | $P$ | $f P$ |", "|---|---:|---:|---:|---:|"]
+    lines = ["| expert | $f$ | $P$ | $f P$ |", "|---|---:|---:|---:|"]
     for e in order:
         f, p = float(balance.fraction[e]), float(balance.probability[e])
-        cells = (named(e), f"{balance.counts[e]:,}", three_digits(f), three_digits(p), three_digits(f * p))
+        cells = (named(e), three_digits(f), three_digits(p), three_digits(f * p))
         lines.append(f"| {' | '.join(cells)} |")
     n = len(balance.counts)
     name = "all" if n == len(order) else f"all {n}"
-    sums = (float(balance.fraction.sum()), float(balance.probability.sum()), balance.loss / n)
-    lines.append(f"| {name} | {balance.counts.sum():,} | {' | '.join(map(three_digits, sums))} |")
+    sums = (float(balance.k), 1.0, balance.loss / n)
+    lines.append(f"| {name} | {' | '.join(map(three_digits, sums))} |")
     return "\n".join(lines)
 
 

@@ -43,7 +43,7 @@ SOURCES = """
 
 def parts_table(sizes: expert_sizes.ExpertSizes) -> str:
     """Every part with its total, active and multiplied parameters."""
-    lines = ["| part | parameters | active | multiplications for a token |", "|---|---:|---:|---:|"]
+    lines = ["| part | parameters | active | multiplications |", "|---|---:|---:|---:|"]
     for part in sizes.parts:
         lines.append(f"| {part.name} | {part.total:,} | {part.active:,} | {part.multiplications:,} |")
     lines.append(f"| **all** | **{sizes.total:,}** | **{sizes.active:,}** | **{sizes.multiplications:,}** |")

@@ -86,6 +86,8 @@ def test_two_prompts_of_one_model(sparse: str, name: str) -> None:
     if name == "load":
         one, other = (json.loads(drawn[f"load-{run}"]["figure"])["layout"] for run in ("current", "pinned"))
         assert one["xaxis2"]["range"] == other["xaxis2"]["range"]
+        assert drawn["load-current"]["browser"] is not None
+        assert drawn["load-pinned"]["browser"] is None, "it has no sliders, so the browser must not redraw it"
     if name == "sizes":
         assert [*drawn] == FIGURES["sizes"]
 
