@@ -128,7 +128,7 @@ def _token_ticks(record: LoadRecord) -> dict[str, Any]:
 
 def load_layout(record: LoadRecord) -> dict[str, Any]:
     """What moves with the sliders besides the traces: title, end of the axis, lines of mean and capacity."""
-    reach = 1.3 * max(record.top, *record.counts)
+    reach = 1.5 * max(record.top, *record.counts)
     lines = [_line(record.mean, "dot", style.LIGHT.line)]
     notes = [_note(record.mean, "mean", 0, reach)]
     if record.capacity is not None and record.capacity <= reach:

@@ -278,7 +278,7 @@ def calculator_figure(record: CalculatorRecord, browser_data: dict[str, object])
     figure.update_xaxes(
         title={"text": "how many"},
         range=moving.pop("xaxis.range"),
-        tickformat="~s",
+        exponentformat="B",
         nticks=6,
         fixedrange=True,
     )

@@ -151,7 +151,7 @@ function number(record, expert, kept) {
 
 function layoutOf(record) {
   const mean = record.nSlots / record.nExperts
-  const reach = 1.3 * Math.max(record.top, ...countsOf(record))
+  const reach = 1.5 * Math.max(record.top, ...countsOf(record))
   const shapes = [line(mean, "dot", LINE)]
   const annotations = [note(mean, "mean", 0, reach)]
   if (record.capacity !== null && record.capacity <= reach) {

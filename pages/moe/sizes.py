@@ -62,11 +62,11 @@ def _origin(drawings: Sequence[Drawing]) -> Provenance:
 
 
 def parts(drawing: Drawing, sizes: expert_sizes.ExpertSizes) -> None:
-    """The loaded model in words and part by part."""
+    """The loaded model in words and part by part, in short numbers where two stand side by side."""
     row = row_of(sizes, True)
     st.markdown(plain(sizes_sentence(row)))
     st.markdown(plain(work_sentence(row)))
-    st.markdown(words.parts_table(sizes))
+    st.markdown(words.parts_table(sizes, short=bool(drawing.name)))
 
 
 def calculator(drawing: Drawing, row: SizeRow) -> None:
@@ -98,7 +98,7 @@ def calculator(drawing: Drawing, row: SizeRow) -> None:
             sliders=[
                 Slider("experts", "Experts", n_experts, stops=EXPERTS),
                 Slider("topk", "Experts a token", k, stops=TOP_K),
-                Slider("width", "Width of an expert (d_ff)", d_ff, stops=_widths(spec.d_mlp)),
+                Slider("width", "Expert width", d_ff, stops=_widths(spec.d_mlp), help="d_ff"),
             ],
             on_slide=_take,
             slide_on_release=True,

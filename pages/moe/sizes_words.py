@@ -41,12 +41,15 @@ SOURCES = """
 """
 
 
-def parts_table(sizes: expert_sizes.ExpertSizes) -> str:
+def parts_table(sizes: expert_sizes.ExpertSizes, short: bool = False) -> str:
     """Every part with its total, active and multiplied parameters."""
     lines = ["| part | parameters | active | multiplications |", "|---|---:|---:|---:|"]
+    written = in_parameters if short else "{:,}".format
     for part in sizes.parts:
-        lines.append(f"| {part.name} | {part.total:,} | {part.active:,} | {part.multiplications:,} |")
-    lines.append(f"| **all** | **{sizes.total:,}** | **{sizes.active:,}** | **{sizes.multiplications:,}** |")
+        numbers = map(written, (part.total, part.active, part.multiplications))
+        lines.append(f"| {part.name} | {' | '.join(numbers)} |")
+    all_parts = map(written, (sizes.total, sizes.active, sizes.multiplications))
+    lines.append(f"| **all** | {' | '.join(f'**{number}**' for number in all_parts)} |")
     return "\n".join(lines)
 
 
