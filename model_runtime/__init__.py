@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         tokenize_with,
         tokenize_with_model,
     )
+    from model_runtime.expert_effects import ExpertEffects
     from model_runtime.expert_outputs import ExpertOutputs, ask_experts
     from model_runtime.expert_sizes import (
         PUBLISHED,
@@ -92,8 +93,8 @@ if TYPE_CHECKING:
     from model_runtime.sdpa_check import SdpaCheck
     from model_runtime.trace import Trace
 
-# name -> module that has it. The functions head_stages and sdpa_check are not here: their modules have
-# these names, so import them from there.
+# name -> module that has it. The functions head_stages, sdpa_check and expert_effects are not here: their
+# modules have these names, so import them from there.
 _LATE = {
     "ALL_POINTS": "points",
     "DEFAULT_POINTS": "points",
@@ -108,6 +109,7 @@ _LATE = {
     "Dispatch": "router_load",
     "DomainDivergence": "domains",
     "DomainRouting": "domains",
+    "ExpertEffects": "expert_effects",
     "ExpertOutputs": "expert_outputs",
     "ExpertSizes": "expert_sizes",
     "ForeignReading": "foreign",
@@ -196,6 +198,7 @@ __all__ = [
     "Dispatch",
     "DomainDivergence",
     "DomainRouting",
+    "ExpertEffects",
     "ExpertOutputs",
     "ExpertSizes",
     "ForeignReading",

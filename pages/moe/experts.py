@@ -13,7 +13,7 @@ import streamlit as st
 from model_runtime import expert_outputs
 from model_runtime.interventions import Intervention
 from pages.attention.drawing import column
-from pages.moe import expert_edit
+from pages.moe import effects, expert_edit
 from pages.moe import experts_words as words
 from pages.moe.drawing import Routed
 from pages.moe.without import continuations
@@ -238,6 +238,7 @@ def draw(view: View, drawings: Sequence[Routed]) -> Lesson:
     if len(drawings) == 1:
         sides = [side_of(drawings[0])]
         alone(sides[0])
+        effects.section(drawings, st.columns([3, 2])[:1])
     else:
         expert_edit.controls(drawings[0])
         sides = [side_of(drawing) for drawing in drawings]
@@ -247,6 +248,7 @@ def draw(view: View, drawings: Sequence[Routed]) -> Lesson:
             with column(place, side.drawing):
                 beside(side, ends, top)
         expert_edit.keep_switch(drawings[0], sides[0].edit)
+        effects.section(drawings, st.columns(2))
     return Lesson(
         words.QUESTION,
         words.ANSWER,

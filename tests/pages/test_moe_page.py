@@ -19,7 +19,7 @@ MOE = contents.entry_of("moe")
 FAMILIES = ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "gpt_oss")
 FIGURES = {
     "routing": ["routed-text", "route-map", "token-path", "router-bars"],
-    "experts": ["expert-shares", "expert-cosines", "without-expert"],
+    "experts": ["expert-shares", "expert-cosines", "without-expert", "expert-effects"],
 }
 PROMPT = "the quick brown fox"
 
@@ -185,3 +185,26 @@ def test_a_dense_model_offers_the_bundled_mixture(moe: Path, model_folder: Path)
     assert "is a dense model" in app.info[0].value
     button = app.button(key="gf.moe.switch")
     assert button.disabled == ("not in this installation" in captions(app))
+
+
+def test_every_expert_off_in_turn_finds_the_one_that_is_missed_most(moe: Path) -> None:
+    app = part(moe, "experts")
+    grid = json.loads(fine(app)["expert-effects"]["figure"])
+    assert grid["layout"]["title"]["text"].startswith("Most: L")
+    assert "The next token's distribution moves furthest without E" in told(app)
+
+
+def test_a_long_measurement_waits_for_its_button(moe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pages.moe import effects, without
+
+    monkeypatch.setattr(effects, "QUICK_WORK", 0)
+    monkeypatch.setattr(without, "QUICK_PARAMETERS", 0)
+    app = part(moe, "experts")
+    assert "expert-effects" not in fine(app)
+    assert "always the likeliest" not in captions(app)
+    app.button(key="gf.moe.measure").click().run()
+    app.button(key="gf.moe.write").click().run()
+    assert "expert-effects" in fine(app)
+    assert "always the likeliest" in captions(app)
+    monkeypatch.setattr(effects, "MOST_FORWARDS", 2)
+    assert "At most 2 are made" in captions(part(moe, "experts"))

@@ -10,6 +10,7 @@ import torch
 
 from model_runtime import expert_outputs as eo
 from model_runtime.errors import PointUnavailable
+from model_runtime.expert_effects import expert_effects, n_forwards
 from model_runtime.experts import (
     RouterRule,
     moe_block,
@@ -142,6 +143,24 @@ def test_forced_experts_and_a_scaled_mlp(model: Model) -> None:
     assert {*routing(model, forced).indices[0].ravel().tolist()} == {*range(k)}
     scaled = model.trace(TEXT, interventions=ScaleMLP(layer, 0.5), points=eo.POINTS)
     assert np.isnan(eo.ask_experts(model, scaled, layer, 0).largest_error)
+
+
+def test_effects_are_those_of_single_edited_runs(model: Model) -> None:
+    """Against torch's own KL divergence of two traces; experts without tokens are left out."""
+    prompt = "the quick"
+    decisions = routing(model, model.trace(prompt))
+    found = expert_effects(model, prompt, decisions)
+    counts = decisions.tokens_per_expert()
+    assert (np.isnan(found.divergence) == (counts == 0)).all()
+    assert n_forwards(decisions) == (counts > 0).sum()
+    row, expert = np.argwhere(counts > 0)[-1].tolist()
+    off = model.trace(prompt, interventions=ScaleExpert(decisions.layers[row], expert))
+    p, q = (
+        torch.from_numpy(trace.next_token_logits()).double().log_softmax(-1)
+        for trace in (model.trace(prompt), off)
+    )
+    expected = torch.nn.functional.kl_div(q, p, log_target=True, reduction="sum")
+    assert found.divergence[row, expert] == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_counts_and_shares(model: Model) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from model_runtime.greedy import parting
 from viz import style
+from viz.expert_effects import effect_grid_figure, effect_grid_record, effect_sentence, effect_top
 from viz.experts import (
     before_after_record,
     chosen_sentence,
@@ -103,3 +104,20 @@ def test_where_two_texts_part() -> None:
     assert parting(text(1, 2), text(1, 2)) is None
     assert parting(text(1, 2), text(1)) == 1
     assert parting([], []) is None
+
+
+def test_the_grid_of_effects_crosses_what_was_not_asked() -> None:
+    values = np.array([[0.1, np.nan], [0.5, 0.0]])
+    record = effect_grid_record(values, (0, 2), n_layers=3, layer=0, expert=1)
+    assert record.values == ((0.1, None), None, (0.5, 0.0))
+    assert record.largest == (2, 0, 0.5)
+    assert effect_top(values) == record.top == 0.5
+    drawn = effect_grid_figure(record)
+    crosses = drawn.figure.data[1]
+    assert (list(crosses.x), list(crosses.y)) == ([1], [0])
+    assert drawn.figure.layout.title.text == "Most: L2 E0, 0.500\xa0nats"
+    assert "E1 of layer 0 works on no token of this prompt" in effect_sentence(record)
+    assert "dense" in drawn.figure.layout.annotations[0].text
+    nothing = effect_grid_record(np.full((1, 2), np.nan), (0,), n_layers=1, layer=0, expert=0)
+    assert nothing.largest is None
+    assert effect_grid_figure(nothing).figure.layout.title.text == "No expert was asked"
