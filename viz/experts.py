@@ -1,18 +1,16 @@
-"""What experts of one layer did for one token, and what the model says without one: records and sentences."""
+"""What experts of one layer did for one token: records and sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from viz import style
-from viz.forward_pass import softmax
 from viz.routing import named
 
 SHARED = "shared"
-_NEXT_ROWS = 6  # likeliest tokens of each distribution that get a row
 
 
 @dataclass(frozen=True)
@@ -46,17 +44,6 @@ class ExpertCosines:
     def pairs(self) -> list[float]:
         """Cosines of every two asked experts."""
         return [self.cosines[a][b] for a in range(self.n_asked) for b in range(a)]
-
-
-@dataclass(frozen=True)
-class BeforeAfter:
-    """The next token's likeliest candidates before and after an edit."""
-
-    texts: tuple[str, ...]
-    before: tuple[float, ...]
-    after: tuple[float, ...]
-    edit: str  # the edit in a few words
-    top: float  # end of the axis
 
 
 def expert_shares_record(
@@ -102,26 +89,6 @@ def expert_cosines_record(
     """Cosines [expert, expert] -> what will be drawn."""
     rows = tuple(tuple(float(value) for value in line) for line in cosines)
     return ExpertCosines(layer, text, tuple(experts), n_asked, rows)
-
-
-def before_after_record(
-    before: np.ndarray,  # logits [d_vocab]
-    after: np.ndarray,
-    text_of: Callable[[int], str],
-    edit: str,
-    top: float | None = None,
-) -> BeforeAfter:
-    """The likeliest tokens of both distributions, those that were likelier before first."""
-    p, q = softmax(before), softmax(after)
-    best = {int(i) for row in (p, q) for i in np.argsort(-row, kind="stable")[:_NEXT_ROWS]}
-    ids = sorted(best, key=lambda i: (-p[i], i))
-    return BeforeAfter(
-        tuple(text_of(i) for i in ids),
-        tuple(float(p[i]) for i in ids),
-        tuple(float(q[i]) for i in ids),
-        edit,
-        float(max(p.max(), q.max())) if top is None else top,
-    )
 
 
 def shares_sentence(record: ExpertShares) -> str:

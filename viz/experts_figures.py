@@ -1,4 +1,4 @@
-"""What experts of a layer added for one token, how alike they point, and the next token before and after."""
+"""What experts of a layer added for one token, and how alike they point."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 from viz import style
 from viz.drawn import Drawn
 from viz.experts import (
-    BeforeAfter,
     ExpertCosines,
     ExpertShares,
     cosines_sentence,
@@ -19,10 +18,6 @@ from viz.experts import (
 from viz.routing import named
 
 _ROW = 38  # pixels of height
-_BEFORE = {
-    "color": style.faded(style.LIGHT.accent, 0.2),
-    "line": {"color": style.LIGHT.accent, "width": 1.5},
-}
 
 
 def expert_shares_figure(record: ExpertShares) -> Drawn:
@@ -179,86 +174,3 @@ def cosines_title(record: ExpertCosines) -> str:
         return f"L{record.layer}: one expert asked"
     mean = style.three_digits(float(np.mean(pairs)))
     return f"Asked experts: cosine {mean}" if len(pairs) == 1 else f"Asked experts: mean cosine {mean}"
-
-
-def before_after_figure(record: BeforeAfter) -> Drawn:
-    """Two bars a token: the probability before and after the edit."""
-    return Drawn(
-        figure=_before_after(record),
-        alt=f"Next-token probabilities before and after: {record.edit}. "
-        + "; ".join(
-            f"{style.label(text)} {style.share(one)} then {style.share(other)}"
-            for text, one, other in zip(record.texts, record.before, record.after, strict=True)
-        )
-        + ".",
-        stem="next-token-without-expert",
-        table={
-            "token": list(record.texts),
-            "probability before": list(record.before),
-            "probability after": list(record.after),
-        },
-    )
-
-
-def _before_after(record: BeforeAfter) -> go.Figure:
-    rows = list(range(len(record.texts)))
-    figure = go.Figure()
-    for name, values, at, marker in (
-        ("before", record.before, -0.2, _BEFORE),
-        ("after", record.after, 0.2, {"color": style.LIGHT.accent}),
-    ):
-        figure.add_bar(
-            name=name,
-            orientation="h",
-            y=[row + at for row in rows],
-            x=list(values),
-            width=0.36,
-            marker=marker,
-            hovertemplate=[
-                f"{style.label(text)} {name}: {value:.6f}<extra></extra>"
-                for text, value in zip(record.texts, values, strict=True)
-            ],
-        )
-        figure.add_scatter(
-            mode="text",
-            x=list(values),
-            y=[row + at for row in rows],
-            text=[f" {style.share(value)}" for value in values],
-            textposition="middle right",
-            textfont={"size": 11, "color": style.LIGHT.ink},
-            cliponaxis=False,
-            hoverinfo="skip",
-            showlegend=False,
-        )
-    figure.update_xaxes(
-        range=[0, record.top * 1.22],
-        tickformat=".0%" if record.top >= 0.05 else ".1%",
-        nticks=5,
-        fixedrange=True,
-        title={"text": "probability of the next token"},
-    )
-    figure.update_yaxes(
-        range=[len(rows) - 0.4, -0.6],
-        tickvals=rows,
-        ticktext=[style.label(text, 16) for text in record.texts],
-        tickfont={"family": style.MONO, "size": 12, "color": style.LIGHT.ink},
-        showgrid=False,
-        fixedrange=True,
-    )
-    figure.update_layout(
-        template=style.TEMPLATE,
-        height=36 * len(rows) + 130,
-        barmode="overlay",
-        title={"text": before_after_title(record)},
-        legend={"y": 1.0, "itemclick": False, "itemdoubleclick": False},
-        margin={"l": 8, "r": 8, "t": 64, "b": 8},
-    )
-    return figure
-
-
-def before_after_title(record: BeforeAfter) -> str:
-    """The finding: what became of the likeliest token."""
-    best = max(range(len(record.texts)), key=lambda row: record.after[row])
-    top = style.label(record.texts[0], 12)
-    now = f"{top}: {style.share(record.before[0])} → {style.share(record.after[0])}"
-    return now if best == 0 else f"{now}; now first: {style.label(record.texts[best], 12)}"

@@ -27,6 +27,7 @@ class TwoDistributions:
     second: tuple[float, ...]
     rest: tuple[float, float]
     change: DistributionChange
+    top: float  # end of the axis
 
 
 def two_distributions_record(
@@ -35,19 +36,26 @@ def two_distributions_record(
     text_of: Callable[[int], str],
     names: tuple[str, str],
     most: int = 10,
+    top: float | None = None,
 ) -> TwoDistributions:
-    """Two rows of finite logits over one vocabulary -> the `most` likeliest tokens of each, together."""
+    """Two rows of finite logits over one vocabulary -> the `most` likeliest tokens of each, together.
+
+    Args:
+        top: end of an axis shared with other pairs (None: the largest share here).
+    """
     p, q = softmax(first), softmax(second)
     ids = {*np.argsort(-p, kind="stable")[:most].tolist(), *np.argsort(-q, kind="stable")[:most].tolist()}
     order = sorted(ids, key=lambda token_id: (-p[token_id], -q[token_id]))
+    rest = max(0.0, float(1 - p[order].sum())), max(0.0, float(1 - q[order].sum()))
     return TwoDistributions(
         names,
         tuple(order),
         tuple(text_of(token_id) for token_id in order),
         tuple(float(p[token_id]) for token_id in order),
         tuple(float(q[token_id]) for token_id in order),
-        (max(0.0, float(1 - p[order].sum())), max(0.0, float(1 - q[order].sum()))),
+        rest,
         distribution_change_record(first, second, text_of),
+        max(float(p.max()), float(q.max()), *rest) if top is None else top,
     )
 
 
@@ -85,7 +93,6 @@ def two_distributions_figure(record: TwoDistributions) -> Drawn:
 def _figure(record: TwoDistributions, narrow: bool) -> go.Figure:
     figure = go.Figure()
     rows = list(range(len(record.texts) + 1))
-    top = max(*record.first, *record.second, *record.rest, 1e-9)
     for number, (name, shares, rest) in enumerate(
         zip(record.names, (record.first, record.second), record.rest, strict=True)
     ):
@@ -118,7 +125,7 @@ def _figure(record: TwoDistributions, narrow: bool) -> go.Figure:
         legend={"y": 1.0, "yanchor": "bottom", "traceorder": "normal"},
         margin={"l": 8, "r": 52, "t": 78 if narrow else 64, "b": 8},
     )
-    figure.update_xaxes(range=[0, 1.08 * top], fixedrange=True, showticklabels=False, showgrid=False)
+    figure.update_xaxes(range=[0, 1.08 * record.top], fixedrange=True, showticklabels=False, showgrid=False)
     figure.update_yaxes(
         range=[len(rows) - 0.5, -0.5],
         fixedrange=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,21 +25,20 @@ from pages.shared.page import View
 from pages.shared.parts import Lesson
 from pages.shared.settings import FIRST_EXPERT
 from pages.shared.words import counted, plain, token_text
-from viz.distribution_change import DistributionChange, change_sentence, distribution_change_record
+from viz.distribution_change import change_sentence
 from viz.experts import (
-    BeforeAfter,
     ExpertCosines,
     ExpertShares,
-    before_after_record,
     chosen_sentence,
     cosines_sentence,
     expert_cosines_record,
     expert_shares_record,
     share_ends,
 )
-from viz.experts_figures import before_after_figure, expert_cosines_figure, expert_shares_figure
+from viz.experts_figures import expert_cosines_figure, expert_shares_figure
 from viz.routing import named
 from viz.style import share
+from viz.two_distributions import TwoDistributions, two_distributions_figure, two_distributions_record
 
 MOST_COMPARED = 8  # experts in the map of cosines
 
@@ -51,27 +50,22 @@ class Side:
     drawing: Routed
     outputs: Any  # model_runtime.expert_outputs.ExpertOutputs
     edit: Intervention
-    change: DistributionChange
-    next_token: BeforeAfter
+    next_token: TwoDistributions
 
 
 def side_of(drawing: Routed) -> Side:
     """Everything measured of a run. (Runs the prompt once more, with the edit.)"""
     edit = expert_edit.edit_of(drawing)
     before, after = expert_edit.before_and_after(drawing.run, edit)
-    logits = runtime.logits_for(before), runtime.logits_for(after)
     model = runtime.model_for(drawing.run)
-
-    def text_of(token_id: int) -> str:
-        return token_text(model.token(token_id))
-
-    return Side(
-        drawing,
-        outputs_of(drawing),
-        edit,
-        distribution_change_record(*logits, text_of),
-        before_after_record(*logits, text_of, describe(edit)),
+    next_token = two_distributions_record(
+        runtime.logits_for(before),
+        runtime.logits_for(after),
+        lambda token_id: token_text(model.token(token_id)),
+        ("as it is", "edited"),
+        most=6,
     )
+    return Side(drawing, outputs_of(drawing), edit, next_token)
 
 
 def outputs_of(drawing: Routed) -> Any:
@@ -179,27 +173,17 @@ def numbers(side: Side, record: ExpertShares) -> None:
 
 
 def next_figure(side: Side, top: float) -> None:
-    model = runtime.model_for(side.drawing.run)
-    before, after = expert_edit.before_and_after(side.drawing.run, side.edit)
-    record = before_after_record(
-        runtime.logits_for(before),
-        runtime.logits_for(after),
-        lambda token_id: token_text(model.token(token_id)),
-        describe(side.edit),
-        top,
-    )
+    before, _ = expert_edit.before_and_after(side.drawing.run, side.edit)
     live_figure(
-        before_after_figure(record),
+        two_distributions_figure(replace(side.next_token, top=top)),
         key=side.drawing.key_figure("without-expert"),
-        provenance=runtime.provenance_of(
-            before, layer=side.drawing.layer, after=f"the same with {describe(side.edit)}"
-        ),
+        provenance=runtime.provenance_of(before, layer=side.drawing.layer, edited=describe(side.edit)),
     )
 
 
 def effect(side: Side) -> None:
     """The change of the next token in one line, and the texts."""
-    st.markdown(f"**{plain(words.headline(side.edit))}:** {plain(change_sentence(side.change))}")
+    st.markdown(f"**{plain(words.headline(side.edit))}:** {plain(change_sentence(side.next_token.change))}")
     continuations(side.drawing, side.edit)
 
 

@@ -1,24 +1,22 @@
-"""Figures of what experts added, and of the next token before and after an edit."""
+"""Figures of what experts added, and of which is missed most."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace as Fake
 
 import numpy as np
-import pytest
 
 from model_runtime.greedy import parting
 from viz import style
 from viz.expert_effects import effect_grid_figure, effect_grid_record, effect_sentence, effect_top
 from viz.experts import (
-    before_after_record,
     chosen_sentence,
     cosines_sentence,
     expert_cosines_record,
     expert_shares_record,
     share_ends,
 )
-from viz.experts_figures import before_after_figure, expert_cosines_figure, expert_shares_figure
+from viz.experts_figures import expert_cosines_figure, expert_shares_figure
 
 
 def shares(chosen: int = 3, gate: float | None = None):  # type: ignore[no-untyped-def]
@@ -80,20 +78,6 @@ def test_cosines_are_framed_where_experts_were_asked() -> None:
     alone = expert_cosines_record((4,), 1, np.ones((1, 1)), text="x", layer=1)
     assert "nothing to compare" in cosines_sentence(alone)
     expert_cosines_figure(alone)
-
-
-def test_before_and_after_have_the_best_of_both() -> None:
-    before, after = np.zeros(50), np.zeros(50)
-    before[7], after[9] = 5, 4
-    record = before_after_record(before, after, lambda i: f"t{i}", "expert 3 of layer 2 off")
-    assert record.texts[0] == "t7"
-    assert "t9" in record.texts
-    assert record.before[0] == pytest.approx(np.exp(5) / (np.exp(5) + 49))
-    drawn = before_after_figure(record)
-    assert drawn.figure.layout.title.text.startswith("t7: 75.2\xa0% → ")
-    assert drawn.figure.layout.title.text.endswith("now first: t9")
-    assert [trace.name for trace in drawn.figure.data if trace.type == "bar"] == ["before", "after"]
-    assert drawn.figure.layout.xaxis.range[1] > record.top
 
 
 def test_where_two_texts_part() -> None:
