@@ -98,7 +98,8 @@ def _figure(record: EffectGrid, most_names: int) -> go.Figure:
         xgap=1,
         ygap=1,
         hoverongaps=False,
-        texttemplate="%{z:.2g}" if n_experts <= most_names // 2 + 2 else None,
+        text=[["" if v != v else f"{v:.2g}" for v in line] for line in lines],
+        texttemplate="%{text}" if n_experts <= most_names // 2 + 2 else None,
         textfont={"size": 11},
         hovertemplate="without E%{x} in L%{y}: %{z:.4f} nats<extra></extra>",
         colorbar={

@@ -19,13 +19,14 @@ MOST_FORWARDS = 600
 _WANTED = "gf.moe.effects"
 
 
-def section(drawings: Sequence[Routed], places: Sequence[Any]) -> None:
-    """One grid a run, on one scale, each in its place."""
+def section(drawings: Sequence[Routed]) -> None:
+    """One grid a run, on one scale, side by side."""
     st.subheader("Which expert is missed most?", anchor=False)
     measured = [effects_of(drawing) for drawing in drawings]
     found = [effects.divergence for effects in measured if effects is not None]
     top = effect_top(*found) if found else 1.0
-    for drawing, effects, place in zip(drawings, measured, places, strict=True):
+    places = st.columns([3, 2] if len(drawings) == 1 else 2)
+    for drawing, effects, place in zip(drawings, measured, places, strict=False):
         if effects is not None:
             with place:
                 _grid(drawing, effects, top)

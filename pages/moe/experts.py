@@ -222,7 +222,7 @@ def draw(view: View, drawings: Sequence[Routed]) -> Lesson:
     if len(drawings) == 1:
         sides = [side_of(drawings[0])]
         alone(sides[0])
-        effects.section(drawings, st.columns([3, 2])[:1])
+        effects.section(drawings)
     else:
         expert_edit.controls(drawings[0])
         sides = [side_of(drawing) for drawing in drawings]
@@ -232,7 +232,7 @@ def draw(view: View, drawings: Sequence[Routed]) -> Lesson:
             with column(place, side.drawing):
                 beside(side, ends, top)
         expert_edit.keep_switch(drawings[0], sides[0].edit)
-        effects.section(drawings, st.columns(2))
+        effects.section(drawings)
     return Lesson(
         words.QUESTION,
         words.ANSWER,
