@@ -13,6 +13,7 @@ from model_runtime import load_model, routing
 from model_runtime.catalogue import row_of
 
 MODEL = "mixtral-mini"
+ROUTERS = ("router_logits", "router_weights", "router_indices")
 LENGTHS = {64: 31, 256: 15, 512: 9}  # tokens -> pairs measured
 WORDS = "To be, or not to be, that is the question: def add(a, b): return a + b. 3 + 4 = 7. "
 
@@ -30,15 +31,17 @@ def rows() -> list[Row]:
     found = []
     for n_tokens, repeats in LENGTHS.items():
         ids = filled(model, n_tokens)
-        found.append(
-            ratio_row(
-                f"trace of {MODEL} with routing against a bare forward, {n_tokens} tokens",
-                lambda ids=ids: routing(model, model.trace(ids)),
-                lambda ids=ids: forward(plain, ids),
-                repeats=repeats,
-                reach=1.1,
+        for name, request in (("the routers' points", {"points": ROUTERS}), ("all default points", {})):
+            found.append(
+                ratio_row(
+                    f"trace of {MODEL} with {name}, its routing read, against a bare forward, "
+                    f"{n_tokens} tokens",
+                    lambda ids=ids, request=request: routing(model, model.trace(ids, **request)),
+                    lambda ids=ids: forward(plain, ids),
+                    repeats=repeats,
+                    reach=1.1,
+                )
             )
-        )
     return found
 
 

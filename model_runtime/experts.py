@@ -165,31 +165,27 @@ def routing(model: Model, trace: Trace) -> Routing:
     rule = router_rule(model)
     layers = tuple(layer for layer in sparse_layers(model) if layer in trace.layers)
     edited = {e.layer for e in trace.interventions if isinstance(e, ScaleExpert | ForceExperts)}
-    logits, indices, weights, errors = [], [], [], []
-    for layer in layers:
-        scores, chosen, used = (
-            trace.get(f"router_{name}", layer) for name in ("logits", "indices", "weights")
-        )
-        order = np.argsort(-np.take_along_axis(scores, chosen, -1), axis=-1, kind="stable")
-        chosen, used = np.take_along_axis(chosen, order, -1), np.take_along_axis(used, order, -1)
-        if layer not in edited:
-            errors.append(np.abs(used - weights_by_rule(scores, chosen, rule)).max())
-        logits.append(scores)
-        indices.append(chosen)
-        weights.append(used)
+    logits, chosen, used = (
+        np.stack([trace.get(f"router_{name}", layer) for layer in layers])
+        for name in ("logits", "indices", "weights")
+    )
+    order = np.argsort(-np.take_along_axis(logits, chosen, -1), axis=-1, kind="stable")
+    indices, weights = np.take_along_axis(chosen, order, -1), np.take_along_axis(used, order, -1)
+    own = [row for row, layer in enumerate(layers) if layer not in edited]
+    errors = np.abs(weights[own] - weights_by_rule(logits[own], indices[own], rule))
     return Routing(
         layers=layers,
-        logits=np.stack(logits),
-        indices=np.stack(indices),
-        weights=np.stack(weights),
+        logits=logits,
+        indices=indices,
+        weights=weights,
         rule=rule,
         edited=tuple(sorted(edited & set(layers))),
-        largest_error=float(max(errors)) if errors else float("nan"),
+        largest_error=float(errors.max()) if own else float("nan"),
     )
 
 
 def weights_by_rule(scores: np.ndarray, chosen: np.ndarray, rule: RouterRule) -> np.ndarray:
-    """From scores [pos, expert] to the weights of the `chosen` experts [pos, k], float64.
+    """From scores [..., expert] to the weights of the `chosen` experts [..., k], float64.
 
     >>> both = np.log([[6.0, 3.0, 1.0]]), np.array([[0, 1]])
     >>> weights_by_rule(*both, RouterRule("all", True, False, False)).round(3).tolist()

@@ -98,7 +98,7 @@ def _figure(record: EffectGrid, most_names: int) -> go.Figure:
         xgap=1,
         ygap=1,
         hoverongaps=False,
-        text=[["" if v != v else f"{v:.2g}" for v in line] for line in lines],
+        text=[[_in_cell(value) for value in line] for line in lines],
         texttemplate="%{text}" if n_experts <= most_names // 2 + 2 else None,
         textfont={"size": 11},
         hovertemplate="without E%{x} in L%{y}: %{z:.4f} nats<extra></extra>",
@@ -144,6 +144,13 @@ def _figure(record: EffectGrid, most_names: int) -> go.Figure:
         margin={"l": 8, "r": 24, "t": 62, "b": 8},
     )
     return figure
+
+
+def _in_cell(value: float) -> str:
+    """Two digits in a cell; the hover has more."""
+    if value != value:
+        return ""
+    return f"{value:.2g}" if value >= 0.001 or value == 0 else "≈\u20090"
 
 
 def effect_title(record: EffectGrid) -> str:

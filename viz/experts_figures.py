@@ -32,7 +32,12 @@ def expert_shares_figure(record: ExpertShares) -> Drawn:
             "share of the sum": list(record.projections),
             "share of the lengths": list(record.lengths),
         },
-        narrow_layout={"margin": {"l": 8, "r": 8, "t": 64, "b": 8}},
+        # On a phone the legend takes two lines.
+        narrow_layout={
+            "margin": {"l": 8, "r": 8, "t": 92, "b": 8},
+            "height": _ROW * len(record.names) + 168,
+            "title": {"font": {"size": 13}},
+        },
     )
 
 

@@ -141,9 +141,7 @@ def _nearest(drawings: Sequence[Routed], found: Any) -> None:
 
 def _divergence(drawing: Routed, found: Any) -> None:
     distance = measured.domain_divergence(found)
-    record = divergences_record(
-        found.domains, distance.between, distance.within, found.layers, drawing.layer
-    )
+    record = divergences_record(found.domains, distance.between, distance.within, found.layers, drawing.layer)
     live_figure(
         divergences_figure(record),
         key=drawing.key_figure("divergence"),

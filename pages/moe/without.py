@@ -38,7 +38,7 @@ def continuations(drawing: Routed, edit: Intervention) -> None:
         )
     )
     said = (
-        "Both texts are the same."
+        "Both texts are the same: the next token moves too little. Try an expert that is missed more (below)."
         if part is None
         else f"They part at new token {part + 1}."
         if part

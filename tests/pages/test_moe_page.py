@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -208,3 +209,19 @@ def test_a_long_measurement_waits_for_its_button(moe: Path, monkeypatch: pytest.
     assert "always the likeliest" in captions(app)
     monkeypatch.setattr(effects, "MOST_FORWARDS", 2)
     assert "At most 2 are made" in captions(part(moe, "experts"))
+
+
+def test_the_button_loads_the_bundled_mixture(
+    moe: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pages.moe import dense
+
+    bundled = str(moe / "mixtral")
+    monkeypatch.setattr(dense, "BUNDLED_MOE", bundled)
+    monkeypatch.setattr(dense, "row_of", lambda model: SimpleNamespace(name="Mixtral mini"))
+    app = visit(MOE, model=str(model_folder / "llama"), prompt="hello", layer="1")
+    assert app.button(key="gf.moe.switch").label == "Switch to Mixtral mini"
+    app.button(key="gf.moe.switch").click().run()
+    assert [*fine(app)] == FIGURES["routing"]
+    assert single(app, "model") == bundled
+    assert single(app, "prompt") == "hello"
