@@ -76,6 +76,14 @@ if TYPE_CHECKING:
     from model_runtime.model import DecodeState, Model
     from model_runtime.points import ALL_POINTS, DEFAULT_POINTS
     from model_runtime.proof import ProofCheck, SelfProof, self_proof
+    from model_runtime.rotation import (
+        HeadRotation,
+        head_rotation,
+        pattern_change,
+        rotate_interleaved,
+        rotate_split,
+        score_by_distance,
+    )
     from model_runtime.router_load import (
         Balance,
         Dispatch,
@@ -182,6 +190,12 @@ _LATE = {
     "typical_tokens": "domains",
     "visible_under": "masks",
     "word_merges": "merges",
+    "HeadRotation": "rotation",
+    "head_rotation": "rotation",
+    "pattern_change": "rotation",
+    "rotate_interleaved": "rotation",
+    "rotate_split": "rotation",
+    "score_by_distance": "rotation",
 }
 
 __all__ = [
@@ -206,6 +220,7 @@ __all__ = [
     "Generation",
     "GreedyText",
     "HeadMeasures",
+    "HeadRotation",
     "HeadStages",
     "LayerSpec",
     "MergeChain",
@@ -243,6 +258,7 @@ __all__ = [
     "generate_many",
     "greedy_text",
     "head_measures",
+    "head_rotation",
     "interventions",
     "js_divergence",
     "layer_types",
@@ -252,6 +268,7 @@ __all__ = [
     "model_sizes",
     "multiplications",
     "noisy_top_k",
+    "pattern_change",
     "pattern_scaled_by",
     "pattern_under",
     "pieces_after",
@@ -262,10 +279,13 @@ __all__ = [
     "read_foreign",
     "read_heldout",
     "recombination_error",
+    "rotate_interleaved",
+    "rotate_split",
     "router_rule",
     "routing",
     "sampling_steps",
     "saturation",
+    "score_by_distance",
     "score_counts",
     "score_terms",
     "self_proof",

@@ -5,8 +5,8 @@
     turned.q, turned.rot_q                      # [pos, d_head], before and after
     score_by_distance(turned, query=8, key=2, distances=range(100))
 
-Source: Su et al. 2021, RoFormer (arXiv:2104.09864), section 3.4.2. Two layouts of one rotation are in use: the
-paper's pairs neighbours (0, 1), (2, 3), ...; the code of GPT-NeoX and Llama in transformers pairs entry m
+Source: Su et al. 2021, RoFormer (arXiv:2104.09864), section 3.4.2. Two layouts of one rotation are in use:
+the paper's pairs neighbours (0, 1), (2, 3), ...; the code of GPT-NeoX and Llama in transformers pairs entry m
 of the first half with entry m of the second. Only the order of the numbers differs.
 """
 
@@ -165,7 +165,7 @@ def _lengths(rows: np.ndarray, pairs: int) -> np.ndarray:
 
 
 def score_by_distance(turned: HeadRotation, query: int, key: int, distances: Sequence[int]) -> np.ndarray:
-    """Score of the query at `query` with the key at `key`, were they that many tokens apart; float64 [distance].
+    """Score of the query at `query` with the key at `key`, were they so far apart; float64 [distance].
 
     With q and k as complex numbers, pair by pair, the score is scaling x sum Re(q conj(k) e^(i d theta)) plus
     what does not turn: positions enter through their difference alone. A soft cap is applied, a mask is not.
@@ -230,8 +230,8 @@ def layout_difference(turned: HeadRotation, position: int) -> float:
 class PatternChange:
     """How patterns of two traces differ: float32 [layer, head].
 
-    moved: mean over queries of half the sum of absolute differences, 0 to 1 (total variation). scores: largest
-    difference of a score that is visible in both.
+    moved: mean over queries of half the sum of absolute differences, 0 to 1 (total variation). scores:
+    largest difference of a score that is visible in both.
     """
 
     moved: np.ndarray

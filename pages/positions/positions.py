@@ -23,6 +23,13 @@ PARTS = (
         "resemble which. Straight stripes along the diagonal mean that only the distance counts.",
         "pages.positions.schemes",
     ),
+    Part(
+        "rope",
+        "RoPE, turning",
+        "The real queries and keys of one head, before and after they are turned by their position. Drag the "
+        "slider: look at which clocks race and which hardly move.",
+        "pages.positions.rotation",
+    ),
 )
 
 view = start_page(

@@ -52,6 +52,8 @@ _NAMES = {
     "theta": "RoPE base",
     "alibi": "number of ALiBi heads",
     "slope": "ALiBi head",
+    "pair": "pair of dimensions",
+    "turn": "position of the turned query",
 }
 TOP_CANDIDATE = -1
 STRONGEST_KEY = -1  # the key that the selected token reads most
@@ -158,6 +160,8 @@ VIEW_ROWS: tuple[Setting, ...] = (
     choice("theta", "own", ("own", "10000", "100000", "1000000"), page="positions"),
     whole("alibi", 8, 1, 128, page="positions"),
     whole("slope", 0, 0, 127, page="positions"),
+    whole("pair", 4, 0, 1024, page="positions"),  # of dimensions that turn together
+    whole("turn", -1, -1, 1_000_000, page="positions"),  # position of the turned query; -1: its own
 
     # Mixture of experts
     choice("moe", "routing", MOE_PARTS, page="moe"),

@@ -42,7 +42,7 @@ def turned_of(case: str, layer: int = 0, head: int = 1) -> tuple[Model, HeadRota
 @pytest.mark.parametrize("case", ROTATING)
 def test_our_rotation_is_the_model_s_own(case: str, layer: int) -> None:
     _, turned = turned_of(case, layer, head=3)
-    # cos and sin are the model's; products and a sum of two in float32 may be added in another order or fused.
+    # cos and sin are the model's; products and a sum of two in float32 may be added otherwise or fused.
     assert largest_rotation_error(turned) < 1e-6
     assert not np.allclose(turned.q[1:], turned.rot_q[1:], atol=1e-3)
     assert largest_length_change(turned) < 1e-5
