@@ -112,7 +112,7 @@ def _cells(record: RouteMap, shown: range, row: int) -> dict[str, Any]:
 def title(record: RouteMap) -> str:
     """The finding: the selected token's first experts, layer by layer."""
     path = [line[record.selected] for line in record.experts if line is not None]
-    token = style.label(record.texts[record.selected], 14)
+    token = f"“{style.label(record.texts[record.selected], 14)}”"
     if len(path) > 8:
         return f"{token} asks {len({*path}):,} different experts first on its way"
     return f"{token} asks first: " + " → ".join(map(named, path))

@@ -138,7 +138,8 @@ def title(record: RoutedText) -> str:
     """The finding: who is asked first most often."""
     expert, most = counts(record)[0]
     n = len(record.texts)
-    return f"L{record.layer}: {named(expert)} is the first choice of {most:,} of {n:,} tokens"
+    shown = "" if n == record.n_tokens else " shown"
+    return f"L{record.layer}: {named(expert)} is the first choice of {most:,} of {n:,} tokens{shown}"
 
 
 def _alt(record: RoutedText) -> str:

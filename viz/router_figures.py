@@ -78,7 +78,7 @@ def _path(record: TokenPath, most_names: int, most_height: int = 640) -> go.Figu
     figure.update_layout(
         template=style.TEMPLATE,
         height=height,
-        title={"text": f"The way of {style.label(record.text, 14)} through the experts"},
+        title={"text": f"The way of “{style.label(record.text, 14)}” through the experts"},
         plot_bgcolor=style.MASKED,
         showlegend=False,
         shapes=[cell_frame(record.expert, record.layer)],

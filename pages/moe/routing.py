@@ -158,9 +158,21 @@ def numbers(drawing: Routed, record: RouterBars) -> None:
     )
 
 
+def _tell_window(drawing: Routed) -> None:
+    """Of a long prompt, which stretch the pictures show."""
+    n = len(drawing.texts)
+    if n > records.MOST_MAP_TOKENS:
+        st.caption(
+            f"The prompt has {n:,} tokens. The text shows at most {records.MOST_TEXT_TOKENS:,} and the map "
+            f"{records.MOST_MAP_TOKENS} around the selected one; choose another to move on. The counts below "
+            "and the map's data are of the whole prompt."
+        )
+
+
 def alone(drawing: Routed, record: RouterBars, top: float) -> None:
     """One run: the text on top, the map beside the numbers, the token's way beside its bars."""
     text_figure(drawing)
+    _tell_window(drawing)
     left, right = st.columns([3, 2])
     with left:
         map_figure(drawing)
@@ -176,6 +188,7 @@ def alone(drawing: Routed, record: RouterBars, top: float) -> None:
 def beside(drawing: Routed, record: RouterBars, top: float) -> None:
     """One of two runs, in a column."""
     text_figure(drawing)
+    _tell_window(drawing)
     map_figure(drawing)
     numbers(drawing, record)
     path_figure(drawing, top)

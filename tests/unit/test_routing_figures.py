@@ -97,6 +97,7 @@ def test_of_a_long_text_the_stretch_around_the_selection_is_drawn_and_said() -> 
     assert drawn.table["position"][0] == 580
     assert len(drawn.table["position"]) == routing.MOST_TEXT_TOKENS
     assert "(of 1,024, around the selected)" in drawn.alt
+    assert drawn.figure.layout.title.text.endswith("of 240 tokens shown")
 
 
 def test_the_map_has_numbers_in_its_cells_and_words_on_dense_layers() -> None:
