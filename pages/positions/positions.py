@@ -30,6 +30,13 @@ PARTS = (
         "slider: look at which clocks race and which hardly move.",
         "pages.positions.rotation",
     ),
+    Part(
+        "change",
+        "RoPE, changed",
+        "The same model with another rotation, beside the model as it is. Look for which heads notice, and "
+        "whether the next token does.",
+        "pages.positions.change",
+    ),
 )
 
 view = start_page(

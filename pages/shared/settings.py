@@ -54,6 +54,10 @@ _NAMES = {
     "slope": "ALiBi head",
     "pair": "pair of dimensions",
     "turn": "position of the turned query",
+    "twist": "change of the rotation",
+    "twist_base": "changed RoPE base",
+    "twist_by": "offset of positions",
+    "twist_factor": "factor of stretching",
 }
 TOP_CANDIDATE = -1
 STRONGEST_KEY = -1  # the key that the selected token reads most
@@ -162,6 +166,10 @@ VIEW_ROWS: tuple[Setting, ...] = (
     whole("slope", 0, 0, 127, page="positions"),
     whole("pair", 4, 0, 1024, page="positions"),  # of dimensions that turn together
     whole("turn", -1, -1, 1_000_000, page="positions"),  # position of the turned query; -1: its own
+    choice("twist", "base", ("base", "offset", "linear", "ntk", "off"), page="positions"),
+    decimal("twist_base", 10_000.0, 2.0, 1e12, page="positions"),
+    whole("twist_by", 1_000, 0, 1_000_000, page="positions"),
+    decimal("twist_factor", 4.0, 0.01, 1_000.0, page="positions"),
 
     # Mixture of experts
     choice("moe", "routing", MOE_PARTS, page="moe"),

@@ -15,6 +15,7 @@ POSITIONS = "positions/positions.py"
 PROMPT = "hello you, hello me"
 FIGURES = {"order": ["shuffled", "way", "order-next"], "schemes": ["schemes", "waves", "spiral", "slopes"]}
 FIGURES["rope"] = ["turning", "distance-score", "rope-tables"]
+FIGURES["change"] = ["twist-as", "twist-edited", "twist-difference", "twist-heads", "twist-next"]
 ROTATING_PARTS = ("rope", "change")
 ONE_FOR_ALL = ("slopes",)  # of no run
 
@@ -150,3 +151,25 @@ def test_a_model_without_rotation_offers_one_that_has_it(tiny: str) -> None:
 def test_nonsense_pair_and_position_fall_back(tiny: str) -> None:
     app = part(tiny, "rope", pair="99999", turn="99999999")
     assert [*figures(app)] == FIGURES["rope"]
+
+
+@pytest.mark.parametrize("way", ["base", "offset", "linear", "ntk", "off"])
+def test_every_change_of_the_rotation_draws(tiny: str, way: str) -> None:
+    app = part(tiny, "change", twist=way)
+    assert [*figures(app)] == FIGURES["change"]
+    assert "KL divergence" in told(app)
+
+
+def test_moving_all_positions_changes_no_pattern(tiny: str) -> None:
+    for way, still in (("offset", True), ("base", False)):
+        drawn = figures(part(tiny, "change", twist=way, twist_by="1000", twist_base="100"))
+        title = json.loads(drawn["twist-heads"]["figure"])["layout"]["title"]["text"]
+        assert title.startswith("No head moves") == still
+
+
+def test_an_edit_is_kept_for_all_pages_and_taken_back(tiny: str) -> None:
+    app = part(tiny, "change", twist="ntk", twist_factor="2", edits="h0.0*0_ntk*8")
+    app.button(key="gf.twist.keep").click().run()
+    assert app.query_params["edits"] in ("h0.0*0_ntk*2", ["h0.0*0_ntk*2"])
+    app.button(key="gf.twist.keep").click().run()
+    assert app.query_params["edits"] in ("h0.0*0", ["h0.0*0"])
