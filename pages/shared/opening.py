@@ -9,6 +9,7 @@ from model_runtime.errors import PointUnavailable
 from pages.shared import runtime
 from pages.shared import url_state as state
 from pages.shared.runs import Run
+from pages.shared.settings import DEFAULT_HEAD, DEFAULT_LAYER, DEFAULT_MODEL
 from viz import heads
 
 LONGEST_PROMPT = 512  # tokens; measuring every head of a longer one would hold up the first picture
@@ -39,9 +40,12 @@ def measures_for(run: Run) -> heads.Measures:
 
 
 def head_to_open(run: Run) -> tuple[int, int]:
-    """(layer, head) to select while nobody has chosen one."""
+    """(layer, head) to select while nobody has chosen one.
+
+    On a prompt too long to measure first: the default model's induction head, which has much to find there.
+    """
     if is_long(run):
-        return 0, 0
+        return (DEFAULT_LAYER, DEFAULT_HEAD) if run.model == DEFAULT_MODEL else (0, 0)
     try:
         return heads.head_to_open(measures_for(run))
     except PointUnavailable:  # a model without attention patterns: the Attention page says so

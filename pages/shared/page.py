@@ -35,6 +35,7 @@ _STYLE = """
 @media (min-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; }
 }
+[data-testid="stMarkdownContainer"]:has(> table) { overflow-x: auto; }
 [data-testid="stSidebarNavLink"]:focus-visible, [data-testid="stPageLink-NavLink"]:focus-visible {
   outline: 2px solid currentColor; outline-offset: -2px;
 }

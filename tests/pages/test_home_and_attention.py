@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from model_runtime.interventions import ScaleHead
 from pages.attention.head_kinds import example_of
-from pages.shared import settings, url_state
+from pages.shared import opening, settings, url_state
 from pages.shared.opening import measures_for
 from pages.shared.runs import run_of
 from viz.heads import measure_to_open
@@ -106,6 +106,16 @@ def test_opens_on_a_head_that_does_something_when_the_link_says_none(tiny: str) 
 def single(app: AppTest, key: str) -> str:
     value = app.query_params[key]
     return value if isinstance(value, str) else value[-1]
+
+
+def test_a_long_prompt_opens_the_default_models_induction_head_unmeasured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(opening, "is_long", lambda run: True)
+    monkeypatch.setattr(opening, "measures_for", lambda run: pytest.fail("measured before the first picture"))
+    values = settings.defaults()
+    assert opening.head_to_open(run_of(values)) == (settings.DEFAULT_LAYER, settings.DEFAULT_HEAD)
+    assert opening.head_to_open(run_of(values | {"model": "another"})) == (0, 0)
 
 
 def test_opens_with_the_measure_of_the_heads_kind_until_one_is_chosen(tiny: str) -> None:
