@@ -12,6 +12,8 @@ from viz.attention_map import attention_difference_figure
 from viz.attention_pattern import AttentionPattern
 from viz.drawn import Drawn
 
+_LEAST_TOP = 0.01
+
 
 @dataclass(frozen=True)
 class HeadsMoved:
@@ -37,7 +39,8 @@ class HeadsMoved:
 def heads_moved_record(moved: np.ndarray, *, layer: int, head: int, top: float, edit: str) -> HeadsMoved:
     """Values [layer, head] -> what will be drawn; `top` is shared by the runs of a page."""
     lines = tuple(tuple(float(v) for v in line) for line in moved)
-    return HeadsMoved(lines, layer, head, max(top, 1e-9), edit)
+    # Where nothing moves but the rounding, colours stay pale.
+    return HeadsMoved(lines, layer, head, max(top, _LEAST_TOP), edit)
 
 
 def moved_title(record: HeadsMoved) -> str:
@@ -132,5 +135,9 @@ def pattern_change_figure(record: AttentionPattern) -> Drawn:
     values = [v for line in record.cells for v in line if v is not None]
     largest = max(values, key=abs)
     words = f"Edited less as it is: up to {style.three_digits(100 * largest)} points"
-    drawn.figure.update_layout(title={"text": words if abs(largest) > 1e-5 else "No cell changes"})
+    drawn.figure.update_layout(title={"text": words})
+    if abs(largest) < 1e-5:
+        bar = {"tickvals": [-_LEAST_TOP, 0, _LEAST_TOP], "ticktext": ["−1 point", "0", "+1 point"]}
+        drawn.figure.update_traces(zmin=-_LEAST_TOP, zmax=_LEAST_TOP, colorbar=bar)
+        drawn.figure.update_layout(title={"text": "Only rounding: no cell changes"})
     return drawn

@@ -37,17 +37,17 @@ from viz.two_distributions import two_distributions_figure, two_distributions_re
 
 WAYS = {
     "base": "Base",
-    "offset": "Move all",
-    "linear": "Stretch, linear",
-    "ntk": "Stretch, NTK",
-    "off": "Positions off",
+    "offset": "Move",
+    "linear": "Linear",
+    "ntk": "NTK",
+    "off": "Off",
 }
 BASES = (100, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1e6, 1e7, 1e8)
 OFFSETS = (0, 1, 10, 100, 500, 1_000, 5_000, 10_000, 100_000)
 FACTORS = (0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0, 16.0, 32.0)
 QUESTION = (
     "What happens to the next-token probabilities if every position is moved by 1,000? Predict, then choose "
-    "“Move all”. And if only the base changes?"
+    "“Move”. And if only the base changes?"
 )
 ANSWER = (
     "Moved together, nothing happens: each q turns further, each k by as much, and a score only knows the "
@@ -95,7 +95,13 @@ def controls(own: float | None) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.segmented_control(
-            "Change", [*WAYS], format_func=WAYS.__getitem__, required=True, **state.bound("twist")
+            "Change the rotation",
+            [*WAYS],
+            format_func=WAYS.__getitem__,
+            required=True,
+            help="Base: another θ. Move: a number is added to every position. Linear and NTK stretch the "
+            "context: positions divided, or the base raised. Off: nothing turns.",
+            **state.bound("twist"),
         )
     way = state.get("twist")
     with right:
