@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from viz import style
 from viz.attention_cost import CostCurve, LengthCurves, growth_sentence
 from viz.drawn import Drawn
 from viz.key_groups import in_bytes
+from viz.spacing import apart
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up")
@@ -39,7 +39,7 @@ def _number(record: LengthCurves, value: float) -> str:
 
 def _curves(record: LengthCurves, narrow: bool) -> go.Figure:
     figure = go.Figure()
-    ends = _apart([math.log10(curve.values[-1]) for curve in record.curves], 0.09 * _span(record))
+    ends = apart([math.log10(curve.values[-1]) for curve in record.curves], 0.09 * _span(record))
     annotations = []
     for number, curve in enumerate(record.curves):
         color = style.category(number)
@@ -80,15 +80,6 @@ def _curves(record: LengthCurves, narrow: bool) -> go.Figure:
 
 def _span(record: LengthCurves) -> float:
     return math.log10(record.high / record.low) or 1.0
-
-
-def _apart(values: list[float], least: float) -> list[float]:
-    """The same heights, moved up where a name would lie on the one below."""
-    order = sorted(range(len(values)), key=lambda i: values[i])
-    moved = list(values)
-    for below, above in pairwise(order):
-        moved[above] = max(moved[above], moved[below] + least)
-    return moved
 
 
 def _end_name(record: LengthCurves, name: str, height: float) -> dict[str, Any]:

@@ -32,6 +32,13 @@ PAGES: tuple[Entry, ...] = (
         "How text is cut into tokens, by this model's tokenizer and by others.",
     ),
     Entry(
+        "Vectors",
+        "Embeddings",
+        "vectors/embeddings.py",
+        "embeddings",
+        "Tokens as points in space: their neighbours, and how a word's vector takes in its sentence.",
+    ),
+    Entry(
         "Order",
         "Positions",
         "positions/positions.py",

@@ -26,6 +26,7 @@ from pages.shared.kinds import (
     text,
     whole,
 )
+from pages.shared.word_lists import SENTENCES, WORD_GROUPS
 from pages.shared.words import counted, quoted
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -44,6 +45,15 @@ _NAMES = {
     "cut": "place of merges",
     "fed": "tokenizer",
     "bertviz": "BertViz view",
+    "by": "distance",
+    "groups": "list of words",
+    "sentences": "list of sentences",
+    "find": "text to find",
+    "near": "number of neighbours",
+    "apart": "least distance",
+    "shake": "seed of the picture",
+    "top": "number of tokens",
+    "axes": "number of dimensions",
     "moe": "part of the page",
     "place": "part of the page",
     "without": "edit of the expert",
@@ -68,6 +78,7 @@ _SPECIAL = {
 }
 TOKENS_PARTS = ("compare", "levels", "built", "train", "fed")
 ATTENTION_PARTS = ("heads", "stages", "number", "lines", "masks", "groups", "cost", "bertviz")
+EMBEDDINGS_PARTS = ("map", "senses")
 MOE_PARTS = ("routing", "experts", "domains", "load", "sizes")
 FIRST_EXPERT = -1  # the one that the selected token asks first
 POSITIONS_PARTS = ("order", "schemes", "rope", "change", "beyond")
@@ -156,6 +167,26 @@ VIEW_ROWS: tuple[Setting, ...] = (
     choice("bertviz", "head", ("head", "model"), page="attention"),
     choice("layers", "all", ("all", "near", "one"), page="attention"),
     # Embeddings
+    choice("space", "map", EMBEDDINGS_PARTS, page="embeddings"),
+    choice("points", "words", ("words", "prompt", "vocabulary"), page="embeddings"),
+    text("groups", WORD_GROUPS["kinds"], 2_000, "list of words", page="embeddings"),
+    whole("depth", 0, 0, 1_000, page="embeddings"),  # of the prompt's stream; 0: the embedding
+    switch("first", False, page="embeddings"),  # with the prompt's first token
+    whole("top", 1_000, 10, 5_000, page="embeddings"),
+    choice("method", "pca", ("pca", "axis", "tsne", "umap"), page="embeddings"),
+    choice("axes", "2", ("2", "3"), page="embeddings"),
+    choice("by", "cosine", ("cosine", "euclidean"), page="embeddings"),
+    decimal("perplexity", 30.0, 1.0, 500.0, page="embeddings"),
+    whole("near", 15, 2, 200, page="embeddings"),
+    decimal("apart", 0.1, 0.0, 0.99, page="embeddings"),
+    whole("shake", 0, 0, 2**31 - 1, page="embeddings"),  # seed of t-SNE and UMAP
+    text("left", "country", 60, "word", page="embeddings"),
+    text("right", "city", 60, "word", page="embeddings"),
+    text("find", "", 60, "text to find", page="embeddings"),
+    whole("point", 0, -1, 5_000, page="embeddings"),
+    text("word", "mole", 60, "word", page="embeddings"),
+    text("sentences", SENTENCES["mole"], 2_000, "list of sentences", page="embeddings"),
+    switch("unit", True, page="embeddings"),
 
     # Positions
     choice("place", "order", POSITIONS_PARTS, page="positions"),

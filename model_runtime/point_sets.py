@@ -1,0 +1,189 @@
+"""What a projection draws: groups of words, the tokens of a prompt at some depth, or much of a vocabulary."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from model_runtime.errors import PromptError, SettingError
+from model_runtime.model import Model
+from model_runtime.records import Token
+from model_runtime.trace import Trace
+
+MOST_GROUPS = 8  # one colour each
+MOST_WORDS = 300
+KINDS = ("begins a word", "inside a word", "number", "sign or space", "part of a character")
+
+
+@dataclass(frozen=True, eq=False)
+class PointSet:
+    """Points to project, in a fixed order.
+
+    vectors: float32 [point, d_model]. labels: a word, or a token's text. tokens: what each point is made of
+    (several for a word that the tokenizer splits: their mean). groups: number of each point's group in
+    `group_names`.
+    """
+
+    vectors: np.ndarray
+    labels: tuple[str, ...]
+    tokens: tuple[tuple[Token, ...], ...]
+    groups: tuple[int, ...]
+    group_names: tuple[str, ...]
+    repeated: tuple[str, ...] = ()  # words that came twice; each is one point
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def nbytes(self) -> int:
+        return self.vectors.nbytes + 200 * len(self.labels)
+
+    @property
+    def split(self) -> tuple[str, ...]:
+        """Words of several tokens."""
+        return tuple(label for label, tokens in zip(self.labels, self.tokens, strict=True) if len(tokens) > 1)
+
+
+def parse_groups(text: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Groups of words, one a line: a name, a colon, and words with commas or spaces between them.
+
+    Raises:
+        PromptError: no words, or more groups or words than are allowed.
+
+    >>> parse_groups("pets: cat, dog\\nNew York, Paris")
+    (('pets', ('cat', 'dog')), ('Group 2', ('New York', 'Paris')))
+    """
+    groups: list[tuple[str, tuple[str, ...]]] = []
+    for line in text.splitlines():
+        name, colon, rest = line.rpartition(":")
+        words = re.split(r"[,،、，]" if re.search(r"[,،、，]", rest) else r"\s+", rest)
+        found = tuple(word.strip() for word in words if word.strip())
+        if found:
+            groups.append((name.strip() if colon and name.strip() else f"Group {len(groups) + 1}", found))
+    n_words = sum(len(words) for _, words in groups)
+    if not groups:
+        raise PromptError("There are no words.", "Write a group a line, such as “animals: cat, dog, horse”.")
+    if len(groups) > MOST_GROUPS or n_words > MOST_WORDS:
+        raise PromptError(
+            f"{len(groups)} groups with {n_words} words are too many.",
+            f"At most {MOST_GROUPS} groups with {MOST_WORDS} words in all are allowed.",
+        )
+    return tuple(groups)
+
+
+def word_points(model: Model, groups: Sequence[tuple[str, Sequence[str]]], space: bool = True) -> PointSet:
+    """Words as points of the input embedding; a word of several tokens is the mean of its rows.
+
+    Args:
+        space: put a space before each word, as in the middle of a sentence: often another token.
+    """
+    labels: dict[str, int] = {}
+    repeated = []
+    for number, (_, words) in enumerate(groups):
+        for word in words:
+            if word in labels:
+                repeated.append(word)
+            else:
+                labels[word] = number
+    tokens = tuple(word_tokens(model, word, space) for word in labels)
+    vectors = np.stack([embedding_rows(model, [t.id for t in some]).mean(axis=0) for some in tokens])
+    names = tuple(name for name, _ in groups)
+    return PointSet(
+        vectors, tuple(labels), tokens, tuple(labels.values()), names, tuple(dict.fromkeys(repeated))
+    )
+
+
+def prompt_points(trace: Trace, depth: int, first: bool = True) -> PointSet:
+    """The tokens of a prompt as points: their embeddings (depth 0), or the stream after block `depth - 1`.
+
+    Args:
+        first: with the first token, whose vector grows so long in the middle layers of many models that
+            nothing else is to be seen (Sun et al. 2024, arXiv:2402.17762, "massive activations").
+    """
+    stream = trace.get("embed") if depth == 0 else trace.get("resid_post", layer=depth - 1)
+    start = 0 if first else 1
+    tokens = tuple((token,) for token in trace.tokens[start:])
+    labels = tuple(token.text for (token,) in tokens)
+    return PointSet(stream[start:], labels, tokens, (0,) * len(labels), ("prompt",))
+
+
+def vocabulary_points(model: Model, n: int) -> PointSet:
+    """The first `n` entries of the vocabulary, special ones left out; see `vocabulary_order`."""
+    rows = _table(model).shape[0]
+    found: list[Token] = []
+    for token_id in range(rows):
+        token = model.token(token_id)
+        if not token.special:
+            found.append(token)
+        if len(found) == n:
+            break
+    if not found:
+        raise SettingError("This vocabulary has only special tokens.", "Choose other points.")
+    kinds = tuple(KINDS.index(kind_of(token)) for token in found)
+    vectors = embedding_rows(model, [token.id for token in found])
+    return PointSet(vectors, tuple(t.text for t in found), tuple((t,) for t in found), kinds, KINDS)
+
+
+def kind_of(token: Token) -> str:
+    """One of `KINDS`, by the token's own characters.
+
+    >>> [kind_of(Token(0, text, text.encode())) for text in (" the", "ing", " 12", "\\n\\n")]
+    ['begins a word', 'inside a word', 'number', 'sign or space']
+    """
+    text = token.text
+    bare = text.strip()
+    if "\ufffd" in text:
+        return KINDS[4]
+    if bare and bare.isnumeric():
+        return KINDS[2]
+    if any(character.isalpha() for character in bare):
+        return KINDS[0] if text[:1].isspace() else KINDS[1]
+    return KINDS[3]
+
+
+def vocabulary_order(tokenizer: Any) -> str:
+    """What the order of a tokenizer's ids means, as a sentence.
+
+    No tokenizer keeps how often its entries occur: "most frequent" can only be read off this order.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    kind = json.loads(backend.to_str())["model"].get("type") if backend is not None else None
+    if kind == "BPE":
+        return (
+            "A byte-pair tokenizer numbers its entries in the order in which it learned them: first the "
+            "single bytes or characters, then merge by merge the pair that was the most frequent in its "
+            "training text at that moment. So low numbers are frequent pieces, but this is not a count of "
+            "how often each entry is used: a piece that mostly goes into longer ones keeps its early number."
+        )
+    if kind == "Unigram":
+        return (
+            "A unigram tokenizer numbers its entries by their probability in its training text, the "
+            "likeliest first, after special and single-byte entries."
+        )
+    return "This tokenizer does not say what the order of its numbers means: they are taken as they come."
+
+
+def word_tokens(model: Model, word: str, space: bool) -> tuple[Token, ...]:
+    """The tokens of a word alone, without what the tokenizer adds to a text."""
+    places = model.tokens.encode_with_places(f" {word}" if space else word)
+    found = tuple(model.token(place.token_id) for place in places if not place.added)
+    if not found:
+        raise PromptError(f"The tokenizer makes no token of “{word}”.", "Choose another word.")
+    return found
+
+
+def _table(model: Model) -> torch.Tensor:
+    weight: torch.Tensor = model.hf_model.get_input_embeddings().weight
+    return weight
+
+
+def embedding_rows(model: Model, ids: Sequence[int]) -> np.ndarray:
+    """Rows of the input embedding, float32 [row, d_model]."""
+    rows = _table(model)[torch.tensor(list(ids), device=_table(model).device)]
+    return np.array(rows.detach().float().cpu().numpy())

@@ -1,0 +1,29 @@
+"""Embeddings: a token as a point in space."""
+
+from __future__ import annotations
+
+from pages.shared.page import end_page, showing_errors, start_page
+from pages.shared.parts import Part, choose, end_part
+
+PARTS = (
+    Part(
+        "map",
+        "Projection",
+        "Hundreds of dimensions drawn in two or three. Who are the neighbours, and how many of them does the "
+        "picture lose?",
+        "pages.vectors.projection",
+    ),
+    Part(
+        "senses",
+        "One word, many meanings",
+        "The same word in several sentences begins as the same vector. Follow it through the layers: where "
+        "do the meanings part?",
+        "pages.vectors.senses",
+    ),
+)
+
+view = start_page("Vectors", "Embeddings", "Each token is a point in a space of hundreds of dimensions.")
+with showing_errors():
+    part = choose(PARTS, "space")
+    end_part(part.draw(view))
+end_page()
