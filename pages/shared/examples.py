@@ -62,6 +62,12 @@ EXAMPLES: tuple[Example, ...] = (
         {"lesson": "compare"},
     ),
     Example(
+        "gives one word other vectors in other sentences",
+        "Take a biopsy of the mole",
+        "embeddings",
+        {"space": "senses"},
+    ),
+    Example(
         "looks one token back",
         "The quick brown fox jumps over the",
         "attention",

@@ -22,7 +22,7 @@ from model_runtime.projection import (
 from pages.shared import runtime
 from pages.shared import url_state as state
 from pages.shared.words import counted, quoted
-from pages.vectors.runs import Side
+from pages.tokens.side import Side
 from viz.projection import METHODS
 
 

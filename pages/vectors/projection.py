@@ -20,9 +20,9 @@ from pages.shared.page import View
 from pages.shared.parts import Lesson
 from pages.shared.provenance import Provenance
 from pages.shared.words import plain, token_text
+from pages.tokens.side import Side, column, columns, sides_of
 from pages.vectors.placed import Placed, depth_of, first_position, kept_by, placed, point_words
 from pages.vectors.projection_controls import controls
-from pages.vectors.runs import Side, column, columns, sides_of
 from viz.palette import token_color
 from viz.projection import (
     DISTANCES,
@@ -62,7 +62,7 @@ SOURCES = """
 
 def draw(view: View, *_: Any) -> Lesson:
     """Draw the part."""
-    sides = sides_of(view)
+    sides = sides_of(view, view.runs[0].prompt)
     controls(sides)
     found = [_placed(place, side) for place, side in zip(columns(sides), sides, strict=True)]
     drawn = [(place, one, record_of(one)) for place, one in found if one is not None]

@@ -8,8 +8,8 @@ import streamlit as st
 
 from pages.shared import url_state as state
 from pages.shared.word_lists import WORD_GROUPS
+from pages.tokens.side import Side
 from pages.vectors.placed import depth_of
-from pages.vectors.runs import Side
 from viz.projection import DISTANCES, METHODS
 from viz.senses import depth_words
 

@@ -23,7 +23,7 @@ from pages.shared.provenance import Provenance
 from pages.shared.runs import Run
 from pages.shared.word_lists import SENTENCES
 from pages.shared.words import plain, quoted, token_text
-from pages.vectors.runs import Side, column, columns, sides_of
+from pages.tokens.side import Side, column, columns, sides_of
 from viz.senses import (
     SenseCurves,
     cosines_sentence,
@@ -71,7 +71,7 @@ class Seen:
 def draw(view: View, *_: Any) -> Lesson:
     """Draw the part."""
     controls()
-    sides = sides_of(view)
+    sides = sides_of(view, view.runs[0].prompt)
     places = columns(sides)
     seen: list[tuple[Any, Seen]] = []
     for place, side in zip(places, sides, strict=True):

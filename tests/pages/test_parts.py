@@ -178,6 +178,7 @@ def test_pages_stand_in_the_order_of_the_forward_pass() -> None:
     assert [entry.title for entry in contents.PAGES] == [
         "From prompt to next token",
         "Tokens",
+        "Embeddings",
         "Positions",
         "Attention",
         "Mixture of experts",
