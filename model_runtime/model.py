@@ -107,11 +107,11 @@ class Model:
         Raises:
             PromptError: empty, blank, an id the model does not have, or too long (both numbers are named).
         """
-        ids = self.tokens.encode(prompt) if isinstance(prompt, str) else self._checked_ids(prompt)
+        ids = self.tokens.encode(prompt) if isinstance(prompt, str) else self.checked_ids(prompt)
         check_prompt_length(len(ids), self.spec.n_ctx)
         return ids
 
-    def _checked_ids(self, given: Any) -> tuple[int, ...]:
+    def checked_ids(self, given: Any) -> tuple[int, ...]:
         """Token ids that exist, at least one; anything else is refused before it reaches the model."""
         try:
             if isinstance(given, str | bytes | bytearray):
@@ -233,7 +233,7 @@ class Model:
             PromptError: no ids, ids that do not exist, or a text longer than the model reads.
             InterventionError: an edit of something that does not exist here.
         """
-        ids = self._checked_ids(ids)
+        ids = self.checked_ids(ids)
         check_prompt_length(len(ids) + (len(state.ids) if state else 0), self.spec.n_ctx)
         if state is None:
             plan = self.planner.plan(as_interventions(interventions), None)

@@ -37,6 +37,13 @@ PARTS = (
         "whether the next token does.",
         "pages.positions.change",
     ),
+    Part(
+        "beyond",
+        "Beyond the length",
+        "A model was trained on texts up to a length. Its loss along a longer one, token by token: look at "
+        "what happens where the context ends.",
+        "pages.positions.beyond",
+    ),
 )
 
 view = start_page(

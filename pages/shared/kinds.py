@@ -64,7 +64,7 @@ def whole(key: str, default: int, least: int, most: int, **row: Any) -> Setting:
     def fit(value: object) -> int:
         # Whole numbers are read as such: seeds above 2^53 would lose digits as floats.
         if isinstance(value, str) and _WHOLE.match(value.strip()):
-            value = int(value)
+            value = int(value.strip())  # strip takes more for a space than int does
         if isinstance(value, int) and not isinstance(value, bool):
             return min(max(value, least), most)
         number = as_number(value)

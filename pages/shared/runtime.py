@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextvars
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +19,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
 from model_runtime.errors import PromptError
+from model_runtime.interventions import Intervention
 from model_runtime.limits import MIB, Limits, check_prompt_length
 from model_runtime.permitted import resolve_for_app
 from model_runtime.records import Token
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 SHOW_AFTER_SECONDS = 0.3
 _COSTS_BYTES = 256 * 1024  # some 250 measurements of cost
+_LENGTHS_BYTES = 32 * MIB  # some 60 readings of 10,000 tokens
 Value = TypeVar("Value", bound=HasBytes)
 
 
@@ -302,6 +304,39 @@ def domains_for(run: Run) -> Any:
 def known_domains(run: Run) -> Any | None:
     """The measurement of `domains_for` if it has been made and is still kept; never waits."""
     return _cache().peek(("domains", _model_key(run)))
+
+
+def length_for(
+    run: Run,
+    text: str,
+    ids: Sequence[int],
+    edits: tuple[Intervention, ...],
+    show: Callable[[int, int, float], None],
+) -> Any:
+    """Loss and entropy along a long text (`length.LengthReading`): a minute or more for a larger model.
+
+    Kept for all visitors by model, text, its length and the edits. Takes a turn for each chunk, so that
+    others get theirs in between; what `show` raises (a page that is run again) ends it.
+    """
+    from model_runtime.length import loss_by_position
+
+    model = model_for(run)
+
+    def read() -> Any:
+        return loss_by_position(model, ids, interventions=edits, progress=show, turn=turns().take)
+
+    return _lengths().get((_model_key(run), text, len(ids), edits), read)
+
+
+def known_length(run: Run, text: str, n: int, edits: tuple[Intervention, ...]) -> Any | None:
+    """The reading of `length_for` if somebody has made it; never waits."""
+    return _lengths().peek((_model_key(run), text, n, edits))
+
+
+@st.cache_resource(show_spinner=False)
+def _lengths() -> TraceCache:
+    """Readings of long texts: about half a megabyte each, and not to be pushed out by traces."""
+    return TraceCache(_LENGTHS_BYTES)
 
 
 def _model_key(run: Run) -> Hashable:

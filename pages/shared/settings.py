@@ -68,6 +68,8 @@ _NAMES = {
     "twist_base": "changed RoPE base",
     "twist_by": "offset of positions",
     "twist_factor": "factor of stretching",
+    "story": "text to read",
+    "far": "distance",
 }
 TOP_CANDIDATE = -1
 STRONGEST_KEY = -1  # the key that the selected token reads most
@@ -201,6 +203,8 @@ VIEW_ROWS: tuple[Setting, ...] = (
     decimal("twist_base", 10_000.0, 2.0, 1e12, page="positions"),
     whole("twist_by", 1_000, 0, 1_000_000, page="positions"),
     decimal("twist_factor", 4.0, 0.01, 1_000.0, page="positions"),
+    choice("story", "plays", ("plays", "scripture", "python"), page="positions"),
+    choice("far", "quarter", ("context", "quarter", "double"), page="positions"),
 
     # Mixture of experts
     choice("moe", "routing", MOE_PARTS, page="moe"),

@@ -8,12 +8,18 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from model_runtime import length
 from model_runtime.catalogue import row_of
+from pages.positions import beyond
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
 
 POSITIONS = "positions/positions.py"
 PROMPT = "hello you, hello me"
-FIGURES = {"order": ["shuffled", "way", "order-next"], "schemes": ["schemes", "waves", "spiral", "slopes"]}
+FIGURES = {
+    "order": ["shuffled", "way", "order-next"],
+    "schemes": ["schemes", "waves", "spiral", "slopes"],
+    "beyond": ["length"],
+}
 FIGURES["rope"] = ["turning", "distance-score", "rope-tables"]
 FIGURES["change"] = ["twist-as", "twist-edited", "twist-difference", "twist-heads", "twist-next"]
 ROTATING_PARTS = ("rope", "change")
@@ -173,3 +179,43 @@ def test_an_edit_is_kept_for_all_pages_and_taken_back(tiny: str) -> None:
     assert app.query_params["edits"] in ("h0.0*0_ntk*2", ["h0.0*0_ntk*2"])
     app.button(key="gf.twist.keep").click().run()
     assert app.query_params["edits"] in ("h0.0*0", ["h0.0*0"])
+
+
+def test_a_rotating_model_is_read_beyond_its_context(tiny: str) -> None:
+    app = part(tiny, "beyond", far="double")
+    figure = json.loads(figures(app)["length"]["figure"])
+    assert figure["layout"]["title"]["text"].startswith("Beyond 64 tokens the loss ")
+    assert {trace["name"] for trace in figure["data"]} == {"as it is", "linear, 2 times", "NTK, 2 times"}
+    assert "Tokens 128" in figures(app)["length"]["caption"]
+    assert "in the last quarter of the context" in told(app)
+    assert not [button for button in app.button if button.label.startswith("Read")]
+
+
+def test_a_learned_table_ends_with_the_real_error_in_words(tiny: str) -> None:
+    app = part(str(Path(tiny).parent / "gpt2"), "beyond", far="double")
+    assert "learned table of positions with 64 rows" in told(app)
+    assert "IndexError: index out of range in self" in told(app)
+    figure = json.loads(figures(app)["length"]["figure"])
+    assert {trace["name"] for trace in figure["data"]} == {"as it is"}
+    assert "Tokens 64" in figures(app)["length"]["caption"]
+
+
+def test_what_takes_long_is_read_on_a_button_and_kept(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beyond, "AT_ONCE", 0.0)
+    app = part(tiny, "beyond", story="python")
+    assert not figures(app)
+    assert "reads 80 tokens for this picture" in told(app)
+    buttons = [button for button in app.button if button.label.startswith("Read, ")]
+    assert len(buttons) == 3
+    buttons[1].click().run()
+    assert not app.exception
+    figure = json.loads(figures(app)["length"]["figure"])
+    assert {trace["name"] for trace in figure["data"]} == {"linear, 2 times"}
+    another = part(tiny, "beyond", story="python", prompt="another visitor")
+    assert "length" in figures(another)
+
+
+def test_a_model_of_longer_context_than_the_text_says_so(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(length, "long_text", lambda name: "a short text of 30 characters.")
+    app = part(tiny, "beyond", story="scripture")
+    assert "nothing lies beyond it here" in told(app)

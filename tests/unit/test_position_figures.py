@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from model_runtime.position_schemes import alibi_bias, alibi_slopes, by_distance, similarity, sinusoidal_table
+from viz.length import curve_sentence, length_figure, length_record
+from viz.length import title as length_title
 from viz.position_waves import slopes_figure, spiral_figure, wavelengths_figure
 from viz.schemes import (
     Missing,
@@ -149,3 +151,38 @@ def test_wavelengths_slopes_and_spiral() -> None:
     spiral = spiral_record("x", np.arange(8.0).reshape(4, 2), np.array([0.7, 0.3]))
     assert spiral.third == (0.0,) * 4
     assert "1,00" not in spiral_figure(spiral).figure.layout.title.text
+
+
+def reading(n: int, jump_at: int) -> tuple[np.ndarray, np.ndarray]:
+    loss = np.where(np.arange(n) < jump_at, 2.0, 6.0).astype(np.float32)
+    loss[0] = np.nan
+    return loss, np.full(n, 1.5, dtype=np.float32)
+
+
+def test_loss_along_a_text_is_smoothed_and_the_end_of_the_context_is_said() -> None:
+    record = length_record([("as it is", *reading(1280, 1024)), ("linear", *reading(1280, 5000))], 1024, 1000)
+    assert record.width == 64
+    assert len(record.windows) == 20
+    first, second = record.curves
+    assert (first.inside, first.beyond, second.beyond) == (2.0, 6.0, 2.0)
+    assert first.loss[15:17] == (2.0, 6.0)
+    assert record.blind == pytest.approx(np.log(1000))
+    assert length_title(record) == "Beyond 1,024 tokens the loss rises from 2 to 6\xa0nats"
+    assert curve_sentence(record, second).endswith("2 beyond it.")
+    drawn = length_figure(record)
+    for figure in (drawn.figure, drawn.narrow_figure):
+        assert figure is not None
+        assert len(figure.data) == 4
+        assert figure.layout.shapes[0].x0 == 1024
+        assert figure.layout.yaxis.range == figure.layout.yaxis2.range
+    assert len(drawn.table["first position"]) == 20
+
+
+def test_a_text_that_ends_within_the_context_claims_nothing_beyond() -> None:
+    record = length_record([("as it is", *reading(100, 1000))], 1024, 1000)
+    assert not record.goes_beyond
+    assert length_title(record) == "Loss along 100 tokens"
+    assert "in the first half of the text" in curve_sentence(record, record.curves[0])
+    assert not any(shape.type == "rect" for shape in length_figure(record).figure.layout.shapes)
+    with pytest.raises(ValueError, match="tokens"):
+        length_record([("a", *reading(5, 9)), ("b", *reading(6, 9))], 10, 10)
