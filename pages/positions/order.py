@@ -10,13 +10,16 @@ from typing import Any
 import streamlit as st
 
 from model_runtime import order
+from model_runtime.errors import PromptError
 from pages.attention.drawing import Drawing, column
 from pages.shared import runtime
 from pages.shared import url_state as state
 from pages.shared.edits import fitting
+from pages.shared.errors import missing
 from pages.shared.live_figure import live_figure
 from pages.shared.page import View
 from pages.shared.parts import Lesson
+from pages.shared.settings import DEFAULT_PROMPT, LAST_TOKEN
 from pages.shared.words import counted, plain, quoted, token_text
 from viz.shuffled import (
     NextTokens,
@@ -191,7 +194,9 @@ def mathematics(side: Side) -> str:
 def draw(view: View, drawings: Sequence[Drawing]) -> Lesson:
     """Draw the part."""
     seed = controls()
-    sides = [side_of(drawing, seed) for drawing in drawings]
+    sides = shuffled_sides(drawings, seed)
+    if not sides:
+        return Lesson(QUESTION, ANSWER, code=code, sources=SOURCES)
     reach = max(
         max(candidate.before, candidate.after)
         for side in sides
@@ -216,11 +221,31 @@ def draw(view: View, drawings: Sequence[Drawing]) -> Lesson:
         QUESTION,
         ANSWER,
         mathematics=lambda: mathematics(sides[0]),
-        code=lambda: "\n\n".join(
-            inspect.getsource(function) for function in (order.attend, order.shuffled_order)
-        ),
+        code=code,
         sources=SOURCES,
     )
+
+
+def code() -> str:
+    """The attention and the shuffle that are shown."""
+    return "\n\n".join(inspect.getsource(function) for function in (order.attend, order.shuffled_order))
+
+
+def shuffled_sides(drawings: Sequence[Drawing], seed: int) -> list[Side]:
+    """The runs whose prompt has another order; where one has none, why, and a way on."""
+    sides = []
+    for drawing in drawings:
+        try:
+            sides.append(side_of(drawing, seed))
+        except PromptError as refusal:
+            missing(refusal.what, refusal.remedy)
+            st.button(
+                "Take the worked example",
+                key=f"gf.order.example.{drawing.slug}",
+                on_click=state.set,
+                kwargs={"prompt": DEFAULT_PROMPT, "token": LAST_TOKEN},
+            )
+    return sides
 
 
 def below(side: Side, reach: float, seed: int, places: Sequence[Any]) -> None:

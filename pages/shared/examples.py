@@ -68,6 +68,12 @@ EXAMPLES: tuple[Example, ...] = (
         {"space": "senses"},
     ),
     Example(
+        "turns queries and keys by their position",
+        "When Harry Potter arrived, everyone knew that Harry",
+        "positions",
+        {"place": "rope"},
+    ),
+    Example(
         "looks one token back",
         "The quick brown fox jumps over the",
         "attention",

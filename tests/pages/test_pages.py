@@ -26,8 +26,9 @@ def visit(entry: contents.Entry, **link: str) -> AppTest:
     return app.run()
 
 
-def assert_drawn(app: AppTest, entry: contents.Entry) -> None:
-    """A figure; on a page of experts, where these models have none, the designed state that says so."""
+def assert_drawn(app: AppTest, entry: contents.Entry, prompt: str = "") -> None:
+    """A figure; or the designed state that says why there is none: no experts in these models, no other order
+    of a prompt of equal tokens."""
     assert not app.exception
     assert not [element.value for element in app.error]
     figures = [element for element in app.get("bidi_component") if "figure" in str(element.proto)]
@@ -35,6 +36,9 @@ def assert_drawn(app: AppTest, entry: contents.Entry) -> None:
         assert "is a dense model" in app.info[0].value
         assert any(button.key == "gf.moe.switch" for button in app.button)
         assert not figures
+    elif entry.url == "positions" and prompt and len(set(prompt)) == 1:
+        assert "no other order" in app.info[0].value
+        assert any(button.label == "Take the worked example" for button in app.button)
     else:
         assert figures
 
@@ -59,7 +63,7 @@ def test_on_a_tiny_model(entry: contents.Entry, tiny: str, model_folder: Path, f
 @PAGES
 @pytest.mark.parametrize("prompt", ["x", HOSTILE, "x" * 64], ids=["one token", "hostile", "full context"])
 def test_on_awkward_prompts(entry: contents.Entry, tiny: str, prompt: str) -> None:
-    assert_drawn(visit(entry, model=tiny, prompt=prompt), entry)
+    assert_drawn(visit(entry, model=tiny, prompt=prompt), entry, prompt)
 
 
 @PAGES

@@ -186,7 +186,7 @@ def test_a_rotating_model_is_read_beyond_its_context(tiny: str) -> None:
     figure = json.loads(figures(app)["length"]["figure"])
     assert figure["layout"]["title"]["text"].startswith("Beyond 64 tokens the loss ")
     assert {trace["name"] for trace in figure["data"]} == {"as it is", "linear, 2 times", "NTK, 2 times"}
-    assert "Tokens 128" in figures(app)["length"]["caption"]
+    assert "tokens 128" in figures(app)["length"]["caption"]
     assert "in the last quarter of the context" in told(app)
     assert not [button for button in app.button if button.label.startswith("Read")]
 
@@ -197,7 +197,7 @@ def test_a_learned_table_ends_with_the_real_error_in_words(tiny: str) -> None:
     assert "IndexError: index out of range in self" in told(app)
     figure = json.loads(figures(app)["length"]["figure"])
     assert {trace["name"] for trace in figure["data"]} == {"as it is"}
-    assert "Tokens 64" in figures(app)["length"]["caption"]
+    assert "tokens 64" in figures(app)["length"]["caption"]
 
 
 def test_what_takes_long_is_read_on_a_button_and_kept(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
