@@ -85,7 +85,10 @@ def test_mathematics_and_code_have_the_numbers(tiny: str, name: str) -> None:
 def test_a_prompt_without_another_order_is_a_sentence(tiny: str, prompt: str) -> None:
     app = part(tiny, "order", prompt=prompt)
     assert not figures(app)
-    assert "no other order" in app.error[0].value.replace("\\", "")
+    assert "no other order" in app.info[0].value.replace("\\", "")
+    assert not app.error
+    next(button for button in app.button if button.label == "Take the worked example").click().run()
+    assert [*figures(app)] == FIGURES["order"]
 
 
 def test_another_shuffle_is_in_the_link(tiny: str) -> None:
