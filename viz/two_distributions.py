@@ -117,13 +117,13 @@ def _figure(record: TwoDistributions, narrow: bool) -> go.Figure:
         title={"text": title.replace("; ", ";<br>"), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
         if narrow
         else {"text": title},
-        height=96 + (_NARROW_ROW if narrow else _ROW) * len(rows),
+        height=(114 if narrow else 96) + (_NARROW_ROW if narrow else _ROW) * len(rows),
         barmode="group",
         bargap=0.28,
         bargroupgap=0.06,
         uniformtext={"minsize": 8, "mode": "show"},
         legend={"y": 1.0, "yanchor": "bottom", "traceorder": "normal"},
-        margin={"l": 8, "r": 52, "t": 78 if narrow else 64, "b": 8},
+        margin={"l": 8, "r": 52, "t": 96 if narrow else 64, "b": 8},
     )
     figure.update_xaxes(range=[0, 1.08 * record.top], fixedrange=True, showticklabels=False, showgrid=False)
     figure.update_yaxes(

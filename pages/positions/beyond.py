@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from model_runtime import length
+from model_runtime.catalogue import row_of
 from model_runtime.interventions import Intervention, RopeScaling
 from pages.attention.drawing import Drawing, column
 from pages.shared import runtime
@@ -31,7 +32,8 @@ TEXTS = {
 FAR = {"context": "to its end", "quarter": "a quarter beyond", "double": "twice as far"}
 TIMES = {"context": 1.0, "quarter": 1.25, "double": 2.0}
 AT_ONCE = 3.0  # seconds: what is expected to take less is read without asking
-_SPEED = 30e9  # multiply-adds a second, where no trace is long enough to tell
+_SPEED = 60e9  # additions and multiplications a second, where no trace is long enough to tell
+PREVIEW = "mixtral-mini"  # small enough to be read at once, until somebody has read the run's own model
 CURVES: tuple[tuple[str, tuple[Intervention, ...]], ...] = (
     ("as it is", ()),
     ("linear, 2 times", (RopeScaling("linear", 2.0),)),
@@ -84,7 +86,8 @@ def ids_of(drawing: Drawing, text: str, far: str) -> tuple[int, ...]:
 def expected_seconds(drawing: Drawing, n: int) -> float:
     """A rough guess from the speed of the prompt's own forward."""
     spec, seconds, read = drawing.spec(), drawing.trace().seconds, len(drawing.texts)
-    speed = 2 * spec.n_params * read / seconds if read >= 8 and seconds > 0 else _SPEED
+    # A short prompt says little: most of its time is not arithmetic.
+    speed = 2 * spec.n_params * read / seconds if read >= 64 and seconds > 0 else _SPEED
     return 2 * spec.n_params * work(n, spec.d_model) / speed
 
 
@@ -279,3 +282,23 @@ def _one(side: Side, record: LengthCurves | None, left: Any, right: Any) -> None
         words(side, record)
     with left:
         buttons(side)
+        if record is None:
+            preview(side)
+
+
+def preview(side: Side) -> None:
+    """Until the run's own model is read: the small bundled model, which can be read at once."""
+    if row_of(PREVIEW) is None or side.drawing.run.model == PREVIEW:
+        return
+    run = replace(side.drawing.run, model=PREVIEW, dtype="auto", edits=())
+    other = side_of(replace(side.drawing, run=run, layer=0, head=0), side.text, state.get("far"))
+    record = record_of(other)
+    if record is None:
+        return
+    spec = other.drawing.spec()
+    st.markdown(
+        f"Meanwhile, **{plain(spec.name)}**: its context is {spec.n_ctx:,} tokens, so it is read at once."
+    )
+    figure(other, record)
+    for curve in record.curves:
+        st.markdown(f"- {plain(curve_sentence(record, curve))}")

@@ -206,7 +206,7 @@ def test_a_learned_table_ends_with_the_real_error_in_words(tiny: str) -> None:
 def test_what_takes_long_is_read_on_a_button_and_kept(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beyond, "AT_ONCE", 0.0)
     app = part(tiny, "beyond", story="python")
-    assert not figures(app)
+    assert not figures(app)  # the small model that stands in would be read on a button too
     assert "reads 80 tokens for this picture" in told(app)
     buttons = [button for button in app.button if button.label.startswith("Read, ")]
     assert len(buttons) == 3
