@@ -66,6 +66,13 @@ PAGES: tuple[Entry, ...] = (
         "next-token",
         "How logits become probabilities and probabilities become a choice.",
     ),
+    Entry(
+        "Numbers in the machine",
+        "Number formats",
+        "numbers/formats.py",
+        "number-formats",
+        "What a number becomes in fp32, fp16, bf16 and fp8, and what that does to the model's weights.",
+    ),
 )
 
 

@@ -84,6 +84,8 @@ EMBEDDINGS_PARTS = ("map", "senses")
 MOE_PARTS = ("routing", "experts", "domains", "load", "sizes")
 FIRST_EXPERT = -1  # the one that the selected token asks first
 POSITIONS_PARTS = ("order", "schemes", "rope", "change", "beyond")
+FORMATS_PARTS = ("bits", "spacing", "weights", "quant", "blocks")
+NUMBER_FORMATS = ("fp32", "tf32", "fp16", "bf16", "e4m3", "e5m2")
 TOKENIZERS = ("gpt2", "cl100k", "o200k")
 
 ORDER_CODES = dict(zip("reftkpmy", DEFAULT_ORDER, strict=True))
@@ -218,6 +220,9 @@ VIEW_ROWS: tuple[Setting, ...] = (
     whole("size_ff", 0, 0, 1_000_000, page="moe"),
 
     # Number formats
+    choice("formats", "bits", FORMATS_PARTS, page="number-formats"),
+    text("number", "0.1", 60, "number", page="number-formats"),
+    choice("zoom", "fp16", NUMBER_FORMATS, page="number-formats"),
 
     # Stability
 )

@@ -1,0 +1,32 @@
+"""Number formats: what a number becomes in the machine, and what that does to the model's own weights."""
+
+from __future__ import annotations
+
+from pages.shared.page import end_page, showing_errors, start_page
+from pages.shared.parts import Part, choose, end_part
+
+PARTS = (
+    Part(
+        "bits",
+        "Bits",
+        "Type a number and see what each format makes of it. Click a bit to flip it: which bits change the "
+        "number a little, and which change it beyond recognition?",
+        "pages.numbers.bits",
+    ),
+    Part(
+        "spacing",
+        "Spacing",
+        "A format holds only some numbers. How far apart are they, and what happens to all those in between?",
+        "pages.numbers.spacing",
+    ),
+)
+
+view = start_page(
+    "Numbers in the machine",
+    "Number formats",
+    "A machine keeps each number in a few bits. Fewer bits save memory and time, and cost digits or range.",
+)
+with showing_errors():
+    part = choose(PARTS, "formats")
+    end_part(part.draw(view))
+end_page()
