@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,6 +87,26 @@ class Model:
     @property
     def device(self) -> torch.device:
         return next(self.hf_model.parameters()).device
+
+    def with_weights(self, weights: Mapping[str, torch.Tensor], label: str) -> Model:
+        """A model of its own with some weights replaced; all others are shared, and this one stays as it is.
+
+        Args:
+            weights: by the names of `hf_model.named_parameters()`; of the same shapes.
+            label: added to the revision, so that traces of the two are never taken for each other.
+        """
+        shared = {id(tensor): tensor for tensor in (*self.hf_model.parameters(), *self.hf_model.buffers())}
+        hf_model = copy.deepcopy(self.hf_model, shared)
+        for name, value in weights.items():
+            path, _, last = name.rpartition(".")
+            module = hf_model.get_submodule(path)
+            assert value.shape == module._parameters[last].shape, (name, value.shape)
+            module._parameters[last] = torch.nn.Parameter(value, requires_grad=False)
+        twin = copy.copy(self)
+        twin.hf_model, twin.adapter = hf_model, Adapter(hf_model)
+        twin.spec = replace(self.spec, revision=f"{self.spec.revision} + {label}")
+        twin._planner = Planner(twin.adapter, twin.spec)
+        return twin
 
     # Text
 
