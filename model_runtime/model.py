@@ -105,7 +105,7 @@ class Model:
         twin = copy.copy(self)
         twin.hf_model, twin.adapter = hf_model, Adapter(hf_model)
         twin.spec = replace(self.spec, revision=f"{self.spec.revision} + {label}")
-        twin._planner = Planner(twin.adapter, twin.spec)
+        twin.planner = Planner(twin.adapter, twin.spec)
         return twin
 
     # Text

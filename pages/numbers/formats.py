@@ -19,6 +19,13 @@ PARTS = (
         "A format holds only some numbers. How far apart are they, and what happens to all those in between?",
         "pages.numbers.spacing",
     ),
+    Part(
+        "weights",
+        "Weights",
+        "Where do the loaded model's own weights lie, and which formats have digits to spare there? The "
+        "stronger the colour, the more of a layer's weights have that size.",
+        "pages.numbers.weights",
+    ),
 )
 
 view = start_page(
