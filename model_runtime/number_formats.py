@@ -21,7 +21,8 @@ from model_runtime.errors import SettingError
 
 Kind = Literal["zero", "subnormal", "normal", "infinity", "nan"]
 LONGEST_TEXT = 60  # characters
-_MOST_EXPONENT = 400  # powers of ten or two that a text may name; every format ends long before
+_MOST_EXPONENT = 400  # powers of ten or two that a text may name
+_FAR = Fraction(10) ** 300  # larger, and smaller than its inverse, is refused: every format ends long before
 _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,4})?\Z", re.IGNORECASE)
 _POWER = re.compile(r"([+-]?)(?:(\d+)\*)?2(?:\^|\*\*)([+-]?\d{1,4})\Z")
 _RATIO = re.compile(r"([+-]?\d+)/(\d+)\Z")
@@ -149,6 +150,11 @@ def parse_number(text: str) -> Exact:
     if bare.lower() in _SPECIAL:
         return Exact(None, sign == "-", math.isinf(_SPECIAL[bare.lower()]))
     value = _finite(words)
+    if value is not None and value and not 1 / _FAR <= abs(value) <= _FAR:
+        raise SettingError(
+            f"{text.strip()[:24]!r} is further from 1 than any format reaches.",
+            "Type a number between 1e-300 and 1e300.",
+        )
     if value is None:
         raise SettingError(
             f"{text.strip()[:24]!r} is no number that can be read.",

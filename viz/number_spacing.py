@@ -211,6 +211,8 @@ def _line(record: NumberLine) -> go.Figure:
         color = style.category(_ORDER[row])
         if record.counts[row] > len(numbers):
             _add_band(figure, record, row, color)
+        elif not numbers:
+            _add_none(figure, record, row, record.stored[row])
         else:
             figure.add_scatter(
                 name=title, x=list(numbers), y=[row] * len(numbers), mode="markers",
@@ -218,8 +220,6 @@ def _line(record: NumberLine) -> go.Figure:
                 hovertemplate=f"{title}: %{{x}}<extra></extra>",
             )  # fmt: skip
         kept = record.stored[row]
-        if not record.counts[row]:
-            _add_none(figure, record, row, kept)
         if kept is not None and record.low <= kept <= record.high:
             figure.add_scatter(
                 name=f"{title}, stored", x=[kept], y=[row], mode="markers",

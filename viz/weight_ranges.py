@@ -179,7 +179,7 @@ def _limit_lines(record: WeightSizes, narrow: bool) -> tuple[list[dict[str, Any]
     right = record.low + record.shares.shape[1]
     for number, limit in enumerate(record.limits):
         for at, words in ((limit.low, "normal from"), (limit.high, "ends")):
-            if not record.low <= at <= right:
+            if not record.low < at < right:
                 continue
             color, begins = style.LIGHT.warning, at == limit.low
             line = {"color": color, "width": 1.5, "dash": _DASHES[number % 4]}

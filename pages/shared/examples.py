@@ -110,6 +110,12 @@ EXAMPLES: tuple[Example, ...] = (
         _head(0, 1, "entropy"),
     ),
     Example(
+        "keeps its weights, and which formats could hold them",
+        "When Harry Potter arrived, everyone knew that Harry",
+        "number-formats",
+        {"formats": "weights"},
+    ),
+    Example(
         "recalls a capital",
         "The capital of France is Paris. The capital of Japan is",
         "next-token",

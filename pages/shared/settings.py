@@ -69,6 +69,8 @@ _NAMES = {
     "twist_by": "offset of positions",
     "twist_factor": "factor of stretching",
     "story": "text to read",
+    "formats": "part of number formats",
+    "zoom": "format of the window",
     "far": "distance",
 }
 TOP_CANDIDATE = -1
@@ -84,7 +86,7 @@ EMBEDDINGS_PARTS = ("map", "senses")
 MOE_PARTS = ("routing", "experts", "domains", "load", "sizes")
 FIRST_EXPERT = -1  # the one that the selected token asks first
 POSITIONS_PARTS = ("order", "schemes", "rope", "change", "beyond")
-FORMATS_PARTS = ("bits", "spacing", "weights", "quant", "blocks")
+FORMATS_PARTS = ("bits", "spacing", "weights")
 NUMBER_FORMATS = ("fp32", "tf32", "fp16", "bf16", "e4m3", "e5m2")
 TOKENIZERS = ("gpt2", "cl100k", "o200k")
 
