@@ -21,7 +21,7 @@ MIXTRAL, GPT2, UNBALANCED = MODELS / "mixtral-mini", MODELS / "gpt2-mini", OUT /
 RUNS = (
     ("mixtral", MIXTRAL, ["--name", "Mixtral mini", "--steps", "1800"]),
     ("mixtral", UNBALANCED, ["--steps", "1800", "--stop", "300", "--aux-coef", "0"]),
-    ("gpt2", GPT2, ["--name", "GPT-2 mini", "--steps", "1800"]),
+    ("gpt2", GPT2, ["--name", "GPT-2 mini", "--steps", "1500", "--windows", "8"]),
 )
 
 

@@ -23,7 +23,7 @@ def loss_svg(folder: Path, name: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-family="sans-serif"'
         f' font-size="13"><title>{name}: held-out loss while training</title>'
         f'<rect width="100%" height="100%" fill="#fff"/>'
-        f'<text x="{LEFT}" y="22" font-size="15">{name}: held-out loss, nats a token</text>'
+        f'<text x="{LEFT}" y="22" font-size="15">{name}: held-out loss while training, nats a token (a sample of the text)</text>'
     ]
     for nats in range(0, int(top) + 1, 2):
         y = at({"tokens": 0, "": nats}, "")[1]

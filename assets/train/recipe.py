@@ -67,6 +67,21 @@ def rows_of(found: dict) -> list[float]:
     return next(iter(found["shares"].values()))[0]
 
 
+def collapse_words(folder: Path) -> str:
+    """What the run without the load-balancing loss did, from `collapse.json`."""
+    record = json.loads((folder / "collapse.json").read_text())
+    rows = []
+    for at in (0, len(record["steps"]) // 2, -1):
+        for arm in ("with_loss", "without_loss"):
+            share = record[arm]["share"][at]  # [layer][expert]
+            idle = sum(value < 0.01 for layer in share for value in layer)
+            largest = ", ".join(f"{max(layer):.0%}" for layer in share)
+            loss = f"{record[arm]['loss'][at]:.3f}"
+            rows.append((record["steps"][at], arm.replace("_", " "), largest, idle, loss))
+    head = ("step", "run", "largest share by layer (at most 50 %)", "experts below 1 %, of 32", "held-out loss")
+    return table(head, rows)
+
+
 def write_recipe(folder: Path) -> None:
     """Fill the words of `recipe-<folder>.md` with what is measured here and now."""
     torch.set_num_threads(1)
@@ -92,6 +107,7 @@ def write_recipe(folder: Path) -> None:
         "sums": f"{found['sums']} of 100",
         "wrong": "" if not found["wrong"] else " Wrong: " + "; ".join(f"`{w}`" for w in found["wrong"]) + ".",
         "experts": routing_words(found) if "jsd" in found else "",
+        "collapse": collapse_words(folder) if (folder / "collapse.json").is_file() else "",
         "samples": "\n".join(f"```text\n{text}\n```\n" for text in samples(folder, PROMPTS)),
         "data": (HERE / "DATA.md").read_text().partition("\n")[2].strip(),
     }

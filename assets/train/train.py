@@ -159,7 +159,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--aux-coef", type=float, default=0.01, help="of the load-balancing loss")
     p.add_argument("--sizes", default="{}", help="configuration values to change, as JSON")
     p.add_argument("--every", type=int, default=100, help="steps between looks at held-out text")
-    p.add_argument("--windows", type=int, default=8, help="held-out windows of each domain while training")
+    p.add_argument("--windows", type=int, default=4, help="held-out windows of each domain while training")
     p.add_argument("--save-every", type=int, default=0)
     return p
 
