@@ -74,7 +74,15 @@ if TYPE_CHECKING:
     )
     from model_runtime.merges import MergeChain, merge_chain, word_merges
     from model_runtime.model import DecodeState, Model
+    from model_runtime.point_sets import (
+        PointSet,
+        parse_groups,
+        prompt_points,
+        vocabulary_points,
+        word_points,
+    )
     from model_runtime.points import ALL_POINTS, DEFAULT_POINTS
+    from model_runtime.projection import Neighbours, Projection, ProjectionSettings, nearest, pca, project
     from model_runtime.proof import ProofCheck, SelfProof, self_proof
     from model_runtime.rotation import (
         HeadRotation,
@@ -99,10 +107,11 @@ if TYPE_CHECKING:
     from model_runtime.sampling_report import SamplingReport
     from model_runtime.score_scale import Saturation, pattern_scaled_by, saturation
     from model_runtime.sdpa_check import SdpaCheck
+    from model_runtime.senses import Senses, find_word, sense_paths
     from model_runtime.trace import Trace
 
-# name -> module that has it. The functions head_stages, sdpa_check and expert_effects are not here: their
-# modules have these names, so import them from there.
+# name -> module that has it. The functions head_stages, sdpa_check, senses and expert_effects are not
+# here: their modules have these names, so import them from there.
 _LATE = {
     "ALL_POINTS": "points",
     "DEFAULT_POINTS": "points",
@@ -125,10 +134,15 @@ _LATE = {
     "Generation": "generation",
     "GreedyText": "greedy",
     "HeadMeasures": "measures",
+    "HeadRotation": "rotation",
     "HeadStages": "head_stages",
     "MergeChain": "merges",
     "Model": "model",
     "MoeShape": "expert_sizes",
+    "Neighbours": "projection",
+    "PointSet": "point_sets",
+    "Projection": "projection",
+    "ProjectionSettings": "projection",
     "ProjectionSizes": "attention_formulas",
     "PromptDivergence": "router_load",
     "ProofCheck": "proof",
@@ -139,6 +153,7 @@ _LATE = {
     "ScoreTerms": "head_stages",
     "SdpaCheck": "sdpa_check",
     "SelfProof": "proof",
+    "Senses": "senses",
     "StreamContributions": "measures",
     "Tokenized": "encodings",
     "Trace": "trace",
@@ -153,9 +168,11 @@ _LATE = {
     "domain_shares": "domains",
     "draws": "sampling",
     "encoder_decoder_masks": "masks",
+    "find_word": "senses",
     "generate_many": "generation",
     "greedy_text": "greedy",
     "head_measures": "measures",
+    "head_rotation": "rotation",
     "js_divergence": "router_load",
     "layer_types": "attention_formulas",
     "load_model": "loading",
@@ -163,24 +180,34 @@ _LATE = {
     "merge_chain": "merges",
     "model_sizes": "expert_sizes",
     "multiplications": "attention_formulas",
+    "nearest": "projection",
     "noisy_top_k": "router_load",
+    "parse_groups": "point_sets",
+    "pattern_change": "rotation",
     "pattern_scaled_by": "score_scale",
     "pattern_under": "masks",
+    "pca": "projection",
     "pieces_after": "bpe",
     "pooled_loss": "router_load",
+    "project": "projection",
     "projection_sizes": "attention_formulas",
     "prompt_divergence": "router_load",
+    "prompt_points": "point_sets",
     "read_collapse": "collapse",
     "read_foreign": "foreign",
     "read_heldout": "domains",
     "recombination_error": "head_stages",
+    "rotate_interleaved": "rotation",
+    "rotate_split": "rotation",
     "router_rule": "experts",
     "routing": "experts",
     "sampling_steps": "sampling",
     "saturation": "score_scale",
+    "score_by_distance": "rotation",
     "score_counts": "attention_cost",
     "score_terms": "head_stages",
     "self_proof": "proof",
+    "sense_paths": "senses",
     "shape_of_config": "expert_sizes",
     "shape_sizes": "expert_sizes",
     "stream_contributions": "measures",
@@ -189,13 +216,9 @@ _LATE = {
     "train_bpe": "bpe",
     "typical_tokens": "domains",
     "visible_under": "masks",
+    "vocabulary_points": "point_sets",
     "word_merges": "merges",
-    "HeadRotation": "rotation",
-    "head_rotation": "rotation",
-    "pattern_change": "rotation",
-    "rotate_interleaved": "rotation",
-    "rotate_split": "rotation",
-    "score_by_distance": "rotation",
+    "word_points": "point_sets",
 }
 
 __all__ = [
@@ -227,6 +250,10 @@ __all__ = [
     "Model",
     "ModelSpec",
     "MoeShape",
+    "Neighbours",
+    "PointSet",
+    "Projection",
+    "ProjectionSettings",
     "ProjectionSizes",
     "PromptDivergence",
     "ProofCheck",
@@ -238,6 +265,7 @@ __all__ = [
     "ScoreTerms",
     "SdpaCheck",
     "SelfProof",
+    "Senses",
     "StreamContributions",
     "Token",
     "Tokenized",
@@ -255,6 +283,7 @@ __all__ = [
     "draws",
     "encoder_decoder_masks",
     "errors",
+    "find_word",
     "generate_many",
     "greedy_text",
     "head_measures",
@@ -267,14 +296,19 @@ __all__ = [
     "merge_chain",
     "model_sizes",
     "multiplications",
+    "nearest",
     "noisy_top_k",
+    "parse_groups",
     "pattern_change",
     "pattern_scaled_by",
     "pattern_under",
+    "pca",
     "pieces_after",
     "pooled_loss",
+    "project",
     "projection_sizes",
     "prompt_divergence",
+    "prompt_points",
     "read_collapse",
     "read_foreign",
     "read_heldout",
@@ -289,6 +323,7 @@ __all__ = [
     "score_counts",
     "score_terms",
     "self_proof",
+    "sense_paths",
     "shape_of_config",
     "shape_sizes",
     "stream_contributions",
@@ -297,7 +332,9 @@ __all__ = [
     "train_bpe",
     "typical_tokens",
     "visible_under",
+    "vocabulary_points",
     "word_merges",
+    "word_points",
 ]
 
 
