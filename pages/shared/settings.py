@@ -68,6 +68,9 @@ _NAMES = {
     "twist_base": "changed RoPE base",
     "twist_by": "offset of positions",
     "twist_factor": "factor of stretching",
+    "row": "token or id",
+    "lead": "leading space",
+    "sum": "sum of words",
     "story": "text to read",
     "formats": "part of number formats",
     "zoom": "format of the window",
@@ -82,7 +85,7 @@ _SPECIAL = {
 }
 TOKENS_PARTS = ("compare", "levels", "built", "train", "fed")
 ATTENTION_PARTS = ("heads", "stages", "number", "lines", "masks", "groups", "cost", "bertviz")
-EMBEDDINGS_PARTS = ("map", "senses")
+EMBEDDINGS_PARTS = ("table", "words", "map", "senses")
 MOE_PARTS = ("routing", "experts", "domains", "load", "sizes")
 FIRST_EXPERT = -1  # the one that the selected token asks first
 POSITIONS_PARTS = ("order", "schemes", "rope", "change", "beyond")
@@ -173,7 +176,11 @@ VIEW_ROWS: tuple[Setting, ...] = (
     choice("bertviz", "head", ("head", "model"), page="attention"),
     choice("layers", "all", ("all", "near", "one"), page="attention"),
     # Embeddings
-    choice("space", "map", EMBEDDINGS_PARTS, page="embeddings"),
+    choice("space", "table", EMBEDDINGS_PARTS, page="embeddings"),
+    text("row", "", 60, "token or id", page="embeddings"),  # "": the selected token
+    text("words", "man, woman, apple, fruit, king, queen", 1_500, "list of words", page="embeddings"),
+    switch("lead", True, page="embeddings"),  # a space before each word
+    text("sum", "king - man + woman", 200, "sum of words", page="embeddings"),
     choice("points", "words", ("words", "prompt", "vocabulary"), page="embeddings"),
     text("groups", WORD_GROUPS["kinds"], 2_000, "list of words", page="embeddings"),
     whole("depth", 0, 0, 1_000, page="embeddings"),  # of the prompt's stream; 0: the embedding

@@ -7,6 +7,19 @@ from pages.shared.parts import Part, choose, end_part
 
 PARTS = (
     Part(
+        "table",
+        "The table",
+        "Looking a token up is reading one row of a large table. Which other rows lie near it, and does near "
+        "mean similar?",
+        "pages.vectors.table",
+    ),
+    Part(
+        "words",
+        "Words and sums",
+        "How alike are the vectors of two words, and does arithmetic with them make sense?",
+        "pages.vectors.words",
+    ),
+    Part(
         "map",
         "Projection",
         "Hundreds of dimensions drawn in two or three. Who are the neighbours, and how many of them does the "
