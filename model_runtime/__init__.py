@@ -37,6 +37,15 @@ if TYPE_CHECKING:
         read_heldout,
         typical_tokens,
     )
+    from model_runtime.embeddings import (
+        Analogy,
+        TableNorms,
+        analogy,
+        embedding_row,
+        similarities,
+        table_norms,
+        word_vector,
+    )
     from model_runtime.encodings import (
         TOKENIZERS,
         Tokenized,
@@ -117,6 +126,7 @@ _LATE = {
     "DEFAULT_POINTS": "points",
     "PUBLISHED": "expert_sizes",
     "TOKENIZERS": "encodings",
+    "Analogy": "embeddings",
     "Balance": "router_load",
     "BpeTraining": "bpe",
     "Collapse": "collapse",
@@ -155,9 +165,11 @@ _LATE = {
     "SelfProof": "proof",
     "Senses": "senses",
     "StreamContributions": "measures",
+    "TableNorms": "embeddings",
     "Tokenized": "encodings",
     "Trace": "trace",
     "agreement": "encodings",
+    "analogy": "embeddings",
     "as_used": "masks",
     "ask_experts": "expert_outputs",
     "balance_loss": "router_load",
@@ -167,6 +179,7 @@ _LATE = {
     "domain_routing": "domains",
     "domain_shares": "domains",
     "draws": "sampling",
+    "embedding_row": "embeddings",
     "encoder_decoder_masks": "masks",
     "find_word": "senses",
     "generate_many": "generation",
@@ -210,7 +223,9 @@ _LATE = {
     "sense_paths": "senses",
     "shape_of_config": "expert_sizes",
     "shape_sizes": "expert_sizes",
+    "similarities": "embeddings",
     "stream_contributions": "measures",
+    "table_norms": "embeddings",
     "tokenize_with": "encodings",
     "tokenize_with_model": "encodings",
     "train_bpe": "bpe",
@@ -219,6 +234,7 @@ _LATE = {
     "vocabulary_points": "point_sets",
     "word_merges": "merges",
     "word_points": "point_sets",
+    "word_vector": "embeddings",
 }
 
 __all__ = [
@@ -226,6 +242,7 @@ __all__ = [
     "DEFAULT_POINTS",
     "PUBLISHED",
     "TOKENIZERS",
+    "Analogy",
     "Balance",
     "BpeTraining",
     "Collapse",
@@ -267,10 +284,12 @@ __all__ = [
     "SelfProof",
     "Senses",
     "StreamContributions",
+    "TableNorms",
     "Token",
     "Tokenized",
     "Trace",
     "agreement",
+    "analogy",
     "as_used",
     "ask_experts",
     "balance_loss",
@@ -281,6 +300,7 @@ __all__ = [
     "domain_routing",
     "domain_shares",
     "draws",
+    "embedding_row",
     "encoder_decoder_masks",
     "errors",
     "find_word",
@@ -326,7 +346,9 @@ __all__ = [
     "sense_paths",
     "shape_of_config",
     "shape_sizes",
+    "similarities",
     "stream_contributions",
+    "table_norms",
     "tokenize_with",
     "tokenize_with_model",
     "train_bpe",
@@ -335,6 +357,7 @@ __all__ = [
     "vocabulary_points",
     "word_merges",
     "word_points",
+    "word_vector",
 ]
 
 

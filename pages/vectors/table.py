@@ -183,8 +183,8 @@ def head_words(row: Row, top: float) -> None:
     name = plain(row.side.model().spec.name)
     if row.head.tied:
         st.markdown(
-            f"{name} has one table for both (**tied** embeddings): the row that is read where the token stands "
-            "is the row that the last vector is multiplied with to get this token's logit."
+            f"{name} has one table for both (**tied** embeddings): the row that is read where the token "
+            "stands is the row that the last vector is multiplied with to get this token's logit."
         )
         return
     st.markdown(
