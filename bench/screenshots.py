@@ -22,10 +22,22 @@ from pages.shared.settings import DEFAULT_PROMPT
 
 SIZES = {1440: 1000, 390: 844}  # width -> height of the window, in CSS pixels
 RESTING = '[data-testid="stApp"][data-test-script-state="notRunning"]'
-# The tokenizers cut the worked example alike; on this sentence they differ.
-PROMPTS = {"tokens": "a fluffy blue creature roamed the verdant forest"}
+# The tokenizers cut the worked example alike; on this sentence they differ. Experts differ by kind of text.
+PROMPTS = {
+    "tokens": "a fluffy blue creature roamed the verdant forest",
+    "moe": "And the LORD said unto him, 3 + 4 = 7",
+}
 # Parts of pages that have pictures of their own: page -> setting and value.
-PARTS = {"attention": (("part", "stages"), ("part", "lines")), "tokens": (("lesson", "built"),)}
+PARTS = {
+    "tokens": (("lesson", "built"),),
+    "embeddings": (("space", "map"), ("space", "senses")),
+    "positions": (("place", "schemes"), ("place", "rope")),
+    "attention": (("part", "stages"), ("part", "lines")),
+    "moe": (("moe", "experts"), ("moe", "domains")),
+    "number-formats": (("formats", "weights"),),
+}
+# Settings of a page's pictures beside the prompt.
+SETTINGS = {"moe": {"model": "mixtral-mini"}}
 SETTLE_MS = 1500  # the longest animation, fonts and theme colours included
 
 
@@ -50,7 +62,7 @@ def views() -> Iterator[tuple[str, str, dict[str, str]]]:
     """Name of the picture, path and settings of everything that is taken."""
     for entry in PAGES:
         path = "" if entry is PAGES[0] else entry.url
-        prompt = {"prompt": PROMPTS.get(entry.url, DEFAULT_PROMPT)}
+        prompt = {"prompt": PROMPTS.get(entry.url, DEFAULT_PROMPT), **SETTINGS.get(entry.url, {})}
         yield entry.url, path, prompt
         for key, part in PARTS.get(entry.url, ()):
             yield f"{entry.url}-{part}", path, {**prompt, key: part}

@@ -85,8 +85,8 @@ def _figure(record: WordSimilarity, narrow: bool) -> go.Figure:
         }
         if narrow
         else {"text": title},
-        height=140 + size * n,
-        margin={"l": 8, "r": 8, "t": 72 if narrow else 48, "b": 8},
+        height=(190 if narrow else 200 if n > 8 else 150) + size * n,
+        margin={"l": 8, "r": 8, "t": 124 if narrow else 110 if n > 8 else 64, "b": 8},
     )
     figure.update_xaxes(side="top", tickangle=-60 if narrow or n > 8 else 0, **axis)
     figure.update_yaxes(range=[n - 0.5, -0.5], **axis)

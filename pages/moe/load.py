@@ -167,7 +167,7 @@ def collapse(layer: int) -> None:
                 "measured",
                 model="two trainings of our own",
                 layer=record.layer,
-                extra={"recorded": plain_line(found.description)},
+                extra={"recorded": plain_line(found.description).removeprefix("Recorded ")},
             ),
         )
     with right:
