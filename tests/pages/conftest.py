@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.shared import contents
 from tests.unit.tiny_checkpoints import save, tiny_gpt2, tiny_llama
 
 HERE = Path(__file__).resolve().parent
@@ -30,12 +32,23 @@ def tiny(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(model_folder / "llama")
 
 
+@pytest.fixture(scope="session")
+def stub_router(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The router with the same stub in the place of every page."""
+    folder = tmp_path_factory.mktemp("stub")
+    shutil.copy(HERE / "stub_app" / "main.py", folder)
+    for entry in contents.PAGES:
+        (folder / entry.file).parent.mkdir(exist_ok=True)
+        shutil.copy(HERE / "stub_app" / "page.py", folder / entry.file)
+    return folder / "main.py"
+
+
 @pytest.fixture
-def visit(tiny: str) -> Visit:
+def visit(tiny: str, stub_router: Path) -> Visit:
     """`visit(prompt="hi", layer="1") -> AppTest`: the stub pages opened by a link with these parameters."""
 
     def open_link(**link: str) -> AppTest:
-        app = AppTest.from_file(str(HERE / "stub_app" / "main.py"), default_timeout=60)
+        app = AppTest.from_file(str(stub_router), default_timeout=60)
         for key, value in {"model": tiny, **link}.items():
             app.query_params[key] = value
         return app.run()
