@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -37,9 +38,12 @@ class Measured:
         return float(found[1])
 
 
-@pytest.fixture(scope="module", params=MINIS)
+measured = functools.cache(Measured)
+
+
+@pytest.fixture(params=MINIS)
 def mini(request: pytest.FixtureRequest) -> Measured:
-    return Measured(request.param)
+    return measured(request.param)
 
 
 def test_held_out_loss_is_the_recipes(mini: Measured) -> None:
@@ -63,7 +67,7 @@ def test_one_digit_sums_are_right_as_often_as_the_recipe_says(mini: Measured) ->
 
 
 def test_experts_differ_between_domains_in_every_layer() -> None:
-    mini = Measured("mixtral-mini")
+    mini = measured("mixtral-mini")
     pairs = [(a, b) for i, a in enumerate(data.DOMAINS) for b in data.DOMAINS[i + 1 :]]
     between = np.array([divergence(mini.shares[a], mini.shares[b]) for a, b in pairs])  # [pair, layer]
     assert between.mean(0).min() > 0.1
