@@ -116,6 +116,12 @@ EXAMPLES: tuple[Example, ...] = (
         {"formats": "weights"},
     ),
     Example(
+        "sends scripture and sums to different experts",
+        "And the LORD said unto him, 3 + 4 = 7",
+        "moe",
+        {"moe": "routing", "model": "mixtral-mini"},
+    ),
+    Example(
         "recalls a capital",
         "The capital of France is Paris. The capital of Japan is",
         "next-token",

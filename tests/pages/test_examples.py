@@ -38,8 +38,7 @@ def test_settings_and_page_exist(example: Example) -> None:
 
 def test_there_is_one_for_each_kind_of_head_and_each_page() -> None:
     assert {example.settings.get("measure") for example in EXAMPLES} >= {*MEASURES}
-    # Examples open on the model at hand, and routing needs a mixture of experts.
-    assert {example.page for example in EXAMPLES} == {entry.url for entry in contents.PAGES} - {"moe"}
+    assert {example.page for example in EXAMPLES} == {entry.url for entry in contents.PAGES}
     assert EXAMPLES[0].prompt == DEFAULT_PROMPT
 
 
@@ -84,3 +83,16 @@ def test_the_likeliest_token_is_the_one_the_example_promises(model, sees: str) -
 def test_the_default_head_reads_what_followed_the_same_token_before(model) -> None:  # type: ignore[no-untyped-def]
     induction = head_measures(model.trace(DEFAULT_PROMPT)).induction
     assert np.unravel_index(np.nanargmax(induction), induction.shape) == (DEFAULT_LAYER, DEFAULT_HEAD)
+
+
+def test_scripture_and_sums_go_to_different_experts() -> None:
+    """The bundled mixture of experts, on the prompt of the example: words before the comma, a sum after it."""
+    example = next(example for example in EXAMPLES if example.page == "moe")
+    trace = load_model(str(example.settings["model"])).trace(example.prompt)
+    texts = [token.text for token in trace.tokens]
+    comma = texts.index(",")
+    first = np.stack([trace.get("router_indices", layer)[:, 0] for layer in range(trace.spec.n_layers)])
+    words, numbers = first[:, :comma], first[:, comma + 1 :]
+    shared = [len(set(words[layer]) & set(numbers[layer])) for layer in range(trace.spec.n_layers)]
+    apart = [len(set(words[layer]) ^ set(numbers[layer])) for layer in range(trace.spec.n_layers)]
+    assert sum(apart) > sum(shared)
