@@ -86,7 +86,7 @@ def test_the_default_head_reads_what_followed_the_same_token_before(model) -> No
 
 
 def test_scripture_and_sums_go_to_different_experts() -> None:
-    """The bundled mixture of experts, on the prompt of the example: words before the comma, a sum after it."""
+    """The bundled mixture of experts on the example: words before the comma, a sum after it."""
     example = next(example for example in EXAMPLES if example.page == "moe")
     trace = load_model(str(example.settings["model"])).trace(example.prompt)
     texts = [token.text for token in trace.tokens]
