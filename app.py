@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import logging
 import os
 import threading
@@ -16,21 +15,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import streamlit as st
 
-from pages.shared import renderer, server
+from pages.shared import heavy, renderer, server
 from pages.shared.errors import on_script_error
 
 _LOG = logging.getLogger("glassformer")
 # The warm-up calls a cached function outside of any visit, on purpose; Streamlit would warn of each call.
 logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").setLevel(logging.ERROR)
-
-
-# What loads torch, transformers and plotly, and the modules that the default model needs of them.
-_HEAVY = (
-    "model_runtime.loading",
-    "transformers.models.llama.modeling_llama",
-    "plotly.graph_objects",
-    "viz.style",
-)
 
 
 def spare_the_collector() -> None:
@@ -39,8 +29,7 @@ def spare_the_collector() -> None:
     Streamlit collects all of it after every script run: their 430,000 objects took 240 ms each time, in which
     no message left the server. Models are loaded afterwards, so that those let go are still collected.
     """
-    for name in _HEAVY:
-        importlib.import_module(name)
+    heavy.load()
     gc.freeze()
 
 
@@ -50,10 +39,11 @@ def warm_up() -> None:
     The same cached function as the pages': who comes early waits for this load instead of starting one.
     """
     try:
+        spare_the_collector()
+
         from model_runtime import encodings
         from pages.shared import runs, runtime, settings
 
-        spare_the_collector()
         server.warm()
         runtime.warm_up(runs.run_of(settings.defaults()))
         renderer.warm()

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import contents, url_state
+from pages.shared import contents, heavy, url_state
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 
 st.set_page_config(page_title="Glassformer", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 st.logo(str(ASSETS / "wordmark.svg"), icon_image=str(ASSETS / "icon.svg"))
+
+if not heavy.is_loaded():
+    with st.spinner("Starting: loading PyTorch and transformers", show_time=True):
+        heavy.load()
 
 sections: dict[str, list[st.Page]] = {}
 for entry in contents.PAGES:
