@@ -157,9 +157,8 @@ def order_experiment(
         InterventionError: an edit of something that does not exist here.
 
     Example:
-        >>> experiment = order_experiment(model, "the cat sat on the mat")  # doctest: +SKIP
-        >>> experiment.open.stream.max() < experiment.tolerance  # doctest: +SKIP
-        True
+        experiment = order_experiment(model, "the cat sat on the mat")
+        experiment.open.stream.max() < experiment.tolerance        # True: without mask and positions
     """
     ids = model.prompt_ids(prompt)[:LONGEST]
     n_fixed = fixed_beginning(model, prompt) if isinstance(prompt, str) else 0
