@@ -54,16 +54,17 @@ def _maps(record: Shuffled, narrow: bool) -> go.Figure:
         )
         _place(figure, record, number, suffix, narrow, head / (body + head))
         annotations.append(_heading(record, number, suffix, narrow))
-    height = 3 * (body + head) + 90 if narrow else body + head + 84
+    height = 3 * (body + head) + 110 if narrow else body + head + 84
     figure.update_layout(
         template=style.TEMPLATE,
         height=height,
         title={
             "text": title(record).replace("; ", ";<br>") if narrow else title(record),
             "font": {"size": 13 if narrow else 16},
+            "pad": {"t": 36 if narrow else 6, "b": 0},  # plotly.js moves a title of two lines up by one
         },
         annotations=annotations,
-        margin={"l": 8, "r": 8, "t": 40, "b": 8},
+        margin={"l": 8, "r": 8, "t": 60 if narrow else 40, "b": 8},
         coloraxis={
             "colorscale": style.PROBABILITY_SCALE,
             "cmin": 0,
