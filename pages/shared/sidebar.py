@@ -31,7 +31,7 @@ def draw(model: Any | None, tokens: Sequence[Token]) -> None:
     """Draw the sidebar. `model` None: the current run cannot be computed; what needs it is left out."""
     with st.sidebar:
         _model(model)
-        _prompt(tokens)
+        _prompt(model, tokens)
         if model is not None:
             _selection(model, tokens)
         _edits(model, tokens)
@@ -71,7 +71,7 @@ def _model(model: Any | None) -> None:
         )
 
 
-def _prompt(tokens: Sequence[Token]) -> None:
+def _prompt(model: Any | None, tokens: Sequence[Token]) -> None:
     st.text_area(
         "Prompt",
         height=96,
@@ -90,6 +90,8 @@ def _prompt(tokens: Sequence[Token]) -> None:
             )
     if tokens:
         most = Limits.from_environment().max_prompt_tokens
+        if model is not None:
+            most = min(most, model.spec.n_ctx)
         st.caption(f"{counted(len(tokens), 'token')} of at most {most:,}")
         token_chips(tokens, url_state.selected_token(len(tokens)), _pick_token, key="gf.chips")
 
