@@ -44,11 +44,12 @@ QUESTION = (
     "context stay as it was, creep up, or jump?"
 )
 ANSWER = (
-    "It leaves the level of the context, since queries and keys meet at distances and angles that no weight "
-    "was ever trained on: slow pairs reach angles they never had. How soon and how far is the model's own; "
-    "read it off the curve. Dividing all positions by two (linear interpolation) keeps the angles among the "
-    "known ones, at the price of neighbours that stand closer than in training. NTK scaling slows mostly the "
-    "slow pairs. Without any further training both trade some loss inside the context for less beyond it."
+    "Just beyond the context often nothing shows: the text's own ups and downs are larger. Further out, "
+    "queries and keys meet at distances and angles that no weight was ever trained on (slow pairs reach "
+    "angles they never had), and the loss may climb. How soon and how far is the model's own: choose “twice "
+    "as far” and read it off the curve. Dividing all positions by two (linear interpolation) keeps the "
+    "angles among the known ones, at the price of neighbours that stand closer than in training. NTK scaling "
+    "slows mostly the slow pairs. Without any further training both can cost some loss inside the context."
 )
 SOURCES = """
 - Press et al. 2022, [Train short, test long](https://arxiv.org/abs/2108.12409), figure 1: loss beyond the
