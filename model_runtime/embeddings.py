@@ -104,7 +104,7 @@ def lookup_error(model: Model, token_id: int) -> str:
     try:
         # A table as long as the model's, one number wide: on a GPU the real one would end the process.
         torch.nn.functional.embedding(torch.tensor([token_id]), torch.zeros(shape))
-    except (IndexError, RuntimeError) as error:
+    except (IndexError, RuntimeError, ValueError) as error:  # ValueError: beyond 64 bits
         words = str(error).strip().splitlines()[0]
         return f"Asked for it, PyTorch raises {type(error).__name__}: {words}."
     raise AssertionError(f"row {token_id} of {shape} was found")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +91,7 @@ def id_of(side: Side, token: int) -> int:
         tokens = runtime.tokens_for(side.run)
         return int(tokens[min(token, len(tokens) - 1)].id)
     bare = text.strip().replace(",", "").replace("\u2212", "-")
-    if bare.lstrip("+-").isdecimal() and len(bare) < 20:
+    if re.fullmatch(r"[+-]?\d+", bare):
         return int(bare)
     places = model.tokens.encode_with_places(text)
     own = [place.token_id for place in places if not place.added]

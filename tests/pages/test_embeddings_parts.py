@@ -23,7 +23,7 @@ def title(app: AppTest, key: str) -> str:
     return json.loads(figures(app)[key]["figure"])["layout"]["title"]["text"]
 
 
-@pytest.mark.parametrize("row", ["", "5", "0", "hello", " ", HOSTILE[:60], "😀", "مرحبا"])
+@pytest.mark.parametrize("row", ["", "5", "0", "hello", " ", HOSTILE[:60], "😀", "مرحبا", "--5", "+-5", "²"])
 @pytest.mark.parametrize("model", ["llama", "gpt2"])
 def test_any_token_has_its_row(tiny: str, model: str, row: str) -> None:
     app = part(str(Path(tiny).parent / model), "table", row=row)
@@ -41,6 +41,14 @@ def test_a_row_outside_the_table_is_said_and_shown_as_the_real_error(tiny: str, 
     assert not figures(app)
     app.text_input(key="gf.widget.row").set_value("3").run()
     assert [*figures(app)][:3] == TABLE
+
+
+@pytest.mark.parametrize("row", ["9223372036854775808", "-9999999999999999999", "9" * 60])
+def test_a_row_beyond_64_bits_is_said_in_words(tiny: str, row: str) -> None:
+    app = part(tiny, "table", row=row)
+    assert not app.exception
+    assert "There is no row" in app.error[0].value
+    assert not figures(app)
 
 
 def test_the_selected_token_is_looked_up(tiny: str) -> None:
