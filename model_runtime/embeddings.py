@@ -36,7 +36,7 @@ class TableNorms:
     def nbytes(self) -> int:
         return self.norms.nbytes
 
-    def share_below(self, norm: float) -> float:
+    def share_below(self, norm: float | np.floating) -> float:
         """The share of rows that are shorter than this."""
         return float((self.norms < norm).mean())
 

@@ -10,7 +10,7 @@ import streamlit as st
 from model_runtime import weight_formats
 from model_runtime.number_formats import FORMATS
 from model_runtime.weight_formats import ROUND_TRIPS, WeightRanges
-from pages.numbers.sides import Side, column, sides_of
+from pages.attention.drawing import Drawing, column, drawings_of
 from pages.shared import runtime
 from pages.shared import url_state as state
 from pages.shared.live_figure import Click, live_figure
@@ -29,13 +29,14 @@ from viz.weight_ranges import (
 )
 
 QUESTION = (
-    "The largest weights of this model are not far from 1, and 65,504 is a long way off. Will fp16 hold all "
-    "of its weights exactly, nearly, or lose many of them? And fp8?"
+    "fp16 reaches to 65,504, and no weight of SmolLM2 is larger than 9.25. Will fp16 hold all of its weights "
+    "exactly, nearly, or lose many of them? And fp8?"
 )
 ANSWER = (
     "fp16 keeps them to about 0.02 %: nearly all are normal numbers there, and only the smallest lose "
-    "digits. In fp8 e4m3 normal numbers begin at 1/64, and many weights are smaller: those lose digits or "
-    "vanish. That is why fp8 weights are kept with a scale that moves them to the middle of the range."
+    "digits. In fp8 e4m3 normal numbers begin at 1/64. One weight in thirteen is smaller: those lose digits, "
+    "and one in three hundred becomes 0. That is why fp8 weights are kept with a scale "
+    "that moves them to the middle of the range."
 )
 SOURCES = """
 - Micikevicius et al. 2018, [Mixed precision training](https://arxiv.org/abs/1710.03740): ranges of
@@ -46,13 +47,13 @@ SOURCES = """
 _NORMAL = ("fp16", "e4m3")  # formats whose limits are drawn
 
 
-def ranges_of(side: Side) -> WeightRanges:
+def ranges_of(drawing: Drawing) -> WeightRanges:
     """Sizes of the model's weights, counted once for all visitors."""
-    name = side.spec.name
+    name = drawing.spec().name
     return runtime.computed(
-        side.run,
+        drawing.run,
         "weight_ranges",
-        lambda: weight_formats.weight_ranges(runtime.model_for(side.run).hf_model),
+        lambda: weight_formats.weight_ranges(runtime.model_for(drawing.run).hf_model),
         words=f"Counting the weights of {name}",
         slow=True,
     )
@@ -73,7 +74,7 @@ def sizes_of(ranges: WeightRanges, top: float | None = None) -> WeightSizes:
     )
 
 
-def sizes(side: Side, record: WeightSizes, ranges: WeightRanges) -> None:
+def sizes(drawing: Drawing, record: WeightSizes, ranges: WeightRanges) -> None:
     """The heat map; a click on a row chooses its layer."""
 
     def chosen(click: Click) -> None:
@@ -84,27 +85,27 @@ def sizes(side: Side, record: WeightSizes, ranges: WeightRanges) -> None:
 
     live_figure(
         weight_sizes_figure(record),
-        key=side.key_figure("weight-sizes"),
-        provenance=runtime.provenance_of(side.run),
-        clickable=side.current,
+        key=drawing.key_figure("weight-sizes"),
+        provenance=runtime.provenance_of(drawing.run),
+        clickable=drawing.clickable,
         on_click=chosen,
     )
     n, largest = int(ranges.sizes.sum()), float(ranges.largest.max())
     st.markdown(
-        f"{plain(side.spec.name)} has {counted(n, 'weight')}; the largest is {three_digits(largest)}. "
+        f"{plain(drawing.spec().name)} has {counted(n, 'weight')}; the largest is {three_digits(largest)}. "
         f"{plain(outside_sentence(record))}"
     )
 
 
-def losses(side: Side, all_ranges: list[WeightRanges], ranges: WeightRanges) -> None:
+def losses(drawing: Drawing, all_ranges: list[WeightRanges], ranges: WeightRanges) -> None:
     def table(of: WeightRanges) -> dict[str, list[float]]:
         return {FORMATS[key].title: of.trips[key].error.tolist() for key in ROUND_TRIPS}
 
     record = trip_errors_record(ranges.names, table(ranges), *(table(other) for other in all_ranges))
     live_figure(
         trip_errors_figure(record),
-        key=side.key_figure("round-trip"),
-        provenance=runtime.provenance_of(side.run),
+        key=drawing.key_figure("round-trip"),
+        provenance=runtime.provenance_of(drawing.run),
     )
     gone = {FORMATS[key].title: int(ranges.trips[key].gone.sum()) for key in ROUND_TRIPS}
     words = ", ".join(f"{name} {counted(n, 'weight')}" for name, n in gone.items() if n)
@@ -124,13 +125,13 @@ def mathematics(ranges: WeightRanges) -> str:
 
 def draw(view: View) -> Lesson:
     """Draw the part."""
-    sides = sides_of(view)
-    ranges = [ranges_of(side) for side in sides]
+    drawings = drawings_of(view)
+    ranges = [ranges_of(drawing) for drawing in drawings]
     top = max(sizes_of(one).top for one in ranges)
-    for place, side, one in zip(st.columns(len(sides)), sides, ranges, strict=True):
-        with column(place, side):
-            sizes(side, sizes_of(one, top), one)
-            losses(side, ranges, one)
+    for place, drawing, one in zip(st.columns(len(drawings)), drawings, ranges, strict=True):
+        with column(place, drawing):
+            sizes(drawing, sizes_of(one, top), one)
+            losses(drawing, ranges, one)
     return Lesson(
         QUESTION,
         ANSWER,

@@ -28,7 +28,7 @@ from viz.embedding_row import (
     row_strip_figure,
     row_strip_record,
 )
-from viz.style import share, three_digits
+from viz.style import share, shared_range, three_digits
 
 QUESTION = (
     "The nearest rows to a word: will they be words of similar meaning, or other spellings of the same word "
@@ -134,10 +134,10 @@ def strip(row: Row, top: float) -> None:
         provenance=row.side.origin(row=row.token_id),
     )
     spec = row.side.model().spec
-    length = float(np.linalg.norm(row.values.astype(np.float64)))
+    longer = row.norms.share_below(row.norms.norms[row.token_id])
     st.markdown(
         f"The table has {spec.d_vocab:,} rows of {spec.d_model:,} numbers. This row is longer than "
-        f"{share(row.norms.share_below(length))} of them. A one-hot vector times the table gives the same "
+        f"{share(longer)} of them. A one-hot vector times the table gives the same "
         f"{spec.d_model:,} numbers: largest difference "
         f"{three_digits(embeddings.one_hot_difference(row.side.model(), row.token_id))}."
     )
@@ -193,7 +193,7 @@ def head_words(row: Row, top: float) -> None:
         f"of the two rows: {three_digits(row.head.cosine)}."
     )
     live_figure(
-        row_strip_figure(row_strip_record(row.text, row.token_id, row.head.row, None, "head")),
+        row_strip_figure(row_strip_record(row.text, row.token_id, row.head.row, top, "head")),
         key=row.side.key_figure("head-row"),
         provenance=row.side.origin(row=row.token_id),
     )
@@ -240,9 +240,10 @@ def draw(view: View, *_: Any) -> Lesson:
 
 def tops_of(rows: Sequence[Row]) -> tuple[float, float]:
     """Ends of the shared scales: of the cells, and of the distances."""
-    cells = max((float(np.abs(row.values).max()) for row in rows), default=1.0)
+    strips = [strip for row in rows for strip in (row.values, row.head.row)]
+    cells = shared_range(*strips, symmetric=True)[1]
     far = max((value for row in rows for value in row.by_distance.values), default=1.0)
-    return cells or 1.0, far or 1.0
+    return cells, far or 1.0
 
 
 def draw_one(row: Row, tops: tuple[float, float], alone: bool) -> None:

@@ -23,13 +23,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 collect_ignore_glob = ["apps/*"]  # pages for the tests to visit, not tests
 START_SECONDS = 60
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 _HERE = {"127.0.0.1", "localhost"}
+_SCRIPTS_ORIGIN = "http://scripts.test"
 
 Serve = Callable[..., str]
 OpenPage = Callable[..., Page]
@@ -47,6 +48,27 @@ def browser() -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=chromium(), args=_FLAGS)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="module")
+def scripts(browser: Browser) -> Iterator[Page]:
+    """An empty page of an origin that serves our scripts from disk and reaches nothing else: for functions
+    that redraw a figure in the browser, tried without a server."""
+
+    def answer(route: Route) -> None:
+        name = route.request.url.removeprefix(f"{_SCRIPTS_ORIGIN}/")
+        if not name:
+            route.fulfill(body="<!doctype html><title>scripts</title>", content_type="text/html")
+        elif name == "theme_colors.js":  # made by the server
+            route.fulfill(body="export const swap = {}", content_type="text/javascript")
+        else:
+            route.fulfill(path=ROOT / "assets" / "js" / name, content_type="text/javascript")
+
+    page = browser.new_page()
+    page.route("**/*", answer)
+    page.goto(f"{_SCRIPTS_ORIGIN}/")
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Page
 
 from model_runtime.router_load import dispatch, gate_noise, moved_slots, noisy_top_k
 from pages.shared.live_figure import encode_arrays
@@ -18,8 +16,6 @@ from viz.expert_load_figure import load_figure, load_layout, load_traces, with_n
 
 pytestmark = pytest.mark.browser
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "assets" / "js"
-ORIGIN = "http://expert-load.test"
 TEXTS = ["<b>&\"'", " the", "\n", "$x$", "שלום", "%{y}", "&lt;", "a" * 40]
 UPDATE = """
 async ([data, values]) => {
@@ -28,24 +24,6 @@ async ([data, values]) => {
   return JSON.stringify(update(decoded(data), values))
 }
 """
-
-
-@pytest.fixture(scope="module")
-def scripts(browser: Browser) -> Iterator[Page]:
-    def answer(route: Route) -> None:
-        name = route.request.url.removeprefix(ORIGIN + "/")
-        if not name:
-            route.fulfill(body="<!doctype html><title>expert load</title>", content_type="text/html")
-        elif name == "theme_colors.js":  # made by the server
-            route.fulfill(body="export const swap = {}", content_type="text/javascript")
-        else:
-            route.fulfill(path=SCRIPTS / name, content_type="text/javascript")
-
-    page = browser.new_page()
-    page.route("**/*", answer)
-    page.goto(ORIGIN + "/")
-    yield page
-    page.close()
 
 
 def made(n_tokens: int, n_experts: int, k: int, sigma: float, factor: float) -> tuple[LoadRecord, Any]:

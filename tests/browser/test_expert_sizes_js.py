@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Page
 
 from model_runtime.expert_sizes import Calculator
 from viz.expert_sizes import CalculatorRecord, SizeRow
@@ -16,8 +14,6 @@ from viz.expert_sizes_figure import calculator_figure, calculator_layout, calcul
 
 pytestmark = pytest.mark.browser
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "assets" / "js"
-ORIGIN = "http://expert-sizes.test"
 CALCULATOR = Calculator(1_705_840, 1_700_000, n_layers=4, d_model=256, matrices=3)
 NOW = SizeRow("Tiny", 8_005_888, 3_287_296, 3_284_992, 8, 2, True)
 UPDATE = """
@@ -26,22 +22,6 @@ async ([data, values]) => {
   return JSON.stringify(update(data, values))
 }
 """
-
-
-@pytest.fixture(scope="module")
-def scripts(browser: Browser) -> Iterator[Page]:
-    def answer(route: Route) -> None:
-        name = route.request.url.removeprefix(ORIGIN + "/")
-        if not name:
-            route.fulfill(body="<!doctype html><title>expert sizes</title>", content_type="text/html")
-        else:
-            route.fulfill(path=SCRIPTS / name, content_type="text/javascript")
-
-    page = browser.new_page()
-    page.route("**/*", answer)
-    page.goto(ORIGIN + "/")
-    yield page
-    page.close()
 
 
 @pytest.mark.parametrize(("n", "k", "width"), [(8, 2, 256), (1, 4, 128), (256, 8, 1024), (3, 8, 1)])

@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Page
 
 from model_runtime.sampling import sampling_steps
 from model_runtime.sampling_settings import SamplingSettings
@@ -23,8 +21,6 @@ from viz.text import share, three_digits
 
 pytestmark = pytest.mark.browser
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "assets" / "js"
-ORIGIN = "http://next-token.test"
 SLIDERS = ("temperature", "top_k", "top_p", "min_p")
 TEXTS = [" the", "the", "\n", "<b>&\"'", "שלום", "\ufffd", " naïve", "$x$", "\u200b", "a" * 40]
 UPDATE = """
@@ -36,24 +32,6 @@ async ([data, values, earlier]) => {
   return JSON.stringify(update(ready, values))
 }
 """
-
-
-@pytest.fixture(scope="module")
-def scripts(browser: Browser) -> Iterator[Page]:
-    """An empty page of an origin that serves our scripts from disk and reaches nothing else."""
-
-    def answer(route: Route) -> None:
-        name = route.request.url.removeprefix(ORIGIN + "/")
-        if not name:
-            route.fulfill(body="<!doctype html><title>next token</title>", content_type="text/html")
-        else:
-            route.fulfill(path=SCRIPTS / name, content_type="text/javascript")
-
-    page = browser.new_page()
-    page.route("**/*", answer)
-    page.goto(ORIGIN + "/")
-    yield page
-    page.close()
 
 
 def drawn_for(logits: np.ndarray, sampling: SamplingSettings, pinned: bool, shown: list[int]) -> Any:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Page
 
 from pages.shared.live_figure import encode_arrays
 from viz.style import inert
@@ -19,8 +17,6 @@ from viz.turning_figure import moving_traces, turning_figure
 
 pytestmark = pytest.mark.browser
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "assets" / "js"
-ORIGIN = "http://rotation.test"
 TURN = """
 async ([data, values]) => {
   const { turn } = await import("/rotation.js")
@@ -28,24 +24,6 @@ async ([data, values]) => {
   return JSON.stringify(turn(decoded(data), values))
 }
 """
-
-
-@pytest.fixture(scope="module")
-def scripts(browser: Browser) -> Iterator[Page]:
-    def answer(route: Route) -> None:
-        name = route.request.url.removeprefix(ORIGIN + "/")
-        if not name:
-            route.fulfill(body="<!doctype html><title>rotation</title>", content_type="text/html")
-        elif name == "theme_colors.js":  # made by the server
-            route.fulfill(body="export const swap = {}", content_type="text/javascript")
-        else:
-            route.fulfill(path=SCRIPTS / name, content_type="text/javascript")
-
-    page = browser.new_page()
-    page.route("**/*", answer)
-    page.goto(ORIGIN + "/")
-    yield page
-    page.close()
 
 
 def made(at: int, query: int, resting: int = 0, length: float = 1.0) -> Turning:
