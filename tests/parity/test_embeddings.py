@@ -95,7 +95,7 @@ def set_rows(model: Model, rows: dict[str, list[float]]) -> None:
 
 def test_an_analogy_by_hand() -> None:
     model = model_of("llama")
-    set_rows(model, {"k": [1, 1, 0], "m": [0, 1, 0], "w": [0, 1, 1], "q": [1, 1, 1.1], "x": [-1, 0, 0]})
+    set_rows(model, {"k": [1, 1, 0], "m": [0, 1, 0], "w": [0, 1, 1], "q": [1, 1, 1.1], "x": [1, 1, -1]})
     found = analogy(model, "k", "m", "w", table_norms(model), space=False)
     assert model.token(found.without.ids[0]).text == "q"
     own = {word_vector(model, word, space=False).tokens[0].id for word in "kmw"}
