@@ -17,7 +17,8 @@ class Drawn:
     the screen reader's table and the CSV. `browser` names a function of `assets/js/` that redraws the
     figure from `browser_data` under a slider without the server (None: nothing moves in the browser).
     `narrow_figure` is the same picture laid out for a phone, where a change of the layout is not enough;
-    `middle_figure` likewise for a tablet or a projector. Exports show `figure`.
+    `middle_figure` likewise for a tablet or a projector, which may be the very `narrow_figure`. Exports show
+    `figure`.
     """
 
     figure: go.Figure

@@ -16,7 +16,6 @@ from viz.forward_pass_stream import BAND, StreamScale, add_lengths, add_stream, 
 from viz.forward_pass_words import sentences, short_title, table, title
 
 WIDE_HEIGHT = 452.0
-WIDTH_OF_EXPORTS = 960  # pixels; on screen the frame decides
 PHONE_WIDTH = 350.0  # pixels of the figure on a phone 390 wide
 _NORM_HALF = 36.0  # pixels: half the height of the final norm's box
 
@@ -80,7 +79,7 @@ def wide_figure(
     heading(page, (columns.following, 0), "⑤ Next token", f"{record.d_vocab:,} compared")
     figure.update_layout(
         title={"text": title(record) if columns.roomy else short_title(record)},
-        width=WIDTH_OF_EXPORTS,
+        width=style.WIDE_PRINT,
         annotations=page.annotations,
         shapes=page.shapes,
     )

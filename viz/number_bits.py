@@ -108,15 +108,16 @@ def _figure(record: NumberBits, per_line: int) -> go.Figure:
             "font": {"size": 13 if narrow else 16},
             "pad": {"t": 36 if narrow else 6},
         },
-        height=(76 if narrow else 60) + 30 * round(height),
+        height=(104 if narrow else 80) + 30 * round(height),
+        width=None if narrow else style.WIDE_PRINT,
         barmode="overlay",
         bargap=0,
         showlegend=True,
-        legend={"y": -0.01, "yanchor": "top", "itemclick": False, "itemdoubleclick": False},
+        legend={"y": 1.0, "yanchor": "bottom", "itemclick": False, "itemdoubleclick": False},
         annotations=[
             note for row, top in zip(record.rows, tops, strict=True) for note in _notes(row, top, narrow)
         ],
-        margin={"l": 4 if narrow else 84, "r": 4 if narrow else 260, "t": 52 if narrow else 44, "b": 30},
+        margin={"l": 4 if narrow else 84, "r": 4 if narrow else 260, "t": 84 if narrow else 68, "b": 8},
         uniformtext={"minsize": 9, "mode": "show"},
     )
     hidden = {"showgrid": False, "showticklabels": False, "fixedrange": True, "zeroline": False}

@@ -152,9 +152,7 @@ def _staircase(curve: GapCurve, low: int, high: int) -> tuple[list[float], list[
 def _finish_spacing(
     figure: go.Figure, record: NumberSpacing, notes: list[dict[str, Any]], narrow: bool
 ) -> None:
-    title = "Twice the size, twice the gap" + (
-        "" if narrow else ": a format has a fixed number of digits, not of decimals"
-    )
+    title = "Twice the size, twice the gap" + ("" if narrow else ": the digits are fixed, not the decimals")
     shapes = []
     if record.size:
         at = math.log2(record.size)

@@ -106,6 +106,7 @@ def _figure(record: RoutedText, per_line: int) -> go.Figure:
     figure.update_layout(
         template=style.TEMPLATE,
         height=_LINE * lines + 44,
+        width=None if per_line == _NARROW else style.WIDE_PRINT,
         title={"text": title(record)},
         showlegend=False,
         barmode="overlay",

@@ -23,6 +23,7 @@ _NARROW["profile"] = ((0.0, 1.0), (0.07, 0.26))
 def schemes_figure(schemes: Sequence[Scheme | Missing]) -> Drawn:
     """Four columns; on a phone four blocks below one another."""
     drawn = [scheme for scheme in schemes if isinstance(scheme, Scheme)]
+    narrow = _figure(schemes, narrow=True)
     return Drawn(
         figure=_figure(schemes, narrow=False),
         alt="Four position schemes: the table or bias, the similarity of every two positions, and the "
@@ -35,7 +36,8 @@ def schemes_figure(schemes: Sequence[Scheme | Missing]) -> Drawn:
             "least": [v for scheme in drawn for v in scheme.low],
             "largest": [v for scheme in drawn for v in scheme.high],
         },
-        narrow_figure=_figure(schemes, narrow=True),
+        narrow_figure=narrow,
+        middle_figure=narrow,
     )
 
 
@@ -56,11 +58,16 @@ def _figure(schemes: Sequence[Scheme | Missing], narrow: bool) -> go.Figure:
     figure.update_layout(
         template=style.TEMPLATE,
         height=4 * 400 if narrow else 700,
+        width=None if narrow else style.WIDE_PRINT,
         showlegend=False,
         annotations=annotations,
         plot_bgcolor=style.LIGHT.background,
-        title={"text": _title(schemes), "font": {"size": 13 if narrow else 16}},
-        margin={"l": 34, "r": 8, "t": 40, "b": 30},
+        title={
+            "text": _title(schemes).replace("; ", ";<br>") if narrow else _title(schemes),
+            "font": {"size": 13 if narrow else 16},
+            "pad": {"t": 36 if narrow else 6, "b": 0},  # plotly.js moves a title of two lines up by one
+        },
+        margin={"l": 34, "r": 8, "t": 64 if narrow else 40, "b": 30},
     )
     return figure
 
@@ -104,10 +111,10 @@ def _places(number: int, count: int, narrow: bool) -> Place:
 
 def _name(scheme: Scheme | Missing, place: Place, narrow: bool) -> dict[str, Any]:
     source = scheme.source if isinstance(scheme, Scheme) else "none here"
-    words = style.inert(style.shorten(source, 44 if narrow else 30))
+    words = style.inert(style.shorten(source, 30))
     (left, _), (_, top) = place["name"]
     return {
-        "text": f"<b>{scheme.name}</b><br>{words}",
+        "text": f"<b>{scheme.name}</b>{', ' if narrow else '<br>'}{words}",
         "x": left,
         "y": top,
         "xref": "paper",

@@ -24,12 +24,14 @@ _DASHES = ("dot", "dash", "solid")
 def shuffled_figure(record: Shuffled) -> Drawn:
     """Three maps side by side, below one another on a phone. White: this token's vector did not move."""
     said = "; ".join(f"{rule.name}: {finding(record, i)}" for i, rule in enumerate(record.rules))
+    narrow = _maps(record, narrow=True)
     return Drawn(
         figure=_maps(record, narrow=False),
         alt=f"{title(record)}. Change of each token's vector by layer after a shuffle. {said}.",
         stem="order-shuffled",
         table=_table(record),
-        narrow_figure=_maps(record, narrow=True),
+        narrow_figure=narrow,
+        middle_figure=narrow,
     )
 
 
@@ -54,17 +56,18 @@ def _maps(record: Shuffled, narrow: bool) -> go.Figure:
         )
         _place(figure, record, number, suffix, narrow, head / (body + head))
         annotations.append(_heading(record, number, suffix, narrow))
-    height = 3 * (body + head) + 110 if narrow else body + head + 84
+    height = 3 * (body + head) + 134 if narrow else body + head + 84
     figure.update_layout(
         template=style.TEMPLATE,
         height=height,
+        width=None if narrow else style.WIDE_PRINT,
         title={
             "text": title(record).replace("; ", ";<br>") if narrow else title(record),
             "font": {"size": 13 if narrow else 16},
             "pad": {"t": 36 if narrow else 6, "b": 0},  # plotly.js moves a title of two lines up by one
         },
         annotations=annotations,
-        margin={"l": 8, "r": 8, "t": 60 if narrow else 40, "b": 8},
+        margin={"l": 8, "r": 8, "t": 84 if narrow else 40, "b": 8},
         coloraxis={
             "colorscale": style.PROBABILITY_SCALE,
             "cmin": 0,

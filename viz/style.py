@@ -43,6 +43,7 @@ __all__ = [
     "PROBABILITY_SCALE",
     "SIGNED_SCALE",
     "TEMPLATE",
+    "WIDE_PRINT",
     "category",
     "contrast",
     "faded",
@@ -67,6 +68,7 @@ FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans"
 MONO = 'ui-monospace, "SF Mono", "Cascadia Mono", Consolas, "Noto Sans Mono", "DejaVu Sans Mono", monospace'
 
 PRINT_WIDTH = 624  # CSS pixels: a text column of 6.5 inches (165 mm) at 96 to the inch
+WIDE_PRINT = 960  # `layout.width` of a figure that a column is too narrow for; on screen the frame decides
 _POINT = 96 / 72  # CSS pixels in a printer's point
 
 # What a filter cut stays on screen like this: `go.Bar(marker=CUT)`. Grey and hatched, never colour alone.

@@ -32,13 +32,15 @@ def turning_figure(record: Turning, reach: float | None = None) -> Drawn:
     `reach` is half the side of the planes, so that two runs have equal ones.
     """
     static, reach = _static(record), reach or plane_reach(record)
+    narrow = _figure(record, static, reach, narrow=True)
     return Drawn(
         figure=_figure(record, static, reach, narrow=False),
         alt=f"RoPE in layer {record.layer}, head {record.head}. {turning_title(record)}. "
         f"{turning_words(record)} {len(record.frequencies)} pairs turn.",
         stem="rope-turning",
         table=_table(record),
-        narrow_figure=_figure(record, static, reach, narrow=True),
+        narrow_figure=narrow,
+        middle_figure=narrow,
         browser=FUNCTION,
         browser_data={
             "still": static,
@@ -164,9 +166,7 @@ def _arrows(
         "marker": {"size": [0, 6, 0] * len(points), "color": color, "symbol": symbol, "line": {"width": 0}},
         "customdata": [v for p in record.shown for v in (p, p, p)],
         "hovertext": [
-            v
-            for p in record.shown
-            for v in ("", f"{_ONE[name]} of {p} {style.inert(named(record, p))}", "")
+            v for p in record.shown for v in ("", f"{_ONE[name]} of {p} {style.inert(named(record, p))}", "")
         ],
         "hovertemplate": "%{hovertext}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
         **axes,
@@ -271,6 +271,7 @@ def _figure(record: Turning, static: list[dict[str, Any]], reach: float, narrow:
     figure.update_layout(
         template=style.TEMPLATE,
         height=1040 if narrow else 440,
+        width=None if narrow else style.WIDE_PRINT,
         showlegend=False,
         title={"text": style.inert(turning_title(record)), "font": {"size": 12 if narrow else 16}},
         annotations=[_head(words, suffix, panels) for suffix, words in _heads(record).items()],

@@ -88,7 +88,8 @@ class Frame {
     this.data = data
     this.narrow = JSON.parse(data.narrow)
     this.narrowFigure = data.narrow_figure ? JSON.parse(data.narrow_figure) : null
-    this.middleFigure = data.middle_figure ? JSON.parse(data.middle_figure) : null
+    const middle = data.middle_figure === "narrow" ? data.narrow_figure : data.middle_figure
+    this.middleFigure = middle ? JSON.parse(middle) : null
     this.describe()
     this.sliders.take(data.sliders, data.seq, data.reports)
     this.menu.take(data)

@@ -159,7 +159,7 @@ def _message(drawn: Drawn, key: str, provenance: Provenance, height: int | None)
         "alt": drawn.alt,
         "narrow": json.dumps(dict(drawn.narrow_layout)),
         "narrow_figure": pio.to_json(drawn.narrow_figure, validate=False) if drawn.narrow_figure else None,
-        "middle_figure": pio.to_json(drawn.middle_figure, validate=False) if drawn.middle_figure else None,
+        "middle_figure": _middle_message(drawn),
         "height": height,
         "badge": {"kind": provenance.kind, "text": badge_text(provenance), "meaning": provenance.meaning},
         "caption": caption(provenance),
@@ -168,6 +168,15 @@ def _message(drawn: Drawn, key: str, provenance: Provenance, height: int | None)
         "install": "" if export.find_browser() else export.INSTALL_HELP,
         "browser": _browser_message(drawn),
     }
+
+
+def _middle_message(drawn: Drawn) -> str | None:
+    """The picture for a tablet; "narrow" where it is the phone's, which then travels once."""
+    if drawn.middle_figure is None:
+        return None
+    same = drawn.middle_figure is drawn.narrow_figure
+    message: str = "narrow" if same else pio.to_json(drawn.middle_figure, validate=False)
+    return message
 
 
 def _browser_message(drawn: Drawn) -> dict[str, str] | None:

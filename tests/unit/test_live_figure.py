@@ -141,3 +141,12 @@ def test_a_page_with_a_figure_runs() -> None:
     sent = json.loads(component.proto.json)
     assert sent["alt"] == "Two bars."
     assert json.loads(sent["figure"])["data"][0]["type"] == "bar"
+
+
+def test_a_tablet_s_picture_that_is_the_phone_s_travels_once() -> None:
+    narrow, other = (go.Figure(go.Bar(y=[n]), layout={"template": TEMPLATE}) for n in (1, 2))
+    same = _message(drawn(narrow_figure=narrow, middle_figure=narrow), "k", PLACE, None)
+    assert same["middle_figure"] == "narrow"
+    apart = _message(drawn(narrow_figure=narrow, middle_figure=other), "k", PLACE, None)
+    assert json.loads(apart["middle_figure"])["data"][0]["y"] == [2]
+    assert _message(drawn(), "k", PLACE, None)["middle_figure"] is None
