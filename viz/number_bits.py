@@ -194,7 +194,8 @@ def _notes(row: BitRow, top: float, narrow: bool) -> list[dict[str, Any]]:
     name, value = f"<b>{style.inert(row.title)}</b>", f"<b>{style.inert(row.value)}</b>"
     base = {"showarrow": False, "font": {"size": 12 if narrow else 13, "color": style.LIGHT.ink}}
     if narrow:
-        text = f"{name}  {value}" + (f", {style.inert(off)}" if off else "")
+        short = off.partition(" (")[0]  # a phone has no room for the percentage
+        text = f"{name}  {value}" + (f", {style.inert(short)}" if short else "")
         return [{**base, "x": 0, "xanchor": "left", "y": top - 0.02, "yanchor": "bottom", "text": text}]
     left = {
         **base,

@@ -61,6 +61,16 @@ def test_the_title_says_the_finding(row: BitRow, title: str) -> None:
     assert title_of(number_bits_record("1", [row])) == title
 
 
+def test_a_phone_s_line_has_the_error_without_its_percentage() -> None:
+    row = BitRow("fp16", "fp16", ("0", "0", "1"), "normal", "0.09998", "0.0000244 (0.0244 %)")
+    drawn = number_bits_figure(number_bits_record("0.1", [row]))
+    wide, narrow = (" ".join(note.text for note in figure.layout.annotations) for figure in
+                    (drawn.figure, drawn.narrow_figure))  # fmt: skip
+    assert "0.0244 %" in wide
+    assert "off by 0.0000244" in narrow
+    assert "%" not in narrow
+
+
 def test_a_typed_number_cannot_be_markup() -> None:
     drawn = number_bits_figure(number_bits_record("<b>1", [FP16]))
     assert "<b>1" not in drawn.figure.layout.title.text
