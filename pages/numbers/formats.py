@@ -26,6 +26,19 @@ PARTS = (
         "stronger the colour, the more of a layer's weights have that size.",
         "pages.numbers.weights",
     ),
+    Part(
+        "quant",
+        "Quantization",
+        "The model's own weights in 8 or 4 bits. How much error is that, how many bytes does it save, and does "
+        "the model still say the same?",
+        "pages.numbers.quantizing",
+    ),
+    Part(
+        "blocks",
+        "GGUF blocks",
+        "How a file keeps 32 weights in 20 bytes: click a weight to follow it from its bits to its value.",
+        "pages.numbers.blocks",
+    ),
 )
 
 view = start_page(

@@ -73,6 +73,13 @@ PAGES: tuple[Entry, ...] = (
         "number-formats",
         "What a number becomes in fp32, fp16, bf16 and fp8, and what that does to the model's weights.",
     ),
+    Entry(
+        "Numbers in the machine",
+        "Stability",
+        "numbers/stability.py",
+        "stability",
+        "Where fp16 and bf16 break on this model's own numbers, and what keeps them whole.",
+    ),
 )
 
 

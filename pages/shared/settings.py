@@ -73,6 +73,7 @@ _NAMES = {
     "sum": "sum of words",
     "story": "text to read",
     "formats": "part of number formats",
+    "stability": "part of the page",
     "zoom": "format of the window",
     "far": "distance",
 }
@@ -89,7 +90,8 @@ EMBEDDINGS_PARTS = ("table", "words", "map", "senses")
 MOE_PARTS = ("routing", "experts", "domains", "load", "sizes")
 FIRST_EXPERT = -1  # the one that the selected token asks first
 POSITIONS_PARTS = ("order", "schemes", "rope", "change", "beyond")
-FORMATS_PARTS = ("bits", "spacing", "weights")
+FORMATS_PARTS = ("bits", "spacing", "weights", "quant", "blocks")
+STABILITY_PARTS = ("order", "softmax", "model", "sums", "gradients")
 NUMBER_FORMATS = ("fp32", "tf32", "fp16", "bf16", "e4m3", "e5m2")
 TOKENIZERS = ("gpt2", "cl100k", "o200k")
 
@@ -234,6 +236,7 @@ VIEW_ROWS: tuple[Setting, ...] = (
     choice("zoom", "fp16", NUMBER_FORMATS, page="number-formats"),
 
     # Stability
+    choice("stability", "order", STABILITY_PARTS, page="stability"),
 )
 
 SETTINGS: dict[str, Setting] = {row.key: row for row in (*RUN_ROWS, *VIEW_ROWS)}
