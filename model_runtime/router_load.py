@@ -114,8 +114,7 @@ def pooled_loss(routing: Routing) -> float:
     may even out; this is not the mean of the layers' losses.
     """
     layers = [
-        balance_loss(logits, chosen)
-        for logits, chosen in zip(routing.logits, routing.indices, strict=True)
+        balance_loss(logits, chosen) for logits, chosen in zip(routing.logits, routing.indices, strict=True)
     ]
     fraction = np.mean([layer.fraction for layer in layers], axis=0)
     probability = np.mean([layer.probability for layer in layers], axis=0)

@@ -29,8 +29,8 @@ PARTS = (
     Part(
         "quant",
         "Quantization",
-        "The model's own weights in 8 or 4 bits. How much error is that, how many bytes does it save, and does "
-        "the model still say the same?",
+        "The model's own weights in 8 or 4 bits. How much error is that, how many bytes does it save, and "
+        "does the model still say the same?",
         "pages.numbers.quantizing",
     ),
     Part(

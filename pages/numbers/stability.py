@@ -16,15 +16,15 @@ PARTS = (
     Part(
         "softmax",
         "Softmax",
-        "One row of scores, turned into probabilities in four ways that are equal on paper. Let the scores grow: "
-        "which way breaks first, and which one never does?",
+        "One row of scores, turned into probabilities in four ways that are equal on paper. Let the scores "
+        "grow: which way breaks first, and which one never does?",
         "pages.numbers.softmax",
     ),
     Part(
         "model",
         "Whole model",
-        "The same weights and the same prompt in three formats. How far do they drift apart, layer by layer, and "
-        "does it change what the model says?",
+        "The same weights and the same prompt in three formats. How far do they drift apart, layer by layer, "
+        "and does it change what the model says?",
         "pages.numbers.precisions",
     ),
     Part(
@@ -36,8 +36,8 @@ PARTS = (
     Part(
         "gradients",
         "Loss scaling",
-        "Gradients are far smaller than weights. How many of them vanish in fp16, and how many does a factor of "
-        "2ᵏ bring back?",
+        "Gradients are far smaller than weights. How many of them vanish in fp16, and how many does a factor "
+        "of 2ᵏ bring back?",
         "pages.numbers.gradients",
     ),
 )
