@@ -257,6 +257,32 @@ def foreign_for(run: Run, key: str, text: str) -> Any:
         return _cache().get(("foreign", key, text, _model_key(run)), read)
 
 
+def quantized_for(run: Run, scheme: Any, layers: tuple[int, ...] | None) -> Any:
+    """What the run's model says with its weights packed (`quantization_effects.QuantEffect`).
+
+    The packed model is made, run once and let go; only its logits and the report are kept, for all visitors.
+    One such model exists at a time (`slow_turns`), and its forward takes a turn.
+
+    Args:
+        scheme: a `QuantScheme`.
+        layers: whose matrices are packed; None: all.
+
+    Raises:
+        SettingError: not enough memory for the packed weights.
+    """
+    from model_runtime.quantization_effects import effect_of
+
+    model = model_for(run)
+
+    def make() -> Any:
+        with slow_turns().take():
+            return effect_of(model, run.prompt, scheme, layers, run.edits, turns().take)
+
+    place = "all layers" if layers is None else f"layer {layers[0]}"
+    with working(f"Packing {place} of {model.spec.name} in {scheme.bits} bits and running the prompt"):
+        return _cache().get(("quantized", scheme, layers, _recipe(run, {})), make)
+
+
 def cost_for(run: Run) -> Any:
     """What attention costs on this machine for the run's model (`CostMeasurement`): about 20 s of work.
 

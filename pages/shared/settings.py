@@ -76,6 +76,14 @@ _NAMES = {
     "stability": "part of the page",
     "zoom": "format of the window",
     "far": "distance",
+    "bits": "number of bits",
+    "kind": "kind of grid",
+    "group": "group with one scale",
+    "scope": "part that is quantized",
+    "block_kind": "kind of blocks",
+    "block_row": "row of the tensor",
+    "block": "block of the row",
+    "weight": "weight of the block",
 }
 TOP_CANDIDATE = -1
 STRONGEST_KEY = -1  # the key that the selected token reads most
@@ -234,6 +242,16 @@ VIEW_ROWS: tuple[Setting, ...] = (
     choice("formats", "bits", FORMATS_PARTS, page="number-formats"),
     text("number", "0.1", 60, "number", page="number-formats"),
     choice("zoom", "fp16", NUMBER_FORMATS, page="number-formats"),
+    choice("bits", "4", ("8", "4"), page="number-formats"),
+    choice("kind", "absmax", ("absmax", "zero_point"), page="number-formats"),
+    choice("group", "channel", ("tensor", "channel", "128", "64", "32"), page="number-formats"),
+    choice("scope", "layer", ("layer", "model"), page="number-formats"),
+    text("matrix", "", 120, "name of a matrix", page="number-formats"),  # "": the first
+    text("tensor", "", 120, "name of a tensor", page="number-formats"),
+    choice("block_kind", "q4_1", ("q4_1", "q8_0"), page="number-formats"),
+    whole("block_row", 0, 0, 10_000_000, page="number-formats"),
+    whole("block", 0, 0, 1_000_000, page="number-formats"),
+    whole("weight", 0, 0, 31, page="number-formats"),
 
     # Stability
     choice("stability", "order", STABILITY_PARTS, page="stability"),

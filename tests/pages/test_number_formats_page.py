@@ -13,7 +13,12 @@ from pages.shared.live_figure import Click
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
 
 NUMBERS = "numbers/formats.py"
-FIGURES = {"bits": ["bits"], "spacing": ["number-line", "spacing"], "weights": ["weight-sizes", "round-trip"]}
+FIGURES = {
+    "bits": ["bits"],
+    "spacing": ["number-line", "spacing"],
+    "weights": ["weight-sizes", "round-trip"],
+    "quant": ["quant-schemes", "quant-next", "quant-places", "quant-grid"],
+}
 
 
 def part(model: str, name: str, **link: str) -> AppTest:
@@ -86,7 +91,7 @@ def test_two_models_on_one_scale(tiny: str) -> None:
 
 
 def test_the_closed_lines_have_the_numbers_and_the_code(tiny: str) -> None:
-    for name, code in (("bits", "def encode"), ("spacing", "def gap_at"), ("weights", "class _Tally")):
+    for name, code in (("bits", "def encode"), ("spacing", "def gap_at"), ("weights", "class _Tally"), ("quant", "def quantize")):
         app = part(tiny, name, number="0.1")
         for line in ("The mathematics", "The code"):
             app.session_state[f"gf.details.{line}"] = True

@@ -1,0 +1,127 @@
+"""Quantization under AppTest: any scheme, both scopes, experts, a pinned run, clicks, nonsense links."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from model_runtime import quantization_effects
+from pages.numbers import quantizing
+from pages.numbers.quantizing import megabytes
+from pages.shared import runtime
+from pages.shared.live_figure import Click
+from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
+from tests.pages.test_number_formats_page import FIGURES, NUMBERS
+from tests.tiny_models import tiny_model
+from tests.unit.tiny_checkpoints import byte_tokenizer
+
+
+def part(model: str, **link: str) -> AppTest:
+    return open_page(model, NUMBERS, **{"formats": "quant", "prompt": "hello", **link})
+
+
+def layout(app: AppTest, key: str) -> dict:  # type: ignore[type-arg]
+    return json.loads(figures(app)[key]["figure"])["layout"]
+
+
+@pytest.mark.parametrize("model", ["llama", "gpt2"])
+@pytest.mark.parametrize("scope", ["layer", "model"])
+@pytest.mark.parametrize(
+    ("bits", "kind", "group"),
+    [("8", "absmax", "tensor"), ("4", "zero_point", "32"), ("4", "absmax", "channel")],
+)
+def test_any_scheme_draws(tiny: str, model: str, scope: str, bits: str, kind: str, group: str) -> None:
+    app = part(str(Path(tiny).parent / model), bits=bits, kind=kind, group=group, scope=scope)
+    assert [*figures(app)] == FIGURES["quant"]
+    what = "all layers" if scope == "model" else "layer "
+    assert f"The matrices of **{what}" in said(app)
+    assert "KL divergence" in said(app)
+    by = "layer" if scope == "model" else "matrix"
+    assert f"Relative error by {by}" in figures(app)["quant-places"]["alt"]
+
+
+@pytest.mark.parametrize("prompt", ["x", HOSTILE])
+def test_any_prompt_draws(tiny: str, prompt: str) -> None:
+    assert [*figures(part(tiny, prompt=prompt))] == FIGURES["quant"]
+
+
+@pytest.mark.parametrize("family", ["mixtral", "gpt_oss"])
+def test_experts_are_packed_and_routers_are_not(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hf_model, _ = tiny_model(family)
+    hf_model.save_pretrained(tmp_path / family)
+    byte_tokenizer().save_pretrained(tmp_path / family)
+    monkeypatch.setenv("GLASSFORMER_ALLOW", str(tmp_path))
+    app = part(str(tmp_path / family), scope="model")
+    assert [*figures(app)] == FIGURES["quant"]
+    options = app.selectbox(key="gf.widget.matrix").options
+    assert any("experts" in name for name in options)
+    assert not any("router" in name or name.endswith("gate.weight") for name in options)
+
+
+def test_two_runs_on_the_same_axes(tiny: str) -> None:
+    app = part(tiny, pin=pinned(str(Path(tiny).parent / "gpt2")), scope="model")
+    for key, axes in (
+        ("quant-schemes", ("yaxis", "yaxis2")),
+        ("quant-next", ("xaxis",)),
+        ("quant-places", ("yaxis",)),
+        ("quant-grid", ("yaxis", "yaxis2")),
+    ):
+        current, other = (layout(app, f"{key}-{side}") for side in ("current", "pinned"))
+        for axis in axes:
+            assert current[axis]["range"] == other[axis]["range"], (key, axis)
+
+
+def test_the_chosen_matrix_and_one_that_is_not_there(tiny: str) -> None:
+    app = part(tiny, matrix="mlp.up_proj.weight")
+    assert "mlp.up_proj.weight" in figures(app)["quant-grid"]["alt"]
+    app = part(tiny, matrix=HOSTILE, bits="3", kind="x", group="-1", scope="?")
+    assert [*figures(app)] == FIGURES["quant"]
+    assert any("does not exist here" in box.value for box in app.warning)
+
+
+def test_clicks_choose_scheme_matrix_and_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed: dict[str, object] = {}
+    monkeypatch.setattr(quantizing.state, "set", lambda **values: changed.update(values))
+    quantizing.choose_scheme(Click(0, 0, 4.0, 0.1, [8, "zero_point", "64"]))
+    assert changed == {"bits": "8", "kind": "zero_point", "group": "64"}
+    changed.clear()
+    for odd in (None, [1], "8", [8, 3, "64"]):
+        quantizing.choose_scheme(Click(0, 0, 4.0, 0.1, odd))
+    assert changed == {}
+
+
+def test_without_memory_the_rest_is_drawn_and_the_reason_said(
+    tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantization_effects, "free_memory", lambda device: 10)
+    app = part(tiny, prompt="never asked before", scope="model")
+    assert [*figures(app)] == ["quant-schemes", "quant-grid"]
+    assert "of memory is free" in app.error[0].value
+
+
+def test_only_small_results_are_kept(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[object] = []
+    cache = runtime._cache()
+    get = cache.get
+    monkeypatch.setattr(cache, "get", lambda key, make: get(key, lambda: kept.append(v := make()) or v))
+    part(tiny, prompt="another one", scope="model", bits="8", group="64")
+    effects = [value for value in kept if isinstance(value, quantization_effects.QuantEffect)]
+    assert len(effects) == 1
+    assert effects[0].nbytes < 2_000
+
+
+def test_the_default_model_s_file_is_spoken_of() -> None:
+    app = part("smollm2-135m-instruct", layer="3")
+    words = "\n".join(caption.value for caption in app.caption)
+    assert "keeps them as Q4_1 in 2.21\u00a0MB" in words
+    assert "Packed as Q4_1 again, layer 3 loses nothing" in words
+    assert "exact" in figures(app)["quant-schemes"]["alt"]
+
+
+def test_bytes_in_words() -> None:
+    assert [megabytes(n) for n in (999, 14_155_776)] == ["999 bytes", "14.2\u00a0MB"]
