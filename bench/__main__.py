@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.measure import Row
 
-PARTS = ("runtime", "export", "browser", "attention", "moe", "vectors")
+PARTS = ("runtime", "export", "browser", "attention", "moe", "vectors", "gain")
 HERE = Path(__file__).parent
 RAW = HERE / "results.json"
 TABLE = HERE / "RESULTS.md"

@@ -26,12 +26,12 @@ SumKind = Literal["norm", "logit", "vocabulary"]
 KINDS: tuple[SumKind, ...] = ("norm", "logit", "vocabulary")
 # name -> format of the factors and products, format of the sums, by halves instead of in order
 WAYS: dict[str, tuple[torch.dtype, torch.dtype, bool]] = {
-    "fp16, in order": (torch.float16, torch.float16, False),
-    "fp16, pairwise": (torch.float16, torch.float16, True),
-    "bf16, in order": (torch.bfloat16, torch.bfloat16, False),
+    "fp16 in order": (torch.float16, torch.float16, False),
+    "fp16 pairwise": (torch.float16, torch.float16, True),
+    "bf16 in order": (torch.bfloat16, torch.bfloat16, False),
     "fp16 numbers, fp32 sum": (torch.float16, torch.float32, False),
-    "fp32, in order": (torch.float32, torch.float32, False),
-    "fp32, pairwise": (torch.float32, torch.float32, True),
+    "fp32 in order": (torch.float32, torch.float32, False),
+    "fp32 pairwise": (torch.float32, torch.float32, True),
 }
 BATCHES = (1, 2, 4, 8, 16, 64)
 _BLOCKS = (8, 32, 256)

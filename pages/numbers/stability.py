@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pages.shared.page import end_page, showing_errors, start_page
+import streamlit as st
+
+from pages.shared import url_state as state
+from pages.shared.page import View, end_page, showing_errors, start_page
 from pages.shared.parts import Part, choose, end_part
 
 PARTS = (
@@ -42,12 +45,23 @@ PARTS = (
     ),
 )
 
+
+@st.fragment
+def moving_part(view: View) -> None:
+    """All that follows the controls: drawn again alone, while the rest of the page rests."""
+    if (state.get("layer"), state.get("head")) != (view.layer, view.head):
+        st.rerun()  # a click chose them: the sidebar says so too
+    with showing_errors():
+        part = choose(PARTS, "stability")
+        end_part(part.draw(view))
+    state.write()
+
+
 view = start_page(
     "Numbers in the machine",
     "Stability",
-    "Half the bits, twice the speed, and a few places where everything turns into infinity.",
+    "Sixteen bits hold fewer numbers than thirty-two. Where does that break a real model, and what keeps it "
+    "whole?",
 )
-with showing_errors():
-    part = choose(PARTS, "stability")
-    end_part(part.draw(view))
+moving_part(view)
 end_page()

@@ -116,6 +116,12 @@ EXAMPLES: tuple[Example, ...] = (
         {"formats": "weights"},
     ),
     Example(
+        "loses a row of attention to an overflow",
+        "When Harry Potter arrived, everyone knew that Harry",
+        "stability",
+        {"stability": "order", "gain": 45.25, "layer": 24, "head": 4},
+    ),
+    Example(
         "sends scripture and sums to different experts",
         "And the LORD said unto him, 3 + 4 = 7",
         "moe",

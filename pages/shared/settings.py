@@ -74,6 +74,10 @@ _NAMES = {
     "story": "text to read",
     "formats": "part of number formats",
     "stability": "part of the page",
+    "gain": "gain on q and k",
+    "narrow": "number format of the demonstration",
+    "inside": "format of the sums",
+    "added": "sum to look at",
     "zoom": "format of the window",
     "far": "distance",
     "bits": "number of bits",
@@ -255,6 +259,10 @@ VIEW_ROWS: tuple[Setting, ...] = (
 
     # Stability
     choice("stability", "order", STABILITY_PARTS, page="stability"),
+    decimal("gain", 1.0, 0.01, 100_000.0, page="stability"),  # on q and k
+    choice("narrow", "fp16", ("fp16", "bf16"), page="stability"),
+    choice("inside", "wide", ("wide", "narrow"), page="stability"),
+    choice("added", "norm", ("norm", "logit", "vocabulary"), page="stability"),
 )
 
 SETTINGS: dict[str, Setting] = {row.key: row for row in (*RUN_ROWS, *VIEW_ROWS)}

@@ -184,13 +184,14 @@ def test_pages_stand_in_the_order_of_the_forward_pass() -> None:
         "Mixture of experts",
         "Next token",
         "Number formats",
+        "Stability",
     ]
     before, after = contents.neighbours("attention")
     assert before is not None
     assert after is not None
     assert (before.url, after.url) == ("positions", "moe")
     assert contents.neighbours("home")[0] is None
-    assert contents.neighbours("number-formats")[1] is None
+    assert contents.neighbours("stability")[1] is None
 
 
 def test_two_runs_are_told_apart_in_words() -> None:

@@ -201,9 +201,9 @@ def test_errors_by_length_are_those_of_a_loop(default: tuple[Model, Trace]) -> N
         exact += float(a) * float(b)
         size += abs(float(a) * float(b))
         if place in report.lengths:
-            got = report.errors["fp16, in order"][report.lengths.index(place)]
+            got = report.errors["fp16 in order"][report.lengths.index(place)]
             assert got == pytest.approx(abs(float(total) - exact) / size, rel=1e-9)
-    assert report.errors["fp32, in order"][-1] < report.errors["fp16, in order"][-1] / 100
+    assert report.errors["fp32 in order"][-1] < report.errors["fp16 in order"][-1] / 100
 
 
 @pytest.mark.slow
@@ -212,7 +212,7 @@ def test_the_norm_of_the_first_token_overflows_fp16(default: tuple[Model, Trace]
     model, trace = default
     report = error_by_length(sum_terms(model, trace, "norm", layer=24, position=0))
     assert report.exact > 1e8
-    assert report.sums["fp16, in order"] == math.inf == report.errors["fp16, in order"][-1]
+    assert report.sums["fp16 in order"] == math.inf == report.errors["fp16 in order"][-1]
     assert report.errors["fp16 numbers, fp32 sum"][-1] < 1e-3
 
 

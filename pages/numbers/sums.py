@@ -1,0 +1,192 @@
+"""Sums: one real sum of the forward pass in several formats, orders and batch shapes."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from model_runtime import sums
+from model_runtime.sums import BatchShape, LengthErrors, SumTerms
+from pages.attention.drawing import Drawing, column, drawings_of
+from pages.shared import runtime
+from pages.shared import url_state as state
+from pages.shared.live_figure import live_figure
+from pages.shared.page import View
+from pages.shared.parts import Lesson
+from pages.shared.words import counted, plain, quoted, token_text
+from viz.style import three_digits
+from viz.sums import sum_errors_figure, sum_errors_record, sum_orders_figure, sum_orders_record
+
+KINDS = {"norm": "Squares under the norm", "logit": "One logit", "vocabulary": "Softmax over the vocabulary"}
+POINTS = ("resid_pre", "ln_final")
+QUESTION = (
+    "49,152 positive numbers are added one after another in fp32. How many of the result's seven digits are "
+    "right? And if they are added by halves?"
+)
+ANSWER = (
+    "In order, about four: each small term is added to a large total and loses its last digits there, "
+    "thousands of times in the same direction. By halves, equals meet equals, and nearly all digits are "
+    "right. Libraries add in blocks, whose size depends on the device and the shape of the matrices: hence "
+    "other last digits on another machine, or for the same prompt in a larger batch."
+)
+SOURCES = """
+- Higham 1993, *The accuracy of floating point summation*, SIAM Journal on Scientific Computing 14(4).
+- Goldberg 1991, [What every computer scientist should know about floating-point arithmetic][goldberg], 4.1.
+- transformers, `LlamaRMSNorm`: the squares are added up in fp32, whatever the model's format.
+
+[goldberg]: https://doi.org/10.1145/103162.103163
+"""
+
+
+def terms_of(drawing: Drawing, kind: Any) -> SumTerms:
+    """The numbers that are added up, from the run's own forward pass."""
+    model = runtime.model_for(drawing.run)
+    layer, query = drawing.layer, drawing.query
+
+    def read(trace: Any) -> SumTerms:
+        return sums.sum_terms(model, trace, kind, layer=layer, position=query)
+
+    return runtime.derived(drawing.run, ("sum", kind, layer, query), read, points=POINTS)
+
+
+def says(drawing: Drawing, kind: str) -> tuple[str, str]:
+    """What is added up: for a title, and as a sentence of our own markdown."""
+    text = quoted(drawing.texts[drawing.query])
+    if kind == "norm":
+        return (
+            f"Squares of the stream into layer {drawing.layer}",
+            f"The norm before layer {drawing.layer} divides the stream of {text} by the root of the mean of "
+            "its squares. These squares are added up.",
+        )
+    if kind == "logit":
+        token = runtime.model_for(drawing.run).token(int(runtime.logits_for(drawing.run).argmax()))
+        return (
+            "The likeliest token's logit",
+            f"The logit of {quoted(token_text(token))}: the final stream times that token's row of the head.",
+        )
+    return (
+        "The softmax's denominator",
+        "e to the power of each logit less the largest one, over the whole vocabulary: what the softmax "
+        "divides by.",
+    )
+
+
+def errors(drawing: Drawing, report: LengthErrors, kind: str, reports: list[LengthErrors]) -> None:
+    title, sentence = says(drawing, kind)
+    record = sum_errors_record(
+        report.lengths, report.errors, report.sums, report.exact, title, *(other.errors for other in reports)
+    )
+    st.markdown(f"{sentence} There are {counted(report.lengths[-1], 'term')}.")
+    live_figure(
+        sum_errors_figure(record), key=drawing.key_figure("sum-errors"), provenance=origin(drawing, kind)
+    )
+    lines = ["| numbers and sums in | result | off by |", "|---|---:|---:|"]
+    for way, total in report.sums.items():
+        gap = three_digits(abs(total - report.exact)) if np.isfinite(total) else "∞"
+        lines.append(f"| {way} | {total:,.9g} | {gap} |".replace("inf", "∞"))
+    st.markdown("\n".join([*lines, f"| exact | {report.exact:,.12g} | |"]))
+
+
+def origin(drawing: Drawing, kind: str) -> Any:
+    layer = drawing.layer if kind == "norm" else None
+    token = {"token": drawing.query} if kind == "norm" else {}
+    return runtime.provenance_of(drawing.run, layer=layer, **token)
+
+
+def orders(drawing: Drawing, terms: SumTerms, kind: str) -> None:
+    record = sum_orders_record(sums.in_orders(terms), terms.exact)
+    live_figure(
+        sum_orders_figure(record), key=drawing.key_figure("sum-orders"), provenance=origin(drawing, kind)
+    )
+
+
+def shapes_of(drawing: Drawing) -> tuple[BatchShape, ...]:
+    """torch's own product of the last stream and the head, in batches."""
+
+    model = runtime.model_for(drawing.run)
+    found = runtime.derived(
+        drawing.run,
+        "batch shapes",
+        lambda trace: _Kept(sums.batch_shapes(model, trace)),
+        words="Multiplying in batches",
+        points=POINTS,
+    )
+    return found.shapes
+
+
+class _Kept:
+    """Batch shapes with their size, for the shared memory."""
+
+    def __init__(self, shapes: tuple[BatchShape, ...]) -> None:
+        self.shapes = shapes
+        self.nbytes = 64 * len(shapes)
+
+
+def batches(drawing: Drawing) -> None:
+    spec = drawing.spec()
+    st.subheader("The same row in a larger batch", anchor=False)
+    lines = [
+        "| rows at once | logits that differ from the row alone | largest difference |",
+        "|---:|---:|---:|",
+    ]
+    for shape in shapes_of(drawing):
+        lines.append(
+            f"| {shape.rows} | {shape.differ:,} of {spec.d_vocab:,} | {three_digits(shape.largest)} |"
+        )
+    st.markdown("\n".join(lines))
+    st.caption(
+        f"Measured with torch on {plain(spec.device)}, {plain(spec.dtype)}: the final stream of the last "
+        "token times the head, the same row repeated. A kernel cuts the work by its shape, so sums are "
+        "formed in another order. The numbers are all right to within rounding, but a greedy choice between "
+        "two nearly equal tokens can turn."
+    )
+
+
+def mathematics(report: LengthErrors) -> str:
+    """Both bounds with this sum's length and fp16's unit roundoff."""
+    n = report.lengths[-1]
+    halves = int(np.ceil(np.log2(max(n, 2))))
+    return (
+        r"$$\Big|\,\widehat{\textstyle\sum x_i} - \sum x_i\Big| \;\le\; (n-1)\,u \sum |x_i| "
+        r"\;\text{ in order},\qquad \lceil \log_2 n \rceil\, u \sum |x_i| \;\text{ by halves}$$"
+        f"\n\nto first order, with $u = 2^{{-m-1}}$: {three_digits(2.0**-11)} in fp16, "
+        f"{three_digits(2.0**-8)} in bf16, {three_digits(2.0**-24)} in fp32. Here $n$ = {n:,} and $\\lceil "
+        f"\\log_2 n \\rceil$ = {halves}: in fp32 at most {three_digits((n - 1) * 2.0**-24)} in order, "
+        f"{three_digits(halves * 2.0**-24)} by halves."
+    )
+
+
+def draw(view: View) -> Lesson:
+    """Draw the part."""
+    drawings = drawings_of(view)
+    st.segmented_control(
+        "What is added up",
+        [*KINDS],
+        format_func=KINDS.__getitem__,
+        required=True,
+        wrap=True,
+        help="For the squares under the norm, layer and token are those chosen in the sidebar.",
+        **state.bound("added"),
+    )
+    kind = state.get("added")
+    terms = [terms_of(drawing, kind) for drawing in drawings]
+    reports = [sums.error_by_length(each) for each in terms]
+    for place, drawing, each, report in zip(st.columns(len(drawings)), drawings, terms, reports, strict=True):
+        with column(place, drawing):
+            errors(drawing, report, kind, reports)
+            orders(drawing, each, kind)
+            batches(drawing)
+    st.caption(
+        "In every row the numbers are rounded to the format first, then each product, then each sum, step by "
+        "step: emulated, except “fp16 numbers, fp32 sum”, which is what tensor cores do."
+    )
+    return Lesson(
+        QUESTION,
+        ANSWER,
+        mathematics=lambda: mathematics(reports[0]),
+        code=lambda: inspect.getsource(sums.partial_sums),
+        sources=SOURCES,
+    )
