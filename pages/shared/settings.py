@@ -88,6 +88,8 @@ _NAMES = {
     "block_row": "row of the tensor",
     "block": "block of the row",
     "weight": "weight of the block",
+    "swell": "power of two of the MLP's gain",
+    "swell_at": "layer with the gain",
 }
 TOP_CANDIDATE = -1
 STRONGEST_KEY = -1  # the key that the selected token reads most
@@ -263,6 +265,8 @@ VIEW_ROWS: tuple[Setting, ...] = (
     choice("narrow", "fp16", ("fp16", "bf16"), page="stability"),
     choice("inside", "wide", ("wide", "narrow"), page="stability"),
     choice("added", "norm", ("norm", "logit", "vocabulary"), page="stability"),
+    whole("swell", 0, 0, 16, page="stability"),  # one MLP's output times 2^swell
+    choice("swell_at", "largest", ("largest", "selected"), page="stability"),
 )
 
 SETTINGS: dict[str, Setting] = {row.key: row for row in (*RUN_ROWS, *VIEW_ROWS)}

@@ -1,0 +1,96 @@
+"""The numbers of the whole-model part: a run's forwards in every format, with the gain among its edits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from model_runtime.interventions import ScaleMLP
+from model_runtime.precision_texts import PrecisionTexts, compare_texts
+from model_runtime.precisions import STREAM, PrecisionReport, compare_precisions
+from pages.attention.drawing import Drawing
+from pages.shared import runtime
+from pages.shared import url_state as state
+from pages.shared.runs import Run
+
+N_TOKENS = 24
+POWERS = range(17)  # of two, for the gain
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """A run, the edit that swells it (none at gain 1), and its numbers in every format."""
+
+    drawing: Drawing
+    run: Run  # in float32, the gain among its edits
+    layer: int  # whose MLP is amplified
+    calm: PrecisionReport  # without the gain
+    report: PrecisionReport
+
+    @property
+    def largest(self) -> dict[str, np.ndarray]:
+        return {reading.key: reading.largest[STREAM] for reading in self.report.readings}
+
+    def errors(self, column: int) -> dict[str, np.ndarray]:
+        return {reading.key: reading.error[:, column] for reading in self.report.readings[1:]}
+
+
+def model_of(run: Run) -> Callable[[str], Any]:
+    """The run's model in a dtype, from the shelf."""
+    return lambda dtype: runtime.model_for(replace(run, dtype=dtype))
+
+
+def report_of(run: Run) -> PrecisionReport:
+    """The three forwards, made once for all visitors; no trace of them is kept."""
+    return runtime.computed(
+        run,
+        ("precisions", run.prompt, run.edits),
+        lambda: compare_precisions(model_of(run), run.prompt, run.edits, turn=runtime.turns().take),
+        words="Running the model in fp32, bf16 and fp16",
+        slow=True,
+    )
+
+
+def side_of(drawing: Drawing) -> Side:
+    run = replace(drawing.run, dtype="float32")
+    calm = report_of(run)
+    layer = drawing.layer if state.get("swell_at") == "selected" else largest_layer(calm)
+    power = state.get("swell")
+    if power:
+        run = replace(run, edits=(*run.edits, ScaleMLP(layer, 2.0**power)))
+    return Side(drawing, run, layer, calm, report_of(run) if power else calm)
+
+
+def largest_layer(report: PrecisionReport) -> int:
+    """The layer whose MLP adds the largest number to the stream, in fp32."""
+    return int(np.nanargmax(added(report)))
+
+
+def added(report: PrecisionReport) -> np.ndarray:
+    """Largest number that each layer adds: the MLP's, or the stream's where the MLP's is not to be seen."""
+    largest = report.readings[0].largest
+    return largest.get("mlp_out", largest[STREAM][1:])
+
+
+def _texts_name(run: Run) -> tuple[Any, ...]:
+    return "precision texts", run.prompt, run.edits, N_TOKENS
+
+
+def known_texts(run: Run) -> PrecisionTexts | None:
+    """The texts of `texts_of` if somebody has asked for them; never waits."""
+    found: PrecisionTexts | None = runtime.known(run, _texts_name(run))
+    return found
+
+
+def texts_of(run: Run) -> PrecisionTexts:
+    """The likeliest continuation in each format, written once for all visitors."""
+    return runtime.computed(
+        run,
+        _texts_name(run),
+        lambda: compare_texts(model_of(run), run.prompt, N_TOKENS, run.edits, turn=runtime.turns().take),
+        words=f"Writing {N_TOKENS} tokens in each format",
+        slow=True,
+    )

@@ -1,0 +1,291 @@
+"""Whole model: the same weights and prompt in fp32, bf16 and fp16, layer by layer and in what is said."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from model_runtime import precisions
+from model_runtime.inner_precision import inner_precision
+from model_runtime.number_formats import FORMATS
+from model_runtime.precisions import (
+    BRANCHES,
+    COMPARED,
+    FIRST,
+    REST,
+    STREAM,
+    ZERO,
+    FormatReading,
+)
+from pages.attention.drawing import Drawing, column, drawings_of
+from pages.numbers.precision_sides import N_TOKENS, POWERS, Side, known_texts, side_of, texts_of
+from pages.numbers.precision_words import (
+    ANSWER,
+    QUESTION,
+    SOURCES,
+    broken_words,
+    gain_words,
+    layer_table,
+    mathematics,
+    parting_words,
+    text_table,
+)
+from pages.shared import runtime
+from pages.shared import url_state as state
+from pages.shared.live_figure import Click, live_figure
+from pages.shared.page import View
+from pages.shared.parts import Lesson
+from pages.shared.words import plain, token_text
+from viz.precision_counts import lost_counts_figure, lost_counts_record
+from viz.precision_lines import errors_record, largest_record
+from viz.precision_lines_figure import errors_figure, largest_figure
+from viz.style import share
+from viz.three_distributions import (
+    ThreeDistributions,
+    three_distributions_figure,
+    three_distributions_record,
+)
+
+AT_ONCE = 300e6  # parameters: a larger model writes its three texts on a button
+
+
+def controls(drawing: Drawing) -> None:
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        st.select_slider(
+            "Gain: what one MLP adds, multiplied",
+            list(POWERS),
+            format_func=lambda k: f"× {2**k:,}" if k else "× 1 (the model as it is)",
+            help="An edit of these forward passes alone: weights stay as they are, and no other page or "
+            "visitor computes with it.",
+            **state.bound("swell"),
+        )
+    with right:
+        st.segmented_control(
+            "In which layer",
+            ["largest", "selected"],
+            format_func={"largest": "Largest MLP output", "selected": f"Layer {drawing.layer}"}.__getitem__,
+            required=True,
+            help="The layer whose MLP adds the largest number, or the selected layer: a click on a figure "
+            "selects another.",
+            **state.bound("swell_at"),
+        )
+
+
+def tell(side: Side) -> None:
+    st.markdown(plain(gain_words(side)))
+    for reading in side.report.readings:
+        if words := broken_words(reading, side.report.n_tokens):
+            st.markdown(words)
+    for key, words in side.report.missing.items():
+        st.info(f"This model does not run in {key} on this machine: {plain(words)}")
+
+
+def choose_layer(click: Click) -> None:
+    """A click on a place of the stream selects its layer."""
+    layer = click.customdata[0] if isinstance(click.customdata, list) else click.customdata
+    if isinstance(layer, int) and not isinstance(layer, bool) and layer >= 0:
+        state.set(layer=layer)
+
+
+def figure(side: Side, drawn: Any, name: str, *, clickable: bool = True) -> None:
+    live_figure(
+        drawn,
+        key=side.drawing.key_figure(name),
+        provenance=runtime.provenance_of(
+            side.run, formats=", ".join(reading.key for reading in side.report.readings)
+        ),
+        clickable=clickable and side.drawing.clickable,
+        on_click=choose_layer if clickable else None,
+    )
+
+
+def lines(side: Side, sides: Sequence[Side], places: Sequence[Any]) -> None:
+    """Largest activations and errors, on the axes of all runs."""
+    layer = side.drawing.layer
+    with places[0]:
+        figure(
+            side,
+            largest_figure(
+                largest_record(
+                    side.largest, float(FORMATS["fp16"].largest), layer, *(one.largest for one in sides)
+                )
+            ),
+            "largest",
+        )
+    with places[1]:
+        if len(side.report.readings) < 2:
+            st.info("There is no second format to compare with fp32.")
+            return
+        others = [one.errors(which) for one in sides for which in (REST, FIRST)]
+        figure(
+            side,
+            errors_figure(errors_record(side.errors(REST), side.errors(FIRST), layer, *others)),
+            "stream-errors",
+        )
+        st.caption(
+            "Relative error of the stream: the length of the difference from fp32, divided by fp32's length. "
+            + ("Thin dotted lines: the first token, whose largest numbers would hide all others." if
+               side.report.n_tokens > 1 else "")
+        )  # fmt: skip
+
+
+def distribution_of(side: Side) -> ThreeDistributions | None:
+    """The next token in every format; None where none of them has a distribution."""
+    model = runtime.model_for(side.run)
+    return three_distributions_record(
+        {reading.key: reading.logits for reading in side.report.readings},
+        {reading.key: reading.refusal for reading in side.report.readings},
+        lambda token_id: token_text(model.token(token_id)),
+    )
+
+
+def distribution(side: Side, record: ThreeDistributions | None, top: float) -> None:
+    """The picture, on the axis of all runs, and why a format has none."""
+    if record is not None:
+        drawn = three_distributions_figure(replace(record, top=top))
+        figure(side, drawn, "next-in-formats", clickable=False)
+    for reading in side.report.readings:
+        if reading.refusal:
+            st.warning(
+                f"**No token is drawn in {reading.key}.** {reading.refusal} A softmax over them would be NaN "
+                "for every token, and any token that came out would be made up."
+            )
+
+
+def texts(side: Side) -> None:
+    """The likeliest continuation in every format, and where it parts from fp32's."""
+    st.markdown(f"**The likeliest next {N_TOKENS} tokens in each format**")
+    if known_texts(side.run) is None and side.drawing.spec().n_params > AT_ONCE:
+        label = f"Write {N_TOKENS} tokens in each format"
+        if not st.button(label, key=f"gf.precisions.write.{side.drawing.slug}"):
+            return
+    found = texts_of(side.run)
+    st.markdown(text_table(found))
+    for text in found.texts[1:]:
+        st.markdown(parting_words(text, found.texts[0]))
+
+
+def losses(side: Side) -> None:
+    """Counts of what overflowed and underflowed, where there are any."""
+    readings = side.report.readings
+    counts = {reading.key: rows_of(reading) for reading in readings}
+    sizes = sum_rows(readings[0].sizes, side.report.n_layers)
+    record = lost_counts_record(counts, sizes.tolist())
+    if not record.columns:
+        st.markdown("**Nothing overflows and nothing underflows** in any layer, in any of the formats.")
+        return
+    figure(side, lost_counts_figure(record), "lost-values")
+    absent = [
+        what
+        for number, what in enumerate(("No infinity", "no NaN"))
+        if not any(c[:, number].any() for c in counts.values())
+    ]
+    cancelled = sum(int(table[:, ZERO + 1].sum()) for table in counts.values())
+    zeros = sum(int(table[:, ZERO].sum()) for table in counts.values())
+    st.caption(
+        (f"{' and '.join(absent)} in any format. " if absent else "")
+        + "Counted in the stream, in what attention and the MLP add, and inside the MLP. Subnormal: not 0, "
+        "but below the format's smallest normal number (2⁻¹⁴ in fp16, 2⁻¹²⁶ in bf16), so digits are lost. "
+        "Zero: exactly 0 where fp32 has another number"
+        + (f"; {cancelled:,} of these {zeros:,} zeros were not too small: rounded numbers cancelled." if zeros
+           else ".")
+    )  # fmt: skip
+
+
+def rows_of(reading: FormatReading) -> np.ndarray:
+    """Counts of all points together, [place, kind]: place 0 enters the first layer."""
+    total = reading.counts[STREAM].copy()
+    for point in BRANCHES:
+        if point in reading.counts:
+            total[1:] += reading.counts[point]
+    return total
+
+
+def sum_rows(sizes: dict[str, np.ndarray], n_layers: int) -> np.ndarray:
+    total = sizes[STREAM].copy()
+    for point in BRANCHES:
+        if point in sizes:
+            total[1:] += sizes[point]
+    return total
+
+
+def arithmetic(side: Side) -> None:
+    """Which arithmetic is shown: measured on the model's own numbers."""
+    found = {}
+    for key in COMPARED[1:]:
+        if key not in side.report.missing:
+            run = replace(side.drawing.run, dtype=str(FORMATS[key].torch_dtype))
+            found[key] = runtime.computed(
+                run, "inner precision", lambda run=run: inner_precision(runtime.model_for(run))
+            )
+    if not found:
+        return
+    lines = {
+        "products: exact, rounded once": [share(one.product) for one in found.values()],
+        "if rounded at each step": [share(one.product_rounded) for one in found.values()],
+        "softmax: exact, rounded once": [share(one.softmax) for one in found.values()],
+        "last norm takes 300²": ["yes" if one.norm else "no" for one in found.values()],
+    }
+    rows = [f"| | {' | '.join(found)} |", f"|---|{'---|' * len(found)}"]
+    rows += [f"| {name} | {' | '.join(values)} |" for name, values in lines.items()]
+    st.markdown("**What “in fp16” means here, measured**\n\n" + "\n".join(rows))
+    terms = next(iter(found.values())).terms
+    st.caption(
+        f"Weights and activations are stored in the format. Products of {terms:,} terms (rows of the "
+        "embedding table): the share that is the exact sum, rounded once at the end. Near 100 %, the machine "
+        "adds up in a wider format and rounds the result; below it, what rounding after each term would "
+        "give. Likewise the softmax of these numbers. The norm: whether the model's last one takes numbers "
+        "up to 300, whose squares fp16 cannot hold. What is stored, such as the stream after each layer, is "
+        "always rounded."
+    )
+
+
+def code() -> str:
+    parts = (
+        precisions.compare_precisions,
+        precisions._Tally,
+        precisions.count_lost,
+        precisions.stream_errors,
+    )
+    return "\n\n".join(map(inspect.getsource, parts))
+
+
+def halves(drawing: Drawing) -> Sequence[AbstractContextManager[Any]]:
+    """Two places: side by side while one run is drawn, else one below the other."""
+    return st.columns(2, gap="medium") if not drawing.name else (st.container(), st.container())
+
+
+def draw(view: View) -> Lesson:
+    """Draw the part."""
+    drawings = drawings_of(view)
+    controls(drawings[0])
+    sides = [side_of(drawing) for drawing in drawings]
+    records = [distribution_of(side) for side in sides]
+    top = max((record.top for record in records if record), default=1.0)
+    waiting = []
+    for place, side, record in zip(st.columns(len(sides)), sides, records, strict=True):
+        with column(place, side.drawing):
+            tell(side)
+            lines(side, sides, halves(side.drawing))
+            left, right = halves(side.drawing)
+            with left:
+                distribution(side, record, top)
+            with right:
+                waiting.append((side, st.container()))
+            left, right = halves(side.drawing)
+            with left:
+                losses(side)
+            with right:
+                st.markdown(layer_table(side))
+                arithmetic(side)
+    for side, place in waiting:  # what takes longest comes last, so that the rest is there meanwhile
+        with place:
+            texts(side)
+    return Lesson(QUESTION, ANSWER, mathematics=lambda: mathematics(sides[0]), code=code, sources=SOURCES)
