@@ -197,6 +197,25 @@ def _strip(rows: torch.Tensor, near: torch.Tensor, packed: Packed, row: int, blo
     )
 
 
+def row_strip(model: Model, layer: int, name: str, row: int, start: int, n: int = BLOCK) -> np.ndarray:
+    """`n` neighbours of a row of a matrix, float32 [n]; rows of stacked experts are counted through.
+
+    Raises:
+        SettingError: the layer has no such matrix, or the matrix no such place.
+    """
+    matrix = matrices_of(model, layer).get(name)
+    if matrix is None:
+        raise SettingError(f"Layer {layer} has no matrix {name!r}.", "Choose one of its own.")
+    n_rows = math.prod(matrix.shape[:-1])
+    if not (0 <= row < n_rows and 0 <= start <= matrix.shape[-1] - n):
+        raise SettingError(
+            f"{name} has no {n} weights from column {start} of row {row} on.",
+            f"It has {n_rows:,} rows of {matrix.shape[-1]:,} weights.",
+        )
+    place = tuple(int(i) for i in np.unravel_index(row, matrix.shape[:-1]))
+    return matrix[place][start : start + n].float().cpu().numpy().copy()
+
+
 # The next token
 
 

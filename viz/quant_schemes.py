@@ -153,16 +153,17 @@ def _figure(record: QuantSchemes, narrow: bool) -> go.Figure:
         number = "" if panel == 0 else "2"
         across, up = ([0, 1], [0.58, 1] if panel == 0 else [0, 0.42]) if narrow else (
             [0, 0.49] if panel == 0 else [0.53, 1], [0, 1])  # fmt: skip
-        first = (4, 8)[panel]
+        left, right = (4, 8)[panel] - (0.32 if narrow else 0.2), (4, 8)[panel] + 1.14
         figure.update_layout({
             f"xaxis{number}": {
-                "domain": across, "anchor": f"y{number}", "range": [first - (0.32 if narrow else 0.2), first + 1.14],
+                "domain": across, "anchor": f"y{number}", "range": [left, right],
                 "title": {"text": "bits per weight, scales included"}, "fixedrange": True, "dtick": 0.25,
                 "showgrid": False,
             },
             f"yaxis{number}": {
                 "domain": up, "anchor": f"x{number}", "type": "log", "range": [record.low, record.high],
-                "fixedrange": True, "tickvals": ticks, "ticktext": [f"{100 * tick:.2g}\u00a0%" for tick in ticks],
+                "fixedrange": True, "tickvals": ticks,
+                "ticktext": [f"{100 * tick:.2g}\u00a0%" for tick in ticks],
                 "showticklabels": narrow or panel == 0,
                 "title": {"text": "relative error" if narrow or panel == 0 else ""},
             },

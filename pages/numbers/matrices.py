@@ -50,5 +50,10 @@ def tensors_of(file: Path, layer: int | None) -> dict[str, FileTensor]:
     return found
 
 
+def tensors_outside(file: Path) -> dict[str, FileTensor]:
+    """The block tensors of no layer: the embedding."""
+    return {tensor.name: tensor for tensor in file_tensors(file) if not tensor.name.startswith("blk.")}
+
+
 def bytes_in_file(tensors: Sequence[FileTensor]) -> int:
     return sum(tensor.rows * tensor.width // BLOCK * BLOCK_BYTES[tensor.kind] for tensor in tensors)

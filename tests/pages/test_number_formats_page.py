@@ -18,6 +18,7 @@ FIGURES = {
     "spacing": ["number-line", "spacing"],
     "weights": ["weight-sizes", "round-trip"],
     "quant": ["quant-schemes", "quant-next", "quant-places", "quant-grid"],
+    "blocks": ["gguf-block"],
 }
 
 
@@ -91,7 +92,14 @@ def test_two_models_on_one_scale(tiny: str) -> None:
 
 
 def test_the_closed_lines_have_the_numbers_and_the_code(tiny: str) -> None:
-    for name, code in (("bits", "def encode"), ("spacing", "def gap_at"), ("weights", "class _Tally"), ("quant", "def quantize")):
+    codes = {
+        "bits": "def encode",
+        "spacing": "def gap_at",
+        "weights": "class _Tally",
+        "quant": "def quantize",
+        "blocks": "def decode_block",
+    }
+    for name, code in codes.items():
         app = part(tiny, name, number="0.1")
         for line in ("The mathematics", "The code"):
             app.session_state[f"gf.details.{line}"] = True

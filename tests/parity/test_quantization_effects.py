@@ -18,6 +18,7 @@ from model_runtime.quantization_effects import (
     effect_of,
     layer_errors,
     matrices_of,
+    row_strip,
 )
 from tests.parity.test_quantization import IDS, model_of
 
@@ -134,7 +135,7 @@ def test_the_effect_is_that_of_a_packed_twin_under_the_same_edits(
 def test_too_little_memory_is_said_before_anything_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(effects, "free_memory", lambda device: 10)
     monkeypatch.setattr(effects, "quantized", lambda *a: pytest.fail("packed all the same"))
-    with pytest.raises(SettingError, match="0.00 GiB of memory is free"):
+    with pytest.raises(SettingError, match=r"0\.00 GiB of memory is free"):
         effect_of(model_of("llama"), IDS, SCHEMES[0])
 
 
@@ -147,3 +148,19 @@ def test_the_default_model_s_weights_lie_on_q4_1_s_grid_and_not_on_a_zero_point_
     assert found.blocks["Q8_0"][1] == pytest.approx(
         found.total[SCHEMES.index(QuantScheme(8, "absmax", "32"))], rel=0.02
     )
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_a_strip_of_a_row_counts_experts_through(family: str) -> None:
+    model = model_of(family)
+    for name, matrix in matrices_of(model, 1).items():
+        rows = matrix.reshape(-1, matrix.shape[-1])
+        for row in (0, len(rows) - 1):
+            found = row_strip(model, 1, name, row, matrix.shape[-1] - 8, 8)
+            np.testing.assert_array_equal(found, rows[row, -8:].float().numpy())
+        with pytest.raises(SettingError, match="rows of"):
+            row_strip(model, 1, name, len(rows), 0, 8)
+        with pytest.raises(SettingError, match="rows of"):
+            row_strip(model, 1, name, 0, matrix.shape[-1] - 7, 8)
+    with pytest.raises(SettingError, match="no matrix"):
+        row_strip(model, 1, "x", 0, 0)

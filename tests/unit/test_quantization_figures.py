@@ -29,7 +29,7 @@ def test_each_point_says_its_scheme_and_the_chosen_one_is_ringed() -> None:
     drawn = quant_schemes_figure(record)
     traces = {(t.name, t.xaxis): t for t in drawn.figure.data}
     assert list(traces["absmax", "x"].customdata[3]) == [4, "absmax", "64"]
-    assert [list(c) for c in traces["zero point", "x2"].customdata][0] == [8, "zero_point", "tensor"]
+    assert list(traces["zero point", "x2"].customdata[0]) == [8, "zero_point", "tensor"]
     assert traces["chosen", "x"].x[0] == POINTS[3].cost
     assert traces["chosen", "x"].y[0] == POINTS[3].error
     # What is exact has no place on a logarithmic axis: it stands at the foot and says so.
@@ -73,7 +73,7 @@ def strip(
 def test_levels_stand_where_codes_can_be() -> None:
     record = weight_grid_record("m", (strip([4.0, 0.1], 4 / 7), strip([0.2, -0.3, 0.1, 0.0], 4 / 7)))
     drawn = weight_grid_figure(record)
-    levels = [y for y in drawn.figure.data[0].y[::3]]
+    levels = drawn.figure.data[0].y[::3]
     assert min(abs(level - 4.0) for level in levels) < 1e-9
     assert all(record.ranges[0][0] <= level <= record.ranges[0][1] for level in levels)
     assert grid_title(record) == "4 typical weights use only 2 levels of 15"
