@@ -13,7 +13,7 @@ from pages.shared.renderer import find_browser
 from pages.shared.settings import DEFAULT_PROMPT
 
 MOVES = 15
-SLIDER = '[data-testid="stSlider"] [role="slider"]'
+SLIDER = '[data-testid="stSlider"] input[type="range"]'
 # Milliseconds from the key's release to the end of the frame in which the figure says another gain.
 WATCH = """() => {
   window.gfStart = null

@@ -91,51 +91,55 @@ def heads_sentence(record: BreakingGains) -> str:
 
 
 def _figure(record: BreakingGains, narrow: bool) -> go.Figure:
-    figure = go.Figure()
+    traces: list[go.Scatter] = []
     n_layers = len(record.first[0])
     for order, shares, first in zip(record.orders, record.shares, record.first, strict=True):
         color = style.category(_COLORS[order])
-        figure.add_scatter(
-            name=ORDER_TITLES[order],
-            x=list(record.gains),
-            y=list(shares),
-            mode="lines",
-            xaxis="x",
-            yaxis="y",
-            line={"color": color, "width": 2.5, "dash": _DASHES[order]},
-            showlegend=False,
-            hovertemplate=f"{ORDER_TITLES[order]}: %{{y:.1%}} of the heads at gain %{{x:.3g}}<extra></extra>",
+        traces.append(
+            go.Scatter(
+                name=ORDER_TITLES[order],
+                x=list(record.gains),
+                y=list(shares),
+                mode="lines",
+                xaxis="x",
+                yaxis="y",
+                line={"color": color, "width": 2.5, "dash": _DASHES[order]},
+                showlegend=False,
+                hovertemplate=f"{ORDER_TITLES[order]}, gain %{{x:.3g}}: %{{y:.1%}} of heads<extra></extra>",
+            )
         )
-        figure.add_scatter(
-            name=ORDER_TITLES[order],
-            x=[gain if math.isfinite(gain) else None for gain in first],
-            y=list(range(n_layers)),
-            mode="markers",
-            xaxis="x",
-            yaxis="y2",
-            marker={
-                "color": color,
-                "symbol": _SYMBOLS[order],
-                "size": 9 if order != "query" else 12,
-                "line": {"width": 1.5, "color": color},
-            },
-            customdata=list(range(n_layers)),
-            hovertemplate=f"layer %{{y}}: {ORDER_TITLES[order]} breaks at gain %{{x:.3g}}<extra></extra>",
+        traces.append(
+            go.Scatter(
+                name=ORDER_TITLES[order],
+                x=[gain if math.isfinite(gain) else None for gain in first],
+                y=list(range(n_layers)),
+                mode="markers",
+                xaxis="x",
+                yaxis="y2",
+                marker={
+                    "color": color,
+                    "symbol": _SYMBOLS[order],
+                    "size": 9 if order != "query" else 12,
+                    "line": {"width": 1.5, "color": color},
+                },
+                customdata=list(range(n_layers)),
+                hovertemplate=f"layer %{{y}}: {ORDER_TITLES[order]} breaks at gain %{{x:.3g}}<extra></extra>",
+            )
         )
     title = breaking_title(record)
     low, high = record.gains[0], record.gains[-1]
     ticks = [2.0**power for power in range(-4, 20) if low <= 2.0**power <= high]
-    figure.update_layout(
-        template=style.TEMPLATE,
-        title={"text": title.replace("; ", ";<br>"), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
+    layout = {
+        "template": style.TEMPLATE,
+        "title": {"text": title.replace("; ", ";<br>"), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
         if narrow
         else {"text": title},
-        height=int(min(700, 330 + 11 * n_layers)),
-        shapes=_shapes(record),
-        annotations=[_gain_note(record)],
-        legend={"y": 1.0, "yanchor": "bottom", "traceorder": "normal"},
-        margin={"l": 8, "r": 12, "t": 116 if narrow else 76, "b": 8},
-        xaxis={
+        "height": int(min(700, 330 + 11 * n_layers)),
+        "shapes": _shapes(record),
+        "annotations": [_gain_note(record)],
+        "legend": {"y": 1.0, "yanchor": "bottom", "traceorder": "normal"},
+        "margin": {"l": 8, "r": 12, "t": 116 if narrow else 76, "b": 8},
+        "xaxis": {
             "type": "log",
             "range": [math.log10(low), math.log10(high)],
             "fixedrange": True,
@@ -144,7 +148,7 @@ def _figure(record: BreakingGains, narrow: bool) -> go.Figure:
             "title": {"text": "gain on q and k"},
             "anchor": "y2",
         },
-        yaxis={
+        "yaxis": {
             "domain": [1 - _CURVE, 1],
             "range": [-0.04, 1.04],
             "tickformat": ".0%",
@@ -152,7 +156,7 @@ def _figure(record: BreakingGains, narrow: bool) -> go.Figure:
             "title": {"text": "heads broken"},
             "nticks": 3,
         },
-        yaxis2={
+        "yaxis2": {
             "domain": [0, 1 - _CURVE - 0.05],
             "range": [n_layers - 0.5, -0.5],
             "fixedrange": True,
@@ -160,8 +164,8 @@ def _figure(record: BreakingGains, narrow: bool) -> go.Figure:
             "tickformat": "d",
             "anchor": "x",
         },
-    )
-    return figure
+    }
+    return go.Figure(traces, layout)
 
 
 def _shapes(record: BreakingGains) -> list[dict[str, Any]]:

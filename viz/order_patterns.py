@@ -108,43 +108,37 @@ def _plain(value: float) -> float | str:
 
 
 def _figure(record: OrderPatterns, narrow: bool) -> go.Figure:
-    figure = go.Figure()
+    """Made in one piece: a figure that is put together call by call takes ten times as long."""
+    traces: list[go.Heatmap] = []
+    layout: dict[str, Any] = {}
     notes: list[dict[str, Any]] = []
     columns = 2 if narrow else 4
     for number, (title, matrix) in enumerate(zip(record.titles, record.patterns, strict=True)):
         row, column = divmod(number, columns)
         across = (column / columns + (0.02 if column else 0), (column + 1) / columns - 0.02)
         down = (0.0, 1.0) if not narrow else ((0.56, 1.0) if row == 0 else (0.0, 0.44))
-        _panel(figure, record, matrix, number, across, down, column == 0)
-        notes.append(
-            {
-                "text": f"<b>{title}</b>",
-                "x": across[0],
-                "y": down[1],
-                "xref": "paper",
-                "yref": "paper",
-                "xanchor": "left",
-                "yanchor": "bottom",
-                "yshift": _head(record, narrow),
-                "showarrow": False,
-                "font": {"size": 12 if narrow else 13, "color": style.LIGHT.ink},
-            }
-        )
+        traces += _maps(record, matrix, number)
+        layout |= _axes(record, number, across, down)
+        notes.append({
+            "text": f"<b>{title}</b>", "x": across[0], "y": down[1], "xref": "paper", "yref": "paper",
+            "xanchor": "left", "yanchor": "bottom", "yshift": _head(record, narrow), "showarrow": False,
+            "font": {"size": 12 if narrow else 13, "color": style.LIGHT.ink},
+        })  # fmt: skip
         notes += _nan_notes(matrix, number)
     title = record.finding
-    figure.update_layout(
-        template=style.TEMPLATE,
-        title={"text": title.replace("; ", ";<br>"), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
+    layout |= {
+        "template": style.TEMPLATE,
+        "title": {"text": title.replace("; ", ";<br>"), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
         if narrow
         else {"text": title},
-        height=560 if narrow else 380,
-        width=None if narrow else style.WIDE_PRINT,
-        annotations=notes,
-        showlegend=False,
-        plot_bgcolor=style.MASKED,
-        margin={"l": 8, "r": 8, "t": (92 if narrow else 60) + _head(record, narrow), "b": 8},
-    )
-    return figure
+        "height": 560 if narrow else 380,
+        "width": None if narrow else style.WIDE_PRINT,
+        "annotations": notes,
+        "showlegend": False,
+        "plot_bgcolor": style.MASKED,
+        "margin": {"l": 8, "r": 8, "t": (92 if narrow else 60) + _head(record, narrow), "b": 8},
+    }
+    return go.Figure(traces, layout)
 
 
 def _head(record: OrderPatterns, narrow: bool) -> int:
@@ -152,73 +146,50 @@ def _head(record: OrderPatterns, narrow: bool) -> int:
     return 4 if narrow or len(record.texts) > _LABELLED else 58
 
 
-def _panel(
-    figure: go.Figure,
-    record: OrderPatterns,
-    matrix: np.ndarray,
-    number: int,
-    across: tuple[float, float],
-    down: tuple[float, float],
-    leftmost: bool,
-) -> None:
-    n, suffix = len(matrix), str(number + 1) if number else ""
-    axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+def _suffix(number: int) -> str:
+    return str(number + 1) if number else ""
+
+
+def _maps(record: OrderPatterns, matrix: np.ndarray, number: int) -> list[go.Heatmap]:
+    """A panel's map, under it the grey of the rows that are no number."""
+    n = len(matrix)
+    axes = {"xaxis": f"x{_suffix(number)}", "yaxis": f"y{_suffix(number)}"}
     future = np.triu(np.ones((n, n), dtype=bool), 1)
-    shown = np.where(future, np.nan, matrix).astype(np.float32)
-    labels = [style.label(text, 10) for text in record.texts]
     broken = np.isnan(matrix).any(1)
+    shown = np.where(future | broken[:, None], np.nan, matrix).astype(np.float32)
+    maps = []
     if broken.any():
-        grey = np.where(broken[:, None] & ~future, 1.0, np.nan).astype(np.float32)
-        figure.add_heatmap(
-            z=grey,
-            zmin=0,
-            zmax=1,
-            colorscale=[[0, style.LIGHT.cut], [1, style.LIGHT.cut]],
-            showscale=False,
-            xgap=0,
-            ygap=1,
-            hovertemplate="query %{y}: NaN<extra></extra>",
-            **axes,
-        )
-    figure.add_heatmap(
-        z=np.where(broken[:, None], np.nan, shown),
-        zmin=0,
-        zmax=1,
-        colorscale=[list(stop) for stop in style.PROBABILITY_SCALE],
-        showscale=False,
-        xgap=1 if n <= 24 else 0,
-        ygap=1 if n <= 24 else 0,
-        hoverongaps=False,
+        maps.append(go.Heatmap(
+            z=np.where(broken[:, None] & ~future, 1.0, np.nan).astype(np.float32), zmin=0, zmax=1,
+            colorscale=[[0, style.LIGHT.cut], [1, style.LIGHT.cut]], showscale=False, xgap=0, ygap=1,
+            hoverongaps=False, hovertemplate="query %{y}: NaN<extra></extra>", **axes,
+        ))  # fmt: skip
+    maps.append(go.Heatmap(
+        z=shown, zmin=0, zmax=1, colorscale=[list(stop) for stop in style.PROBABILITY_SCALE], showscale=False,
+        xgap=1 if n <= 24 else 0, ygap=1 if n <= 24 else 0, hoverongaps=False,
         hovertemplate=f"{record.titles[number]}<br>query %{{y}}, key %{{x}}: %{{z:.3%}}<extra></extra>",
         **axes,
-    )
-    every = list(range(n)) if n <= _LABELLED else []
-    names = f"xaxis{suffix}", f"yaxis{suffix}"
-    shared: dict[str, Any] = {"fixedrange": True, "showgrid": False, "tickfont": {"size": 10}}
-    figure.update_layout(
-        {
-            names[0]: {
-                **shared,
-                "domain": across,
-                "anchor": axes["yaxis"],
-                "side": "top",
-                "tickvals": every,
-                "ticktext": labels if every else [],
-                "tickangle": -60,
-                "range": [-0.5, n - 0.5],
-                "showticklabels": _head(record, False) > 4 and down == (0.0, 1.0),
-            },
-            names[1]: {
-                **shared,
-                "domain": down,
-                "anchor": axes["xaxis"],
-                "range": [n - 0.5, -0.5],
-                "tickvals": every,
-                "ticktext": labels if every else [],
-                "showticklabels": leftmost and down == (0.0, 1.0),
-            },
-        }
-    )
+    ))  # fmt: skip
+    return maps
+
+
+def _axes(
+    record: OrderPatterns, number: int, across: tuple[float, float], down: tuple[float, float]
+) -> dict[str, Any]:
+    """A panel's axes: keys on top, queries on the left of the first panel, named where there is room."""
+    n, suffix, tall = len(record.texts), _suffix(number), down == (0.0, 1.0)
+    labels = [style.label(text, 10) for text in record.texts] if n <= _LABELLED else []
+    shared = {
+        "fixedrange": True, "showgrid": False, "tickfont": {"size": 10}, "tickvals": list(range(len(labels))),
+        "ticktext": labels,
+    }  # fmt: skip
+    return {
+        f"xaxis{suffix}": {**shared, "domain": across, "anchor": f"y{suffix}", "side": "top", "tickangle":
+        -60,
+                           "range": [-0.5, n - 0.5], "showticklabels": bool(labels) and tall},
+        f"yaxis{suffix}": {**shared, "domain": down, "anchor": f"x{suffix}", "range": [n - 0.5, -0.5],
+                           "showticklabels": across[0] == 0 and tall},
+    }  # fmt: skip
 
 
 def _nan_notes(matrix: np.ndarray, number: int) -> list[dict[str, Any]]:
@@ -226,7 +197,7 @@ def _nan_notes(matrix: np.ndarray, number: int) -> list[dict[str, Any]]:
     broken = np.flatnonzero(np.isnan(matrix).any(1))
     if not len(broken):
         return []
-    suffix = str(number + 1) if number else ""
+    suffix = _suffix(number)
     if len(matrix) > _LABELLED:
         spots = [(float(broken.mean()), float(broken.mean()) / 2)]
     else:

@@ -111,19 +111,21 @@ def order_products_figure(record: OrderProducts) -> Drawn:
 
 
 def _figure(record: OrderProducts, narrow: bool) -> go.Figure:
-    figure = go.Figure()
+    traces: list[go.Scatter] = []
     notes: list[dict[str, Any]] = []
     for place, row in enumerate(record.rows):
         broken = row.infinite > 0
         color = style.LIGHT.warning if broken else style.LIGHT.accent
-        figure.add_scatter(
-            name=ORDER_TITLES[row.order],
-            x=[record.low, max(row.meant, record.low)],
-            y=[place, place],
-            mode="lines+markers",
-            line={"color": color, "width": 3, "dash": "dot" if broken else "solid"},
-            marker={"size": [0, 14], "symbol": "x" if broken else "circle", "color": color},
-            hovertemplate=f"{ORDER_TITLES[row.order]}: {row_words(row)}<extra></extra>",
+        traces.append(
+            go.Scatter(
+                name=ORDER_TITLES[row.order],
+                x=[record.low, max(row.meant, record.low)],
+                y=[place, place],
+                mode="lines+markers",
+                line={"color": color, "width": 3, "dash": "dot" if broken else "solid"},
+                marker={"size": [0, 14], "symbol": "x" if broken else "circle", "color": color},
+                hovertemplate=f"{ORDER_TITLES[row.order]}: {row_words(row)}<extra></extra>",
+            )
         )
         words = row_words(row)
         notes.append(
@@ -146,29 +148,32 @@ def _figure(record: OrderProducts, narrow: bool) -> go.Figure:
         for power in range(-12, 39, 2 if narrow else 1)
         if record.low <= 10.0**power <= record.high
     ]
-    figure.update_layout(
-        template=style.TEMPLATE,
-        title={"text": _split(title, narrow), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
+    layout = {
+        "template": style.TEMPLATE,
+        "title": {"text": _split(title, narrow), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
         if narrow
         else {"text": title},
-        height=(150 if narrow else 116) + (_ROW + 34 if narrow else _ROW) * len(record.rows),
-        showlegend=False,
-        shapes=shapes,
-        annotations=notes,
-        margin={"l": 8, "r": 8, "t": 84 if narrow else 64, "b": 8},
-    )
-    figure.update_xaxes(
-        type="log",
-        range=[math.log10(record.low), math.log10(record.high)],
-        fixedrange=True,
-        title={"text": "largest number that the product hands on"},
-        tickvals=ticks,
-        ticktext=[style.three_digits(tick) for tick in ticks],
-    )
-    figure.update_yaxes(
-        range=[len(record.rows) - 0.6, -0.85], fixedrange=True, showticklabels=False, showgrid=False
-    )
-    return figure
+        "height": (150 if narrow else 116) + (_ROW + 34 if narrow else _ROW) * len(record.rows),
+        "showlegend": False,
+        "shapes": shapes,
+        "annotations": notes,
+        "margin": {"l": 8, "r": 8, "t": 84 if narrow else 64, "b": 8},
+        "xaxis": {
+            "type": "log",
+            "range": [math.log10(record.low), math.log10(record.high)],
+            "fixedrange": True,
+            "title": {"text": "largest number that the product hands on"},
+            "tickvals": ticks,
+            "ticktext": [style.three_digits(tick) for tick in ticks],
+        },
+        "yaxis": {
+            "range": [len(record.rows) - 0.6, -0.85],
+            "fixedrange": True,
+            "showticklabels": False,
+            "showgrid": False,
+        },
+    }
+    return go.Figure(traces, layout)
 
 
 def _split(words: str, narrow: bool) -> str:
