@@ -97,7 +97,7 @@ def _figure(record: BreakingGains, narrow: bool) -> go.Figure:
         color = style.category(_COLORS[order])
         traces.append(
             go.Scatter(
-                name=ORDER_TITLES[order],
+                name=f"heads broken, {ORDER_TITLES[order]}",
                 x=list(record.gains),
                 y=list(shares),
                 mode="lines",
