@@ -38,7 +38,7 @@ from viz.quant_schemes import (
     quant_schemes_figure,
     quant_schemes_record,
 )
-from viz.style import share, three_digits
+from viz.style import share, three_digits, visible
 from viz.two_distributions import TwoDistributions, two_distributions_figure, two_distributions_record
 from viz.weight_grid import GridStrip, weight_grid_figure, weight_grid_record
 
@@ -154,7 +154,8 @@ def summary(side: Side, record: TwoDistributions | None, scheme: QuantScheme) ->
 
 
 def _shown(text: str) -> str:
-    return text.strip() or repr(text)
+    """A token inside a sentence: without its leading space, and what else is blank made visible."""
+    return visible(text.strip() or text)
 
 
 def file_words(side: Side) -> None:
