@@ -26,6 +26,7 @@ from model_runtime.precisions import (
     STREAM,
     SUBNORMAL,
     ZERO,
+    FormatReading,
     compare_precisions,
     count_lost,
     largest_value,
@@ -162,6 +163,25 @@ def test_a_gain_breaks_fp16_and_nobody_else() -> None:
         assert reading.first_broken is None
         assert not reading.refusal
     np.testing.assert_array_equal(model_of("float16").trace(IDS).next_token_logits(), before)
+
+
+@pytest.mark.parametrize(
+    ("point", "row", "found"),
+    [
+        (STREAM, 0, (-1, STREAM)),  # what enters the first layer
+        (STREAM, 2, (1, STREAM)),  # the stream alone: the sum overflowed, not what was added
+        ("attn_out", 2, (2, "attn_out")),
+    ],
+)
+def test_the_first_broken_place_by_hand(point: str, row: int, found: tuple[int, str]) -> None:
+    counts = {name: np.zeros((3 + (name == STREAM), 5), np.int64) for name in ("attn_out", "mlp_out", STREAM)}
+    counts[point][row, INFINITE] = 1
+    counts[STREAM][3, NAN] = 7
+    counts["mlp_out"][2, NAN] = 7
+    counts["mlp_out"][0, ZERO] = 5
+    none = np.zeros(4)
+    reading = FormatReading("fp16", {}, counts, {}, np.zeros((4, 3)), none, none, "")
+    assert reading.first_broken == found
 
 
 def test_layers_read_in_groups_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
