@@ -78,6 +78,7 @@ _NAMES = {
     "narrow": "number format of the demonstration",
     "inside": "format of the sums",
     "added": "sum to look at",
+    "loss_batch": "prompts in the batch",
     "zoom": "format of the window",
     "far": "distance",
     "bits": "number of bits",
@@ -267,6 +268,8 @@ VIEW_ROWS: tuple[Setting, ...] = (
     choice("added", "norm", ("norm", "logit", "vocabulary"), page="stability"),
     whole("swell", 0, 0, 16, page="stability"),  # one MLP's output times 2^swell
     choice("swell_at", "largest", ("largest", "selected"), page="stability"),
+    whole("loss_scale", 12, 0, 24, page="stability"),  # k of 2^k
+    choice("loss_batch", "0", ("0", "4", "8", "12", "16"), page="stability"),  # log2 of its prompts
 )
 
 SETTINGS: dict[str, Setting] = {row.key: row for row in (*RUN_ROWS, *VIEW_ROWS)}
