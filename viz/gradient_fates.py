@@ -159,10 +159,13 @@ def _lay_out(figure: go.Figure, record: GradientFates, narrow: bool) -> None:
          "line": {"color": style.LIGHT.ink, "width": 1, "dash": "dot"}}
         for x, y in (("x", "y"), ("x2", "y2"))
     ]  # fmt: skip
-    notes.append({"x": record.k, "xref": "x", "y": 1, "yref": "y domain", "yanchor": "top",
-                  "showarrow": False, "xanchor": "left" if record.k < 15 else "right",
-                  "text": f" {power(record.k)}, chosen ", "font": {"size": 12, "color": style.LIGHT.ink},
-                  })  # fmt: skip
+    # In the panel whose upper corner is empty there: few overflow at small scales, few vanish at large ones.
+    small = record.k < 12
+    notes.append({"x": record.k, "xref": "x2" if small else "x", "y": 1,
+                  "yref": "y2 domain" if small else "y domain", "yanchor": "top",
+                  "xanchor": "left" if record.k < 15 else "right", "showarrow": False,
+                  "text": f" {power(record.k)}, chosen ",
+                  "font": {"size": 12, "color": style.LIGHT.ink}})  # fmt: skip
     title = fates_title(record)
     figure.update_layout(
         template=style.TEMPLATE,
@@ -218,9 +221,10 @@ def errors_title(record: GradientErrors) -> str:
     at = nearest_pass(record.passes, record.k)
     error = record.errors[at]
     if not math.isfinite(error):
-        return f"At {power(record.passes[at])} the fp16 gradient holds infinities: this step is lost"
-    than = f"bf16 without a scale by {style.share(record.bf16)}"
-    return f"At {power(record.passes[at])} the fp16 gradient is off by {style.share(error)}, {than}"
+        return f"With a scale of {power(record.passes[at])} the fp16 gradient is infinite: the step is lost"
+    than = f"bf16 without one by {style.share(record.bf16)}"
+    scale = power(record.passes[at])
+    return f"With a scale of {scale} the fp16 gradient is off by {style.share(error)}, {than}"
 
 
 def nearest_pass(passes: Sequence[int], k: int) -> int:

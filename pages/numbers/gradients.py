@@ -44,7 +44,8 @@ from viz.style import share, three_digits
 BATCHES = {"0": "1", "4": "16", "8": "256", "12": "4,096", "16": "65,536"}  # log2 -> prompts
 QUESTION = (
     "Choose a batch of 65,536 prompts and a scale of 1. How far will the fp16 gradient be off? Predict, look "
-    "at the last figure, then raise the scale until it is as good as it was. What happens if you go on?"
+    "at the last figure, then raise the scale until it no longer helps. And with a batch of 1: how far can "
+    "you go before the step is lost?"
 )
 ANSWER = (
     "A mean over 65,536 prompts leaves each prompt 1/65,536 of its gradient, which is sixteen powers of two. "
@@ -67,26 +68,23 @@ SOURCES = """
 
 def controls() -> tuple[int, int]:
     """The scale's k and the batch's log2."""
-    left, right = st.columns([3, 2], gap="medium")
-    with left:
-        st.select_slider(
-            "Scale of the loss",
-            SCALES,
-            format_func=lambda k: f"{power(k)} = {2**k:,}" if k else "1",
-            help="The loss is multiplied by it before the backward pass, and the gradients are divided by it "
-            "afterwards.",
-            **state.bound("loss_scale"),
-        )
-    with right:
-        st.segmented_control(
-            "Prompts in the batch",
-            [*BATCHES],
-            format_func=BATCHES.__getitem__,
-            required=True,
-            help="The loss of a batch is the mean over its prompts, so this prompt's part of every gradient "
-            "is divided by their number. For more than one, what is shown is that part.",
-            **state.bound("loss_batch"),
-        )
+    st.select_slider(
+        "Scale of the loss",
+        SCALES,
+        format_func=lambda k: f"{power(k)} = {2**k:,}" if k else "1",
+        help="The loss is multiplied by it before the backward pass, and the gradients are divided by it "
+        "afterwards.",
+        **state.bound("loss_scale"),
+    )
+    st.segmented_control(
+        "Prompts in the batch",
+        [*BATCHES],
+        format_func=BATCHES.__getitem__,
+        required=True,
+        help="The loss of a batch is the mean over its prompts, so this prompt's part of every gradient is "
+        "divided by their number. For more than one, what is shown is that part.",
+        **state.bound("loss_batch"),
+    )
     return state.get("loss_scale"), int(state.get("loss_batch"))
 
 
@@ -182,7 +180,8 @@ def sentences(side: Side, k: int, batch: int) -> None:
     error = float(half.error[at[near]])
     off = "holds infinities or NaN" if np.isnan(error) else f"is off by {share(error)}"
     st.markdown(
-        f"At {power(k)}, fp16 turns {plain(each)} into 0, and makes {plain(over)} infinite. The real pass at "
+        f"With a scale of {power(k)}, fp16 turns {plain(each)} into 0, and makes {plain(over)} infinite. "
+        "The real pass with "
         f"{power(passes[near])} {plain(off)}. {best} In bf16, without any scale, the gradient is off by "
         f"{plain(share(bf16_error(side)))}."
     )
@@ -243,14 +242,8 @@ def draw_side(side: Side, others: Sequence[Side], k: int, batch: int, tops: tupl
     )
     sentences(side, k, batch)
     live_figure(fates(side, k, batch, tops[0]), key=drawing.key_figure("gradient-fates"), provenance=origin)
-    pictures = (
-        ("gradient-layers", layers(side, k, batch, tops[1])),
-        ("gradient-errors", errors(side, others, k, batch)),
-    )
-    places = [st.container()] * 2 if drawing.name else st.columns(2, gap="medium")
-    for place, (name, drawn) in zip(places, pictures, strict=True):
-        with place:
-            live_figure(drawn, key=drawing.key_figure(name), provenance=origin)
+    live_figure(layers(side, k, batch, tops[1]), key=drawing.key_figure("gradient-layers"), provenance=origin)
+    live_figure(errors(side, others, k, batch), key=drawing.key_figure("gradient-errors"), provenance=origin)
 
 
 def draw(view: View) -> Lesson:

@@ -111,9 +111,9 @@ def test_errors_and_the_pass_that_is_lost() -> None:
     record = gradient_errors_record((0, 4, 8), [0.5, 0.001, math.nan], 0.014, 6, [0.9, 1e-5])
     assert (record.low, record.high) == (1e-5, 0.9)
     assert errors_title(record) == (
-        "At 2⁴ the fp16 gradient is off by 0.100\xa0%, bf16 without a scale by 1.40\xa0%"
+        "With a scale of 2⁴ the fp16 gradient is off by 0.100\xa0%, bf16 without one by 1.40\xa0%"
     )
-    assert "this step is lost" in errors_title(replace(record, k=9))
+    assert "the step is lost" in errors_title(replace(record, k=9))
     drawn = gradient_errors_figure(record)
     good, lost, bf16 = drawn.figure.data
     assert (list(good.x), list(lost.x)) == ([0, 4], [8])
