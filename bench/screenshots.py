@@ -34,10 +34,11 @@ PARTS = {
     "positions": (("place", "schemes"), ("place", "rope")),
     "attention": (("part", "stages"), ("part", "lines")),
     "moe": (("moe", "experts"), ("moe", "domains")),
-    "number-formats": (("formats", "weights"),),
+    "number-formats": (("formats", "weights"), ("formats", "quant")),
+    "stability": (("stability", "model"), ("stability", "gradients")),
 }
 # Settings of a page's pictures beside the prompt.
-SETTINGS = {"moe": {"model": "mixtral-mini"}}
+SETTINGS = {"moe": {"model": "mixtral-mini"}, "stability": {"gain": "45.25"}}
 SETTLE_MS = 1500  # the longest animation, fonts and theme colours included
 
 
