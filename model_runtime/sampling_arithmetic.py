@@ -56,19 +56,28 @@ def repetition(scores: torch.Tensor, settings: SamplingSettings, seen: Seen) -> 
     penalty = settings.repetition_penalty
     score = scores[seen.context]
     changed = torch.where(score < 0, score * penalty, score / penalty)
-    return scores.scatter(0, seen.context, changed)
+    return scores.scatter(0, seen.context, _finite(changed, score))
 
 
 def presence(scores: torch.Tensor, settings: SamplingSettings, seen: Seen) -> torch.Tensor:
     """mu[j] - float(c[j] > 0) * alpha_presence, c[j] = how often token j was generated (OpenAI API docs)."""
-    changed = scores[seen.generated] - settings.presence_penalty
-    return scores.scatter(0, seen.generated, changed)
+    score = scores[seen.generated]
+    return scores.scatter(0, seen.generated, _finite(score - settings.presence_penalty, score))
 
 
 def frequency(scores: torch.Tensor, settings: SamplingSettings, seen: Seen) -> torch.Tensor:
     """mu[j] - c[j] * alpha_frequency, c[j] = how often token j was generated (OpenAI API docs)."""
-    changed = scores[seen.generated] - seen.counts * settings.frequency_penalty
-    return scores.scatter(0, seen.generated, changed)
+    score = scores[seen.generated]
+    return scores.scatter(0, seen.generated, _finite(score - seen.counts * settings.frequency_penalty, score))
+
+
+def _finite(changed: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
+    """A penalty cuts nothing: a score that it would carry out of float32 stops at float32's ends.
+
+    It takes a temperature near 0 before the penalty. A score that was cut stays cut.
+    """
+    most = torch.finfo(torch.float32).max
+    return torch.where(score == CUT, score, changed.clamp(-most, most))
 
 
 def temperature(scores: torch.Tensor, settings: SamplingSettings, _: Seen) -> torch.Tensor:

@@ -179,7 +179,12 @@ function countsOf(tokenIds, size) {
 function penalty(change, seenIds) {
   return (state, value, slot) => {
     const changes = countsOf(seenIds(state.seen), state.scores.length);
-    for (const [id, count] of changes) changes.set(id, f32(change(state.scores[id], count, f32(value))));
+    for (const [id, count] of changes) {
+      const score = state.scores[id];
+      // As in Python: a penalty cuts nothing, so it stops at float32's ends.
+      const kept = Math.min(Math.max(change(score, count, f32(value)), LOWEST), -LOWEST);
+      changes.set(id, score === -Infinity ? score : f32(kept));
+    }
     return rescored(state, changes, slot);
   };
 }

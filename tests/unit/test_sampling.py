@@ -272,6 +272,19 @@ def test_every_step_leaves_a_distribution(
     np.testing.assert_array_equal(fast.probabilities, result.final.probabilities)
 
 
+@pytest.mark.parametrize("penalty", [0.01, 2.0])
+def test_a_penalty_after_a_temperature_near_0_cuts_nothing(penalty: float) -> None:
+    """The scores stand at float32's ends already: times 2, or divided by 0.01, they would leave it."""
+    rest = tuple(name for name in DEFAULT_ORDER if name not in ("temperature", "repetition"))
+    order = ("temperature", "repetition", *rest)
+    for temperature in (1e-273, 1e-36):
+        sampling = SamplingSettings(temperature=temperature, repetition_penalty=penalty, order=order)
+        result = sampling_steps(np.array([0.0, 50.0, 49.0], dtype=np.float32), [0, 1], [], sampling)
+        assert result.final.kept.all()
+        assert np.isfinite(result.final.scores).all()
+        assert result.final.probabilities.sum() == pytest.approx(1.0)
+
+
 def test_draw_lands_where_the_uniform_number_falls() -> None:
     probabilities = np.array([0.0, 0.25, 0.0, 0.75, 0.0])
     rng, twin = request_generator(5), request_generator(5)
