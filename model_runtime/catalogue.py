@@ -135,7 +135,12 @@ def catalogue() -> tuple[CatalogueRow, ...]:
 def row_of(model_id: str) -> CatalogueRow | None:
     """The row with this id, or None. Ids are lower case; what came may be in any case."""
     wanted = model_id.strip().lower()
-    return next((row for row in catalogue() if row.id == wanted), None)
+    # The bundled ones last: they are read from the disk.
+    for rows in ((DEFAULT_ROW, *HUB_ROWS), bundled_rows):
+        for row in rows() if callable(rows) else rows:
+            if row.id == wanted:
+                return row
+    return None
 
 
 def offline_ids() -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from model_runtime.errors import PromptError
 from model_runtime.records import Token
 
+_MOST_TEXTS, _LONGEST_KEPT = 32, 20_000  # texts whose ids are kept, and characters of one
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
 
 
@@ -79,6 +80,7 @@ class Tokens:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._lock = threading.Lock()
+        self._encoded: dict[str, tuple[int, ...]] = {}  # a page asks for its prompt twenty times
         kinds = _decoder_kinds(tokenizer)
         self._byte_level = "ByteLevel" in kinds
         self._special_ids = frozenset(tokenizer.all_special_ids)
@@ -120,7 +122,14 @@ class Tokens:
             raise PromptError(f"The prompt is {what}.", "Type at least one word.")
         utf8(text)
         with self._lock:
-            return tuple(int(token_id) for token_id in self._tokenizer(text)["input_ids"])
+            ids = self._encoded.pop(text, None)
+            if ids is None:
+                ids = tuple(int(token_id) for token_id in self._tokenizer(text)["input_ids"])
+            if len(text) <= _LONGEST_KEPT:
+                self._encoded[text] = ids  # the last used stand last
+            if len(self._encoded) > _MOST_TEXTS:
+                self._encoded.pop(next(iter(self._encoded)))
+        return ids
 
     def encode_with_places(self, text: str) -> list[Place]:
         """Ids as `encode` gives them, each with its place in the text; blank texts are read too.

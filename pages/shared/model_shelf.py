@@ -51,6 +51,11 @@ class ModelShelf:
         self._keep((name, dtype), model)
         return model
 
+    def holds(self, name: str, dtype: str) -> bool:
+        """Whether `get` will find it loaded (unless memory runs short in this very moment)."""
+        with self._lock:
+            return (name, dtype) in self._used
+
     def _keep(self, key: Key, model: Any) -> None:
         """Note the use and drop what was not used for longest, until the others fit."""
         with self._lock:

@@ -130,6 +130,8 @@ def model_for(run: Run) -> Any:
         GlassformerError: it is unknown, unsupported, too large, or cannot be reached.
     """
     name = resolve_for_app(run.model)
+    if _models().holds(name, run.dtype):
+        return _models().get(name, run.dtype)
     with working(f"Loading {name}"):
         return _models().get(name, run.dtype)
 
@@ -158,14 +160,21 @@ def trace_for(run: Run, **request: Any) -> Any:
         GlassformerError: the prompt, an edit or a point cannot be used.
     """
     model = model_for(run)
-    tokens_for(run)
 
     def forward() -> Any:
         with turns().take():
             return model.trace(run.prompt, interventions=run.edits, **request)
 
-    with working(f"Running {model.spec.name} over the prompt"):
-        return _cache().get(_recipe(run, request), forward)
+    tokens_for(run)
+    return _kept(_recipe(run, request), forward, f"Running {model.spec.name} over the prompt")
+
+
+def _kept(key: Hashable, make: Callable[[], Value], words: str) -> Value:
+    """The value of `key` in the shared memory, made if it is not there; `words` while that takes time."""
+    if _cache().peek(key) is not None:
+        return _cache().get(key, make)  # no clock is wound up for what is there
+    with working(words):
+        return _cache().get(key, make)
 
 
 def drawable(run: Run) -> Run:
@@ -198,8 +207,7 @@ def derived(
         with turns().take():
             return compute(trace)
 
-    with working(words):
-        return _cache().get(("derived", name, _recipe(run, request)), make)
+    return _kept(("derived", name, _recipe(run, request)), make, words)
 
 
 @st.cache_resource(show_spinner=False)
@@ -224,8 +232,7 @@ def computed(
         with slow_turns().take():
             return compute()
 
-    with working(words):
-        return _cache().get(("computed", name, _model_key(run)), make)
+    return _kept(("computed", name, _model_key(run)), make, words)
 
 
 def known(run: Run, name: Hashable) -> Any | None:

@@ -107,3 +107,16 @@ def test_the_byte_alphabet_is_a_bijection() -> None:
     assert sorted(alphabet.values()) == list(range(256))
     assert all(len(character) == 1 for character in alphabet)
     assert alphabet["Ċ"] == ord("\n")
+
+
+def test_ids_of_the_last_texts_are_kept_and_no_more() -> None:
+    tokenizer = tiny_tokenizer()
+    reader = Tokens(tokenizer)
+    first = reader.encode("the quick brown fox")
+    assert first == tuple(tokenizer("the quick brown fox")["input_ids"])
+    for number in range(100):
+        reader.encode(f"text {number}")
+    reader.encode("word " * 10_000)
+    assert len(reader._encoded) <= 32
+    assert all(len(text) <= 20_000 for text in reader._encoded)
+    assert reader.encode("the quick brown fox") == first
