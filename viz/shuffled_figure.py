@@ -215,7 +215,7 @@ def _way(record: Shuffled, words: str, narrow: bool) -> go.Figure:
         template=style.TEMPLATE,
         height=380,
         title={"text": words, "font": {"size": 13 if narrow else 16}},
-        margin={"l": 8, "r": 8, "t": 76, "b": 8},
+        margin={"l": 8, "r": 8, "t": 96 if narrow else 76, "b": 8},
         legend={"y": 1.0},
     )
     return figure
@@ -272,10 +272,7 @@ def _bars(records: Sequence[NextTokens], reach: float, narrow: bool) -> go.Figur
             y=[place + shift for several in places for place in several],
             x=values,
             width=0.38,
-            marker={
-                "color": style.LIGHT.accent if side == "before" else style.category(1),
-                "pattern": {"shape": "" if side == "before" else "/", "size": 6, "solidity": 0.35},
-            },
+            marker=style.CUT if side == "before" else {"color": style.LIGHT.accent},
             text=[style.share(value) for value in values],
             textposition="outside",
             constraintext="none",
@@ -294,15 +291,21 @@ def _bars(records: Sequence[NextTokens], reach: float, narrow: bool) -> go.Figur
     figure.update_xaxes(
         range=[0, 1.18 * reach], tickformat=".0%", title={"text": "probability"}, fixedrange=True
     )
+    title = "; ".join(
+        f"{style.share(record.moved)} of the next token moves with {record.name.lower()}"
+        for record in records
+    )
     figure.update_layout(
         template=style.TEMPLATE,
         height=120 + round(30 * y),
         barmode="overlay",
         bargap=0,
         uniformtext={"mode": False},
-        title={"text": "The next token, before and after", "font": {"size": 13 if narrow else 16}},
+        title={"text": "<br>".join(title.split("; ")), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
+        if narrow
+        else {"text": title},
         annotations=annotations,
-        margin={"l": 8, "r": 8, "t": 76, "b": 8},
+        margin={"l": 8, "r": 8, "t": 96 if narrow else 76, "b": 8},
         legend={"y": 1.0},
     )
     return figure
