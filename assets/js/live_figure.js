@@ -87,15 +87,22 @@ class Frame {
     }
     this.data = data
     this.narrow = JSON.parse(data.narrow)
-    this.narrowFigure = data.narrow_figure ? JSON.parse(data.narrow_figure) : null
-    const middle = data.middle_figure === "narrow" ? data.narrow_figure : data.middle_figure
-    this.middleFigure = middle ? JSON.parse(middle) : null
+    this.narrowFigure = this.variant(data.narrow_figure)
+    this.middleFigure = data.middle_figure === "narrow" ? this.narrowFigure : this.variant(data.middle_figure)
     this.describe()
     this.sliders.take(data.sliders, data.seq, data.reports)
     this.menu.take(data)
     this.loadBrowserSide(data.browser)
     this.draw()
     return this.visit
+  }
+
+  // The figure in another layout; a trace that is a number is that trace of the figure itself.
+  variant(text) {
+    if (!text) return null
+    const figure = JSON.parse(text)
+    figure.data = figure.data.map((trace) => (typeof trace === "number" ? this.figure.data[trace] : trace))
+    return figure
   }
 
   send(name, value) {

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import plotly.io as pio
 import streamlit as st
 
@@ -148,8 +149,8 @@ def encode_arrays(value: Any) -> Any:
 
 def _message(drawn: Drawn, key: str, provenance: Provenance, height: int | None) -> dict[str, Any]:
     """What travels for a figure: small, and equal for equal figures, so that Streamlit can skip it."""
-    figure = pio.to_json(drawn.figure, validate=False)
-    assert figure is not None
+    parts = _parts(drawn.figure)
+    figure = _whole(parts)
     exportable = export.Exportable(figure, drawn.table, drawn.stem, drawn.alt, provenance)
     EXPORTS.put(exportable.key, exportable, exportable.n_bytes)
     return {
@@ -158,8 +159,8 @@ def _message(drawn: Drawn, key: str, provenance: Provenance, height: int | None)
         "figure": figure,
         "alt": drawn.alt,
         "narrow": json.dumps(dict(drawn.narrow_layout)),
-        "narrow_figure": pio.to_json(drawn.narrow_figure, validate=False) if drawn.narrow_figure else None,
-        "middle_figure": _middle_message(drawn),
+        "narrow_figure": _whole(_parts(drawn.narrow_figure), parts[0]) if drawn.narrow_figure else None,
+        "middle_figure": _middle_message(drawn, parts[0]),
         "height": height,
         "badge": {"kind": provenance.kind, "text": badge_text(provenance), "meaning": provenance.meaning},
         "caption": caption(provenance),
@@ -170,13 +171,29 @@ def _message(drawn: Drawn, key: str, provenance: Provenance, height: int | None)
     }
 
 
-def _middle_message(drawn: Drawn) -> str | None:
+Parts = tuple[list[str], str]  # JSON of each trace, and of all else
+
+
+def _parts(figure: go.Figure) -> Parts:
+    whole = figure.to_dict()
+    traces = [pio.json.to_json_plotly(trace) for trace in whole.pop("data")]
+    return traces, pio.json.to_json_plotly(whole)
+
+
+def _whole(parts: Parts, known: Sequence[str] = ()) -> str:
+    """A figure's JSON. A trace that stands among the `known` ones is its number there: it travels once."""
+    traces, rest = parts
+    places = {trace: str(place) for place, trace in reversed([*enumerate(known)])}
+    return f'{{"data":[{",".join(places.get(trace, trace) for trace in traces)}],{rest[1:]}'
+
+
+def _middle_message(drawn: Drawn, known: Sequence[str]) -> str | None:
     """The picture for a tablet; "narrow" where it is the phone's, which then travels once."""
     if drawn.middle_figure is None:
         return None
-    same = drawn.middle_figure is drawn.narrow_figure
-    message: str = "narrow" if same else pio.to_json(drawn.middle_figure, validate=False)
-    return message
+    if drawn.middle_figure is drawn.narrow_figure:
+        return "narrow"
+    return _whole(_parts(drawn.middle_figure), known)
 
 
 def _browser_message(drawn: Drawn) -> dict[str, str] | None:

@@ -143,6 +143,18 @@ def test_a_page_with_a_figure_runs() -> None:
     assert json.loads(sent["figure"])["data"][0]["type"] == "bar"
 
 
+def test_traces_that_two_layouts_share_travel_once() -> None:
+    wide = go.Figure([go.Bar(y=[1]), go.Bar(y=[2])], layout={"template": TEMPLATE})
+    narrow = go.Figure([go.Bar(y=[2]), go.Bar(y=[3]), go.Bar(y=[1])], layout={"height": 200})
+    sent = _message(drawn(figure=wide, narrow_figure=narrow, middle_figure=wide), "k", PLACE, None)
+    assert [trace["y"] for trace in json.loads(sent["figure"])["data"]] == [[1], [2]]
+    shared = json.loads(sent["narrow_figure"])
+    assert (shared["data"][0], shared["data"][2]) == (1, 0)
+    assert shared["data"][1]["y"] == [3]
+    assert shared["layout"]["height"] == 200
+    assert json.loads(sent["middle_figure"])["data"] == [0, 1]
+
+
 def test_a_tablet_s_picture_that_is_the_phone_s_travels_once() -> None:
     narrow, other = (go.Figure(go.Bar(y=[n]), layout={"template": TEMPLATE}) for n in (1, 2))
     same = _message(drawn(narrow_figure=narrow, middle_figure=narrow), "k", PLACE, None)
