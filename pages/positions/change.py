@@ -225,7 +225,7 @@ def words(side: Side, edit: Intervention) -> None:
     if drawing.clickable:
         kept = edit in state.get("edits")
         st.button(
-            "Take this edit back" if kept else "Keep this edit for all pages",
+            "Take this edit back" if kept else "Keep this edit on every page",
             key="gf.twist.keep",
             on_click=state.set,
             kwargs={"edits": side.before.edits if kept else side.after.edits},
