@@ -12,7 +12,7 @@ import streamlit as st
 from model_runtime import attention_cost, attention_formulas, infini
 from pages.attention.cost_tables import infini_words, layer_table
 from pages.attention.drawing import Drawing, column
-from pages.shared import runtime
+from pages.shared import measurements, runtime
 from pages.shared import url_state as state
 from pages.shared.live_figure import live_figure
 from pages.shared.page import View
@@ -140,7 +140,7 @@ def curve_of(measured: Any, n_prompt: int) -> CostCurve:
 
 def measured_cost(drawing: Drawing) -> Any | None:
     """The measurement for the run's model; makes it when the button is pressed."""
-    known = runtime.known_cost(drawing.run)
+    known = measurements.known_cost(drawing.run)
     if known is not None:
         return known
     name = drawing.spec().name
@@ -153,7 +153,7 @@ def measured_cost(drawing: Drawing) -> Any | None:
         "Measure on this machine (about 20 s)", key=f"gf.measure.{drawing.slug}", type="primary"
     )
     if pressed:
-        runtime.cost_for(drawing.run)
+        measurements.cost_for(drawing.run)
         st.rerun()
     return None
 
@@ -180,7 +180,7 @@ def measured_figure(drawing: Drawing, measured: Any, record: CostCurve) -> None:
     )
 
 
-def measurements(drawings: Sequence[Drawing], places: Sequence[Any]) -> None:
+def measured_costs(drawings: Sequence[Drawing], places: Sequence[Any]) -> None:
     """Each run's measurement, on shared axes where there are two."""
     found = []
     for place, drawing in zip(places, drawings, strict=True):
@@ -202,7 +202,7 @@ def mathematics(drawing: Drawing) -> str:
     """The counts and, once measured, the fit."""
     n, window = len(drawing.texts), state.get("span")
     d_head = drawing.spec().d_head
-    measured = runtime.known_cost(drawing.run)
+    measured = measurements.known_cost(drawing.run)
     words = (
         "Pairs that one head compares, full and in a window of $w$:\n\n"
         r"$$\sum_{q=1}^{n} q = \frac{n(n+1)}{2}, \qquad \sum_{q=1}^{n} \min(q, w) = n w - \frac{w(w-1)}{2} "
@@ -240,10 +240,10 @@ def draw(view: View, drawings: Sequence[Drawing]) -> Lesson:
         with left:
             both(drawings, works, "work", [st.container()])
             work_words(drawings[0], window)
-        measurements(drawings, [right])
+        measured_costs(drawings, [right])
     else:
         both(drawings, works, "work", columns(drawings))
-        measurements(drawings, columns(drawings))
+        measured_costs(drawings, columns(drawings))
     st.subheader("Attention, recurrence, convolution", anchor=False)
     for place, drawing in zip(columns(drawings), drawings, strict=True):
         with column(place, drawing):

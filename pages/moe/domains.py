@@ -14,7 +14,7 @@ from model_runtime import router_load
 from pages.attention.drawing import column
 from pages.moe import domains_words as words
 from pages.moe.drawing import Routed, comparable
-from pages.shared import runtime
+from pages.shared import measurements, runtime
 from pages.shared import url_state as state
 from pages.shared.errors import missing
 from pages.shared.live_figure import Click, live_figure
@@ -48,7 +48,7 @@ MOST_AT_ONCE = 500_000_000  # active parameters above which measuring waits for 
 
 def domains_of(drawing: Routed) -> Any | None:
     """The measurement on the held-out text; of a large model only when the button was pressed."""
-    known = runtime.known_domains(drawing.run)
+    known = measurements.known_domains(drawing.run)
     if known is not None:
         return known
     spec = drawing.spec()
@@ -57,7 +57,7 @@ def domains_of(drawing: Routed) -> Any | None:
         "Measure on the held-out text (may take minutes)", key=f"gf.domains.{drawing.slug}", type="primary"
     ):
         return None
-    return runtime.domains_for(drawing.run)
+    return measurements.domains_for(drawing.run)
 
 
 def map_of(found: Any, drawings: Sequence[Routed]) -> DomainMap:
@@ -220,7 +220,7 @@ def draw(view: View, drawings: Sequence[Routed]) -> Lesson:
     return Lesson(
         words.QUESTION,
         words.ANSWER,
-        mathematics=lambda: words.mathematics(drawings[0], runtime.known_domains(drawings[0].run)),
+        mathematics=lambda: words.mathematics(drawings[0], measurements.known_domains(drawings[0].run)),
         code=lambda: "\n\n".join(
             inspect.getsource(function)
             for function in (router_load.js_divergence, measured.domain_divergence, measured.typical_tokens)

@@ -15,7 +15,7 @@ from model_runtime.quantization_effects import SCHEMES, CloseLook, LayerErrors, 
 from pages.attention.drawing import Drawing
 from pages.numbers.matrices import choose_named, nearest_name
 from pages.shared import errors as messages
-from pages.shared import runtime
+from pages.shared import measurements, runtime
 from pages.shared import url_state as state
 from viz.quant_schemes import group_words
 
@@ -93,7 +93,7 @@ def errors_of(drawing: Drawing) -> LayerErrors:
 def side_of(drawing: Drawing, scheme: QuantScheme) -> Side:
     layers = (drawing.layer,) if state.get("scope") == "layer" else None
     try:
-        effect = runtime.quantized_for(drawing.run, scheme, layers)
+        effect = measurements.quantized_for(drawing.run, scheme, layers)
     except SettingError as error:
         messages.explain(error)
         effect = None

@@ -14,7 +14,7 @@ from model_runtime import length
 from model_runtime.catalogue import row_of
 from model_runtime.interventions import Intervention, RopeScaling
 from pages.attention.drawing import Drawing, column
-from pages.shared import runtime
+from pages.shared import measurements, runtime
 from pages.shared import url_state as state
 from pages.shared.edits import fitting
 from pages.shared.live_figure import live_figure
@@ -126,9 +126,9 @@ def side_of(drawing: Drawing, text: str, far: str) -> Side:
     readings = []
     for name, extra in CURVES if rotates else CURVES[:1]:
         edits = edits_of(drawing, extra)
-        found = runtime.known_length(drawing.run, text, len(ids), edits)
+        found = measurements.known_length(drawing.run, text, len(ids), edits)
         if found is None and quick:
-            found = runtime.length_for(drawing.run, text, ids, edits, lambda done, n, seconds: None)
+            found = measurements.length_for(drawing.run, text, ids, edits, lambda done, n, seconds: None)
         if found is not None:
             readings.append((name, found))
     return Side(drawing, text, ids, tuple(readings))
@@ -172,7 +172,7 @@ def read(side: Side, extra: tuple[Intervention, ...]) -> None:
         left = seconds * (work(n, d_model) / work(done, d_model) - 1)
         bar.progress(done / n, text=f"{done:,} of {n:,} tokens, about {_duration(left)} left")
 
-    runtime.length_for(side.drawing.run, side.text, side.ids, edits_of(side.drawing, extra), show)
+    measurements.length_for(side.drawing.run, side.text, side.ids, edits_of(side.drawing, extra), show)
     st.rerun()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextvars
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +19,6 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
 from model_runtime.errors import PromptError
-from model_runtime.interventions import Intervention
 from model_runtime.limits import MIB, Limits, check_prompt_length
 from model_runtime.permitted import resolve_for_app
 from model_runtime.records import Token
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from model_runtime import SelfProof
 
 SHOW_AFTER_SECONDS = 0.3
-_COSTS_BYTES = 256 * 1024  # some 250 measurements of cost
-_LENGTHS_BYTES = 32 * MIB  # some 60 readings of 10,000 tokens
 Value = TypeVar("Value", bound=HasBytes)
 
 
@@ -166,15 +163,23 @@ def trace_for(run: Run, **request: Any) -> Any:
             return model.trace(run.prompt, interventions=run.edits, **request)
 
     tokens_for(run)
-    return _kept(_recipe(run, request), forward, f"Running {model.spec.name} over the prompt")
+    return kept(recipe(run, request), forward, f"Running {model.spec.name} over the prompt")
 
 
-def _kept(key: Hashable, make: Callable[[], Value], words: str) -> Value:
-    """The value of `key` in the shared memory, made if it is not there; `words` while that takes time."""
-    if _cache().peek(key) is not None:
+def kept(key: Hashable, make: Callable[[], Value], words: str) -> Value:
+    """The value of `key` in the shared memory, made if it is not there; `words` while that takes time.
+
+    `key` must hold everything that decides the value: `model_key` or `recipe`, and what else was asked.
+    """
+    if peek(key) is not None:
         return _cache().get(key, make)  # no clock is wound up for what is there
     with working(words):
         return _cache().get(key, make)
+
+
+def peek(key: Hashable) -> Any | None:
+    """The value of `key` in the shared memory if it is there; never waits."""
+    return _cache().peek(key)
 
 
 def drawable(run: Run) -> Run:
@@ -207,7 +212,7 @@ def derived(
         with turns().take():
             return compute(trace)
 
-    return _kept(("derived", name, _recipe(run, request)), make, words)
+    return kept(("derived", name, recipe(run, request)), make, words)
 
 
 @st.cache_resource(show_spinner=False)
@@ -232,158 +237,21 @@ def computed(
         with slow_turns().take():
             return compute()
 
-    return _kept(("computed", name, _model_key(run)), make, words)
+    return kept(("computed", name, model_key(run)), make, words)
 
 
 def known(run: Run, name: Hashable) -> Any | None:
     """The value of `computed` if it is kept; never waits."""
-    return _cache().peek(("computed", name, _model_key(run)))
+    return peek(("computed", name, model_key(run)))
 
 
-def foreign_for(run: Run, key: str, text: str) -> Any:
-    """What the run's model makes of `text` in the ids of another tokenizer (`foreign.ForeignReading`).
-
-    Args:
-        key: of `encodings.TOKENIZERS`.
-        text: instead of the run's prompt; the run's edits are left out.
-
-    Raises:
-        GlassformerError: a blank text, no such tokenizer, or its files are not installed.
-    """
-    from model_runtime.encodings import tokenize_with
-    from model_runtime.foreign import read_foreign
-
-    model = model_for(run)
-    tokenized = tokenize_with(key, text)
-
-    def read() -> Any:
-        with turns().take():
-            return read_foreign(model, tokenized)
-
-    with working(f"Running {model.spec.name} over another tokenizer's numbers"):
-        return _cache().get(("foreign", key, text, _model_key(run)), read)
-
-
-def quantized_for(run: Run, scheme: Any, layers: tuple[int, ...] | None) -> Any:
-    """What the run's model says with its weights packed (`quantization_effects.QuantEffect`).
-
-    The packed model is made, run once and let go; only its logits and the report are kept, for all visitors.
-    One such model exists at a time (`slow_turns`), and its forward takes a turn.
-
-    Args:
-        scheme: a `QuantScheme`.
-        layers: whose matrices are packed; None: all.
-
-    Raises:
-        SettingError: not enough memory for the packed weights.
-    """
-    from model_runtime.quantization_effects import effect_of
-
-    model = model_for(run)
-
-    def make() -> Any:
-        with slow_turns().take():
-            return effect_of(model, run.prompt, scheme, layers, run.edits, turns().take)
-
-    place = "all layers" if layers is None else f"layer {layers[0]}"
-    with working(f"Packing {place} of {model.spec.name} in {scheme.bits} bits and running the prompt"):
-        return _cache().get(("quantized", scheme, layers, _recipe(run, {})), make)
-
-
-def cost_for(run: Run) -> Any:
-    """What attention costs on this machine for the run's model (`CostMeasurement`): about 20 s of work.
-
-    Kept for all visitors, by model and number format; takes a turn. Only on a button.
-    """
-    from model_runtime.attention_cost import measure_cost
-
-    model = model_for(run)
-    ids = [token.id for token in tokens_for(run)]
-
-    def measure() -> Any:
-        with turns().take():
-            return measure_cost(model, ids)
-
-    with working(f"Measuring {model.spec.name} at growing lengths (about 20 s)"):
-        return _costs().get(_model_key(run), measure)
-
-
-def known_cost(run: Run) -> Any | None:
-    """The measurement of `cost_for` if somebody has made it; never waits."""
-    return _costs().peek(_model_key(run))
-
-
-def domains_for(run: Run) -> Any:
-    """Which experts the run's model uses for which kind of text (`domains.DomainRouting`).
-
-    Measured on the bundled held-out text, without the run's edits; kept for all visitors, by model and number
-    format; takes a turn.
-
-    Raises:
-        GlassformerError: the model has no experts, or the text is missing.
-    """
-    from model_runtime.domains import domain_routing, read_heldout
-
-    model = model_for(run)
-
-    def measure() -> Any:
-        with turns().take():
-            return domain_routing(model, read_heldout())
-
-    with working(f"Running {model.spec.name} over the held-out text"):
-        return _cache().get(("domains", _model_key(run)), measure)
-
-
-def known_domains(run: Run) -> Any | None:
-    """The measurement of `domains_for` if it has been made and is still kept; never waits."""
-    return _cache().peek(("domains", _model_key(run)))
-
-
-def length_for(
-    run: Run,
-    text: str,
-    ids: Sequence[int],
-    edits: tuple[Intervention, ...],
-    show: Callable[[int, int, float], None],
-) -> Any:
-    """Loss and entropy along a long text (`length.LengthReading`): a minute or more for a larger model.
-
-    Kept for all visitors by model, text, its length and the edits. Takes a turn for each chunk, so that
-    others get theirs in between; what `show` raises (a page that is run again) ends it.
-    """
-    from model_runtime.length import loss_by_position
-
-    model = model_for(run)
-
-    def read() -> Any:
-        return loss_by_position(model, ids, interventions=edits, progress=show, turn=turns().take)
-
-    return _lengths().get((_model_key(run), text, len(ids), edits), read)
-
-
-def known_length(run: Run, text: str, n: int, edits: tuple[Intervention, ...]) -> Any | None:
-    """The reading of `length_for` if somebody has made it; never waits."""
-    return _lengths().peek((_model_key(run), text, n, edits))
-
-
-@st.cache_resource(show_spinner=False)
-def _lengths() -> TraceCache:
-    """Readings of long texts: about half a megabyte each, and not to be pushed out by traces."""
-    return TraceCache(_LENGTHS_BYTES)
-
-
-def _model_key(run: Run) -> Hashable:
+def model_key(run: Run) -> Hashable:
+    """What the loaded model is: two runs of the same weights in the same format have the same."""
     spec = model_for(run).spec
     return spec.model_id, spec.revision, spec.dtype, spec.device
 
 
-@st.cache_resource(show_spinner=False)
-def _costs() -> TraceCache:
-    """Measurements of cost by model: small, and not to be pushed out by traces."""
-    return TraceCache(_COSTS_BYTES)
-
-
-def _recipe(run: Run, request: Mapping[str, Any]) -> Hashable:
+def recipe(run: Run, request: Mapping[str, Any]) -> Hashable:
     """The key of a run's trace: what the model is and reads, the edits, what is kept; not the sampling."""
     return model_for(run).trace_recipe(run.prompt, interventions=run.edits, **request)
 

@@ -26,6 +26,7 @@ from pages.shared.kinds import (
     text,
     whole,
 )
+from pages.shared.setting_names import name_of, name_of_value
 from pages.shared.word_lists import SENTENCES, WORD_GROUPS
 from pages.shared.words import counted, quoted
 
@@ -37,68 +38,8 @@ DEFAULT_LAYER, DEFAULT_HEAD = 24, 4
 MOST_PROMPT_CHARACTERS = 4_000  # percent-encoded, such a prompt still fits in one request line
 MOST_PIN_CHARACTERS = 12_000
 LAST_TOKEN = -1
-_NAMES = {
-    "dtype": "number format",
-    "text": "text size",
-    "order": "order of steps",
-    "known": "text to learn words from",
-    "cut": "place of merges",
-    "fed": "tokenizer",
-    "bertviz": "BertViz view",
-    "by": "distance",
-    "groups": "list of words",
-    "sentences": "list of sentences",
-    "find": "text to find",
-    "near": "number of neighbours",
-    "apart": "least distance",
-    "shake": "seed of the picture",
-    "top": "number of tokens",
-    "axes": "number of dimensions",
-    "moe": "part of the page",
-    "place": "part of the page",
-    "without": "edit of the expert",
-    "forced": "experts asked instead",
-    "reach": "number of positions",
-    "theta": "RoPE base",
-    "alibi": "number of ALiBi heads",
-    "slope": "ALiBi head",
-    "pair": "pair of dimensions",
-    "turn": "position of the turned query",
-    "twist": "change of the rotation",
-    "twist_base": "changed RoPE base",
-    "twist_by": "offset of positions",
-    "twist_factor": "factor of stretching",
-    "row": "token or id",
-    "lead": "leading space",
-    "sum": "sum of words",
-    "story": "text to read",
-    "formats": "part of number formats",
-    "stability": "part of the page",
-    "gain": "gain on q and k",
-    "narrow": "number format of the demonstration",
-    "inside": "format of the sums",
-    "added": "sum to look at",
-    "loss_batch": "prompts in the batch",
-    "zoom": "format of the window",
-    "far": "distance",
-    "bits": "number of bits",
-    "kind": "kind of grid",
-    "group": "group with one scale",
-    "scope": "part that is quantized",
-    "block_kind": "kind of blocks",
-    "block_row": "row of the tensor",
-    "block": "block of the row",
-    "weight": "weight of the block",
-    "swell": "power of two of the MLP's gain",
-    "swell_at": "layer with the gain",
-}
 TOP_CANDIDATE = -1
 STRONGEST_KEY = -1  # the key that the selected token reads most
-_SPECIAL = {
-    ("token", LAST_TOKEN): "the last one",
-    ("key", STRONGEST_KEY): "the one read most",
-    ("expert", -1): "the first choice",
-}
 TOKENS_PARTS = ("compare", "levels", "built", "train", "fed")
 ATTENTION_PARTS = ("heads", "stages", "number", "lines", "masks", "groups", "cost", "bertviz")
 EMBEDDINGS_PARTS = ("table", "words", "map", "senses")
@@ -217,7 +158,6 @@ VIEW_ROWS: tuple[Setting, ...] = (
     text("word", "mole", 60, "word", page="embeddings"),
     text("sentences", SENTENCES["mole"], 2_000, "list of sentences", page="embeddings"),
     switch("unit", True, page="embeddings"),
-
     # Positions
     choice("place", "order", POSITIONS_PARTS, page="positions"),
     whole("shuffle", 1, 0, 999_999, page="positions"),  # the seed of a shuffle
@@ -233,7 +173,6 @@ VIEW_ROWS: tuple[Setting, ...] = (
     decimal("twist_factor", 4.0, 0.01, 1_000.0, page="positions"),
     choice("story", "plays", ("plays", "scripture", "python"), page="positions"),
     choice("far", "quarter", ("context", "quarter", "double"), page="positions"),
-
     # Mixture of experts
     choice("moe", "routing", MOE_PARTS, page="moe"),
     whole("expert", FIRST_EXPERT, FIRST_EXPERT, 100_000, within="experts", page="moe"),
@@ -244,7 +183,6 @@ VIEW_ROWS: tuple[Setting, ...] = (
     whole("size_n", 0, 0, 256, page="moe"),  # of the calculator; 0: as in the model
     whole("size_k", 0, 0, 8, page="moe"),
     whole("size_ff", 0, 0, 1_000_000, page="moe"),
-
     # Number formats
     choice("formats", "bits", FORMATS_PARTS, page="number-formats"),
     text("number", "0.1", 60, "number", page="number-formats"),
@@ -259,7 +197,6 @@ VIEW_ROWS: tuple[Setting, ...] = (
     whole("block_row", 0, 0, 10_000_000, page="number-formats"),
     whole("block", 0, 0, 1_000_000, page="number-formats"),
     whole("weight", 0, 0, 31, page="number-formats"),
-
     # Stability
     choice("stability", "order", STABILITY_PARTS, page="stability"),
     decimal("gain", 1.0, 0.01, 100_000.0, page="stability"),  # on q and k
@@ -304,8 +241,7 @@ def replaced(link: Mapping[str, str], values: Mapping[str, Any], twice: Collecti
     sentences = []
     for key, said in link.items():
         row, value = SETTINGS[key], values[key]
-        name = _NAMES.get(key, key.replace("_", " ")).capitalize()
-        shown = _SPECIAL.get((key, value)) if isinstance(value, int) else None
+        name, shown = name_of(key).capitalize(), name_of_value(key, value)
         shown = shown or quoted(row.write(value), 40)
         if not row.says(said, value):
             exists = row.within is None or as_number(said) is None

@@ -12,7 +12,7 @@ import streamlit as st
 from model_runtime import foreign
 from model_runtime.encodings import TOKENIZERS, encoding_token
 from model_runtime.errors import GlassformerError
-from pages.shared import runtime
+from pages.shared import measurements
 from pages.shared import url_state as state
 from pages.shared.errors import explain
 from pages.shared.live_figure import live_figure
@@ -79,7 +79,7 @@ def fed_of(side: Side) -> Fed | GlassformerError:
     """The reading of a side, or why there is none."""
     key = state.get("fed")
     try:
-        reading = runtime.foreign_for(side.run, key, side.text)
+        reading = measurements.foreign_for(side.run, key, side.text)
         pieces = [token_text(encoding_token(key, token_id)) for token_id in reading.ids]
     except GlassformerError as error:
         return error

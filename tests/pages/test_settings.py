@@ -12,6 +12,7 @@ from hypothesis import settings as speed
 from hypothesis import strategies as st
 
 from model_runtime.sampling_settings import DEFAULT_ORDER
+from pages.shared import setting_names
 from pages.shared.kinds import Refused
 from pages.shared.runs import run_of, values_of
 from pages.shared.settings import (
@@ -25,6 +26,7 @@ from pages.shared.settings import (
     fit_to,
     read_link,
     read_pin,
+    replaced,
     write_link,
     write_pin,
 )
@@ -144,6 +146,14 @@ def test_any_value_of_any_type_is_fitted(key: str, value: object) -> None:
 )
 def test_a_bad_value_falls_to_the_nearest_allowed_one(key: str, text: str, expected: object) -> None:
     assert read_link({key: text})[0][key] == expected
+
+
+def test_names_for_notices_belong_to_rows_of_the_table() -> None:
+    assert {*setting_names._NAMES} <= {*SETTINGS}
+    for (key, value), words in setting_names._SPECIAL.items():
+        assert SETTINGS[key].fit(value) == value
+        assert f"{words} is shown" in replaced({key: "x"}, {key: value})[0]
+    assert "Number format `x`" in replaced({"dtype": "x"}, {"dtype": "auto"})[0]
 
 
 def test_unknown_keys_are_ignored_and_missing_ones_stay_missing() -> None:
