@@ -23,12 +23,16 @@ CELL = """([layer, head]) => {
   const box = plot.getBoundingClientRect()
   return [box.x + xaxis._offset + xaxis.c2p(head), box.y + yaxis._offset + yaxis.c2p(layer)]
 }"""
-# Milliseconds from the press of the mouse to the end of the frame in which the map shows another head.
-WATCH = """() => {
+
+
+def watch(key: str, event: str) -> str:
+    """A script: milliseconds from the next `event` to the end of the frame in which figure `key` says another
+    title, as the promise `window.gfChanged`."""
+    return """() => {
   window.gfStart = null
   const start = event => { window.gfStart = event.timeStamp }
-  addEventListener("pointerdown", start, { capture: true, once: true })
-  const plot = document.querySelector('.gf-figure[data-key="pattern"] .js-plotly-plot')
+  addEventListener("EVENT", start, { capture: true, once: true })
+  const plot = document.querySelector('.gf-figure[data-key="KEY"] .js-plotly-plot')
   const before = plot.layout.title.text
   window.gfChanged = new Promise(done => {
     const look = () => {
@@ -38,7 +42,7 @@ WATCH = """() => {
     }
     plot.on("plotly_afterplot", look)
   })
-}"""
+}""".replace("EVENT", event).replace("KEY", key)
 
 
 def visit(browser: Browser, port: int, page: str, **link: object) -> Page:
@@ -57,7 +61,7 @@ def clicked_head(browser: Browser, port: int, name: str, prompt: str) -> Row:
         x, y = page.evaluate(CELL, [8 + number, (number * 4) % 9])
         page.mouse.move(x, y)
         page.wait_for_timeout(600)
-        page.evaluate(WATCH)
+        page.evaluate(watch("pattern", "pointerdown"))
         page.mouse.click(x, y)
         values.append(float(page.evaluate("() => window.gfChanged")))
     page.context.close()

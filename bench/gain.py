@@ -6,7 +6,7 @@ import statistics
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from bench.attention import visit
+from bench.attention import visit, watch
 from bench.browser import DRAWN, FLAGS, server
 from bench.measure import Row
 from pages.shared.renderer import find_browser
@@ -14,21 +14,6 @@ from pages.shared.settings import DEFAULT_PROMPT
 
 MOVES = 15
 SLIDER = '[data-testid="stSlider"] input[type="range"]'
-# Milliseconds from the key's release to the end of the frame in which the figure says another gain.
-WATCH = """() => {
-  window.gfStart = null
-  addEventListener("keyup", event => { window.gfStart = event.timeStamp }, { capture: true, once: true })
-  const plot = document.querySelector('.gf-figure[data-key="order-products"] .js-plotly-plot')
-  const before = plot.layout.title.text
-  window.gfChanged = new Promise(done => {
-    const look = () => {
-      if (plot.layout.title.text === before) return
-      plot.removeListener("plotly_afterplot", look)
-      requestAnimationFrame(() => setTimeout(() => done(performance.now() - window.gfStart)))
-    }
-    plot.on("plotly_afterplot", look)
-  })
-}"""
 
 
 def moved_gain(browser: Browser, port: int) -> Row:
@@ -50,7 +35,7 @@ def moved_gain(browser: Browser, port: int) -> Row:
 def moved(page: Page) -> float:
     page.locator(SLIDER).first.focus()
     page.wait_for_timeout(600)
-    page.evaluate(WATCH)
+    page.evaluate(watch("order-products", "keyup"))
     page.keyboard.press("ArrowRight")
     return float(page.evaluate("window.gfChanged"))
 

@@ -35,6 +35,8 @@ class OrderResult:
     Attributes:
         largest: the largest |number| that the product hands on (in "after": before it is scaled), over the
             visible cells; infinite where one overflowed.
+        overflowed: visible cells whose product is no finite number. A soft cap can hide it from the scores:
+            the tanh of infinity is 1.
         up, down, nan: visible scores that are +infinity (its row becomes NaN), -infinity (as if masked: the
             key is erased without a word) and NaN; of `n_cells` visible ones.
         broken_rows: queries whose probabilities are NaN.
@@ -43,6 +45,7 @@ class OrderResult:
     """
 
     largest: float
+    overflowed: int
     up: int
     down: int
     nan: int
@@ -162,6 +165,7 @@ def _result(
     pattern[broken] = np.where(visible.cpu().numpy()[broken], np.nan, 0.0)
     return OrderResult(
         largest=float(handed.max()),
+        overflowed=int(handed.isinf().sum()),
         up=int((logits[:, :n_keys] == math.inf).sum()),
         down=int(((logits[:, :n_keys] == -math.inf) & visible).sum()),
         nan=int((logits[:, :n_keys].isnan() & visible).sum()),
@@ -223,12 +227,3 @@ def _largest(matrices: torch.Tensor) -> np.ndarray:
     """The largest |number| of each, [n, ...] -> float32 [n]; without a copy of them all."""
     flat = matrices.flatten(1)
     return torch.maximum(flat.amax(1), -flat.amin(1)).float().cpu().numpy()
-
-
-def broken_share(gains: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Share of heads that are broken at each gain of `at`, [gain]; `gains` as `breaking_gains` gives them.
-
-    >>> broken_share(np.array([[2.0, 8.0]]), np.array([1.0, 2.0, 10.0])).tolist()
-    [0.0, 0.5, 1.0]
-    """
-    return np.asarray((gains.reshape(1, -1) <= at[:, None]).mean(1))

@@ -30,8 +30,8 @@ Way = tuple[bool, Inside]  # (shifted, inside)
 class RowResult:
     """One way's row: `exps` and their sum `total` in the format used inside, `shares` [key] as handed on.
 
-    Infinite where they overflowed, NaN where infinity was divided by infinity or 0 by 0. `error` is the
-    largest |share - exact share|, NaN where a share is.
+    Infinite where they overflowed, NaN where infinity was divided by infinity or 0 by 0, and all 0 where
+    only the sum overflowed. `error` is the largest |share - exact share|, NaN where a share is.
     """
 
     exps: np.ndarray
@@ -41,20 +41,25 @@ class RowResult:
 
     @property
     def broken(self) -> bool:
-        return not bool(np.isfinite(self.shares).all())
+        """Whether the row is no distribution: a share is no number, or all are 0."""
+        return not (np.isfinite(self.shares).all() and self.shares.any())
 
 
 @dataclass(frozen=True, eq=False)
 class RowReport:
-    """All ways on one row: `scores` [key] as the format has them, `exact` shares of the unrounded in fp64."""
+    """All ways on one row: `scores` [key] as the format has them, `exact` shares of the unrounded in fp64.
 
+    `keys` are the token positions of the visible keys: a window or a cut edge leaves some out.
+    """
+
+    keys: np.ndarray
     scores: np.ndarray
     exact: np.ndarray
     results: Mapping[Way, RowResult]
 
     @property
     def nbytes(self) -> int:
-        return self.scores.nbytes * (2 + 2 * len(self.results))
+        return self.scores.nbytes * (5 + 2 * len(self.results))
 
 
 def softmax_row(
@@ -70,11 +75,13 @@ def softmax_row(
         NotCaptured, PointUnavailable: as `Trace.call`.
     """
     scores = head_scores(model, trace, layer, head, gain)[query : query + 1]
-    scores = scores[:, scores[0] > float("-inf")]
-    exact = scores.double().softmax(-1)[0].cpu().numpy()
+    visible = scores[0] > float("-inf")
+    scores = scores[:, visible]
+    exact = scores.cpu().double().softmax(-1)[0].numpy()
     narrow = scores.to(DTYPES[dtype])
     results = {way: _row(narrow, way, exact) for way in WAYS}
-    return RowReport(narrow[0].float().cpu().numpy(), exact, results)
+    keys = visible.cpu().nonzero()[:, 0].numpy()
+    return RowReport(keys, narrow[0].float().cpu().numpy(), exact, results)
 
 
 def head_scores(model: Model, trace: Trace, layer: int, head: int, gain: float) -> torch.Tensor:
@@ -97,8 +104,8 @@ def _row(scores: torch.Tensor, way: Way, exact: np.ndarray) -> RowResult:
 
 @dataclass(frozen=True, eq=False)
 class BreakCurve:
-    """For each way, over `gains`: share of the head's rows with a probability that is no number, and the
-    largest error among its whole rows (NaN without one); float64 [gain] each."""
+    """For each way, over `gains`: share of the head's rows that are no distribution (`RowResult.broken`), and
+    the largest error among its whole rows (NaN without one); float64 [gain] each."""
 
     gains: np.ndarray
     broken: Mapping[Way, np.ndarray]
@@ -121,11 +128,11 @@ def break_curve(
     error: dict[Way, list[float]] = {way: [] for way in WAYS}
     for gain in gains.tolist():
         scores = head_scores(model, trace, layer, head, gain)
-        exact = scores.double().softmax(-1)
+        exact = scores.cpu().double().softmax(-1)
         for shifted, inside in WAYS:
-            shares = softmax(scores, DTYPES[dtype], shifted=shifted, inside=inside).double()
+            shares = softmax(scores, DTYPES[dtype], shifted=shifted, inside=inside).cpu().double()
             gaps = (shares - exact).abs().amax(-1)
-            whole = gaps.isfinite()
+            whole = gaps.isfinite() & shares.any(-1)
             broken[shifted, inside].append(1 - float(whole.double().mean()))
             error[shifted, inside].append(float(gaps[whole].max()) if whole.any() else float("nan"))
     return BreakCurve(

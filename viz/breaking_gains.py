@@ -30,6 +30,7 @@ class BreakingGains:
     first: tuple[tuple[float, ...], ...]  # [order][layer]
     n_heads: int  # in all
     gain: float
+    broken_now: tuple[int, ...]  # [order], heads at this very gain
     layer: int
 
 
@@ -45,6 +46,7 @@ def breaking_gains_record(
         tuple(tuple(heads.min(1).tolist()) for heads in by_order.values()),
         next(iter(by_order.values())).size,
         gain,
+        tuple(int((heads <= gain).sum()) for heads in by_order.values()),
         layer,
     )
 
@@ -82,10 +84,8 @@ def breaking_gains_figure(record: BreakingGains) -> Drawn:
 
 def heads_sentence(record: BreakingGains) -> str:
     """How many heads are broken at the chosen gain."""
-    nearest = int(np.argmin(np.abs(np.log(np.array(record.gains)) - math.log(record.gain))))
     parts = [
-        f"{round(row[nearest] * record.n_heads)} with {ORDER_TITLES[order]}"
-        for order, row in zip(record.orders, record.shares, strict=True)
+        f"{n} with {ORDER_TITLES[order]}" for order, n in zip(record.orders, record.broken_now, strict=True)
     ]
     return f"At gain {gain_words(record.gain)}, of {record.n_heads} heads are broken: {', '.join(parts)}."
 

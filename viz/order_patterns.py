@@ -74,7 +74,7 @@ def _finding(whole: Mapping[str, tuple[int, float]], number_format: str) -> str:
     if len(broken) == len(whole):
         return f"No pattern in {number_format} is whole"
     lost = " and ".join(ORDER_TITLES[order] for order in broken)
-    return f"{lost} loses rows; the others {close}"
+    return f"{lost} {'loses' if len(broken) == 1 else 'lose'} rows; the others {close}"
 
 
 def order_patterns_figure(record: OrderPatterns) -> Drawn:

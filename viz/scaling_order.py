@@ -24,6 +24,7 @@ class OrderRow:
     order: str
     meant: float
     largest: float
+    overflowed: int  # products that are no finite number
     up: int  # scores that are +infinity
     down: int  # -infinity
     nan: int
@@ -34,6 +35,7 @@ class OrderRow:
 
     @property
     def infinite(self) -> int:
+        """Scores that are no finite number: fewer than the products where a soft cap bends them back."""
         return self.up + self.down + self.nan
 
 
@@ -61,14 +63,19 @@ def order_products_record(
 def products_title(record: OrderProducts) -> str:
     """The finding: which orders leave the format."""
     gain = gain_words(record.gain)
-    fine = [row for row in record.rows if not row.infinite]
+    fine = [row for row in record.rows if not row.overflowed]
     name = record.number_format
     if len(fine) == len(record.rows):
         return f"At gain {gain} every order stays within {name}"
     if not fine:
         return f"At gain {gain} every order overflows in {name}"
-    lost = " and ".join(ORDER_TITLES[row.order] for row in record.rows if row.infinite)
-    return f"At gain {gain} {lost} overflows in {name}; dividing first does not"
+    lost = [ORDER_TITLES[row.order] for row in record.rows if row.overflowed]
+    rest = (
+        "dividing first does not"
+        if len(lost) == 1 and lost[0] == ORDER_TITLES["after"]
+        else "the rest does not"
+    )
+    return f"At gain {gain} {' and '.join(lost)} overflow{'s' * (len(lost) == 1)} in {name}; {rest}"
 
 
 def gain_words(gain: float) -> str:
@@ -77,13 +84,17 @@ def gain_words(gain: float) -> str:
 
 def row_words(row: OrderRow) -> str:
     """What became of an order's scores, in words."""
-    if not row.infinite:
+    meant = style.three_digits(row.meant)
+    if not row.overflowed:
         return f"hands on {style.three_digits(row.largest)}: every score is finite"
+    if not row.infinite:
+        return (
+            f"should hand on {meant}: {row.overflowed} of {row.n_cells:,} are infinite; the soft cap hides it"
+        )
     kinds = ((row.up, "+∞"), (row.down, "−∞"), (row.nan, "no number"))
     parts = [f"{count} {'is' if count == 1 else 'are'} {words}" for count, words in kinds if count]
     rows = f"{row.broken_rows} of {row.n_rows} rows {'is' if row.broken_rows == 1 else 'are'} NaN"
     lost = rows if row.broken_rows else "their keys vanish"
-    meant = style.three_digits(row.meant)
     return f"should hand on {meant}: of {row.n_cells:,} scores {' and '.join(parts)}; {lost}"
 
 
@@ -100,6 +111,7 @@ def order_products_figure(record: OrderProducts) -> Drawn:
             "largest in fp32": [row.meant for row in record.rows],
             f"largest in {record.number_format}": [row.largest for row in record.rows],
             "scores": [row.n_cells for row in record.rows],
+            "products infinite": [row.overflowed for row in record.rows],
             "scores +infinity": [row.up for row in record.rows],
             "scores -infinity": [row.down for row in record.rows],
             "scores NaN": [row.nan for row in record.rows],
@@ -114,7 +126,7 @@ def _figure(record: OrderProducts, narrow: bool) -> go.Figure:
     traces: list[go.Scatter] = []
     notes: list[dict[str, Any]] = []
     for place, row in enumerate(record.rows):
-        broken = row.infinite > 0
+        broken = row.overflowed > 0
         color = style.LIGHT.warning if broken else style.LIGHT.accent
         traces.append(
             go.Scatter(

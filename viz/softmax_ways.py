@@ -41,10 +41,7 @@ class WayRow:
     largest_exp: float
     total: float
     error: float
-
-    @property
-    def broken(self) -> bool:
-        return math.isnan(self.sum_of_shares)
+    broken: bool  # no distribution: NaN, or all 0
 
 
 @dataclass(frozen=True)
@@ -65,9 +62,10 @@ class SoftmaxRows:
 
 def softmax_rows_record(
     ways: Mapping[Way, WayRow],
-    exact: np.ndarray,  # [key]
-    scores: np.ndarray,  # [key]
-    texts: Sequence[str],
+    exact: np.ndarray,  # [visible key]
+    scores: np.ndarray,  # [visible key]
+    positions: Sequence[int],  # [visible key], of the tokens
+    texts: Sequence[str],  # of all tokens
     *,
     query: str,
     number_format: str,
@@ -83,6 +81,7 @@ def softmax_rows_record(
             row.largest_exp,
             row.total,
             row.error,
+            row.broken,
         )
         for row in ways.values()
     ]
@@ -90,8 +89,8 @@ def softmax_rows_record(
         tuple(kept),
         tuple(float(exact[k]) for k in keys),
         tuple(float(scores[k]) for k in keys),
-        tuple(keys),
-        tuple(texts[k] for k in keys),
+        tuple(positions[k] for k in keys),
+        tuple(texts[positions[k]] for k in keys),
         len(exact),
         query,
         float(scores.max()),
@@ -106,17 +105,19 @@ def rows_title(record: SoftmaxRows) -> str:
     head = f"Largest score {style.three_digits(record.largest_score)}"
     if not broken:
         worst = max(row.error for row in record.ways)
-        close = "agree" if worst < 1e-6 else f"agree to {style.share(worst)}"
-        return f"{head}: all four ways {close}"
+        if worst < 1e-6:
+            return f"{head}: all four ways agree"
+        return f"{head}: all four ways agree to {style.share(worst)} of the attention"
     if len(broken) == len(record.ways):
         return f"{head}: no way survives, because the score itself is infinite"
-    return f"{head}: {' and '.join(broken)} {'gives' if len(broken) == 1 else 'give'} NaN"
+    return f"{head}: {' and '.join(broken)} {'gives' if len(broken) == 1 else 'give'} no probabilities"
 
 
 def softmax_rows_figure(record: SoftmaxRows) -> Drawn:
     """A row a way, a column a key: the probability in each cell; rows that are no number are grey."""
     said = "; ".join(
-        f"{row.title}: " + ("NaN" if row.broken else f"sum of shares {style.three_digits(row.sum_of_shares)}")
+        f"{row.title}: "
+        + ("no probabilities" if row.broken else f"sum of shares {style.three_digits(row.sum_of_shares)}")
         for row in record.ways
     )
     return Drawn(
@@ -204,7 +205,7 @@ def _rows(record: SoftmaxRows, narrow: bool) -> go.Figure:
 
 @dataclass(frozen=True)
 class SoftmaxBreaks:
-    """Share of one head's rows that are no number, by gain, for each way."""
+    """Share of one head's rows that are no distribution, by gain, for each way."""
 
     titles: tuple[str, ...]
     ways: tuple[Way, ...]
@@ -244,7 +245,7 @@ def breaks_title(record: SoftmaxBreaks) -> str:
         first = next((g for g, share in zip(record.gains, record.broken[place], strict=True) if share), None)
         title = "shifted" if way[0] else record.titles[place]
         where = ", where the scores overflow" if way[0] else ""
-        parts.append(f"{title} {'never' if first is None else f'from gain {gain_words(first)}{where}'}")
+        parts.append(f"{title} {'never' if first is None else f'by gain {gain_words(first)}{where}'}")
     return f"Broken: {'; '.join(parts)}"
 
 
@@ -252,7 +253,7 @@ def softmax_breaks_figure(record: SoftmaxBreaks) -> Drawn:
     """A curve a way over the gain, the chosen gain marked."""
     return Drawn(
         figure=_breaks(record, narrow=False),
-        alt=f"Share of the head's {record.n_rows} rows whose softmax is no number, by gain. "
+        alt=f"Share of the head's {record.n_rows} rows whose softmax is no distribution, by gain. "
         f"{breaks_title(record)}.",
         stem="softmax-breaks",
         table={
@@ -311,6 +312,6 @@ def _breaks(record: SoftmaxBreaks, narrow: bool) -> go.Figure:
         fixedrange=True,
     )
     figure.update_yaxes(
-        range=[-0.04, 1.04], tickformat=".0%", nticks=3, title={"text": "rows that are NaN"}, fixedrange=True
+        range=[-0.04, 1.04], tickformat=".0%", nticks=3, title={"text": "rows lost"}, fixedrange=True
     )
     return figure

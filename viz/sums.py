@@ -58,12 +58,13 @@ def sum_errors_record(
 
 def errors_title(record: SumErrors) -> str:
     """The finding, of the whole sum."""
-    last = {way: row[-1] for way, row in zip(record.ways, record.errors, strict=True)}
-    lost = [way for way, error in last.items() if math.isinf(error)]
+    lost = [way for way, total in zip(record.ways, record.sums, strict=True) if not math.isfinite(total)]
     if lost:
         return f"{record.says}: {' and '.join(lost)} overflow" + ("s" if len(lost) == 1 else "")
-    worst = max(last, key=lambda way: last[way])
-    return f"{record.says}: {worst} is wrong by {style.share(last[worst])}"
+    off = [abs(total - record.exact) for total in record.sums]
+    worst = max(range(len(off)), key=off.__getitem__)
+    wrong = f"wrong by {style.share(off[worst] / abs(record.exact))}" if record.exact else "wrong"
+    return f"{record.says}: {record.ways[worst]} is {wrong if off[worst] else 'right'}"
 
 
 def sum_errors_figure(record: SumErrors) -> Drawn:

@@ -40,9 +40,9 @@ def inside_control() -> str:
         format_func=words.__getitem__,
         required=True,
         wrap=True,
-        help="A matrix product of 16-bit numbers adds up in fp32 inside and rounds once at the end, on this "
-        "machine's processor as in a GPU's tensor cores. Rounding at every step is emulated: it is what a "
-        "loop in that format does.",
+        help="fp32: torch's own matrix product. For 16-bit numbers it adds up in fp32 inside and rounds once "
+        "at the end, on processors and, unless told otherwise, in a GPU's tensor cores. Every step rounded: "
+        "emulated, what a loop in that format does.",
         **state.bound("inside"),
     )
     return str(state.get("inside"))

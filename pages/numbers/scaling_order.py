@@ -87,6 +87,7 @@ def rows_of(report: OrderReport, number_format: str) -> list[OrderRow]:
                 order,
                 wide.largest,
                 result.largest,
+                result.overflowed,
                 result.up,
                 result.down,
                 result.nan,
@@ -153,24 +154,26 @@ def all_layers(drawing: Drawing, gain: float) -> None:
         on_click=choose,
     )
     st.caption(
-        f"{heads_sentence(record)} Broken: at least one score that a token may use is infinite in fp16. The "
-        "gain follows from each head's largest product at gain 1, as products grow with the gain's square."
+        f"{heads_sentence(record)} Broken: in fp16, with sums kept in fp32, at least one product that a "
+        "token may use is infinite. The gain follows from each head's largest product at gain 1, as products "
+        "grow with the gain's square."
     )
 
 
 def table(report: OrderReport) -> str:
     """All orders in all formats."""
     lines = [
-        "| order | format | largest handed on | scores ±∞ or NaN | rows NaN | differs from fp32 by |",
-        "|---|---|---:|---:|---:|---:|",
+        "| order | format | largest handed on | products ±∞ or NaN | scores | rows NaN | differs from fp32 "
+        "by |",
+        "|---|---|---:|---:|---:|---:|---:|",
     ]
     for order in ORDERS:
         for number_format in ("fp32", "fp16", "bf16"):
             result = report.results[order, number_format]
             lines.append(
                 f"| {ORDER_TITLES[order]} | {number_format} | {three_digits(result.largest)} | "
-                f"{result.infinite} of {result.n_cells:,} | {len(result.broken_rows)} | "
-                f"{share(result.difference)} |"
+                f"{result.overflowed} of {result.n_cells:,} | {result.infinite} | {len(result.broken_rows)} "
+                f"| {share(result.difference)} |"
             )
     return "\n".join(lines)
 

@@ -34,10 +34,10 @@ QUESTION = (
     "does fp32 give up?"
 )
 ANSWER = (
-    "e¹² is 163,000, beyond fp16's 65,504: the naive way is ∞ / ∞ = NaN from a score of 11.1 on. fp32 holds "
-    "e^x up to x = 88.7 and then breaks in the same way. With the largest score taken off first, no exponent "
-    "is above 0 and no eˣ above 1; what is too small becomes 0, which costs nothing. No library computes the "
-    "naive way."
+    "e¹² is 163,000, beyond fp16's 65,504: the naive way is ∞ / ∞ = NaN from a score of 11.1 on, and where "
+    "only the sum is infinite every share is 0. fp32 holds e^x up to x = 88.7 and then breaks alike. With "
+    "the largest score taken off first, no exponent is above 0 and no eˣ above 1; what is too small becomes "
+    "0, which costs nothing. No library computes the naive way."
 )
 SOURCES = """
 - Goodfellow, Bengio and Courville 2016, [Deep Learning](https://www.deeplearningbook.org/), 4.1.
@@ -80,6 +80,7 @@ def row(drawing: Drawing, report: RowReport, gain: float, number_format: str) ->
             float(result.exps.max()),
             result.total,
             result.error,
+            result.broken,
         )
         for way, result in report.results.items()
     }
@@ -87,6 +88,7 @@ def row(drawing: Drawing, report: RowReport, gain: float, number_format: str) ->
         ways,
         report.exact,
         report.scores,
+        report.keys.tolist(),
         drawing.texts,
         query=drawing.texts[drawing.query],
         number_format=number_format,

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from model_runtime import sums
-from model_runtime.sums import BatchShape, LengthErrors, SumTerms
+from model_runtime.sums import BatchShapes, LengthErrors, SumReport
 from pages.attention.drawing import Drawing, column, drawings_of
 from pages.shared import runtime
 from pages.shared import url_state as state
@@ -21,7 +21,6 @@ from viz.style import three_digits
 from viz.sums import sum_errors_figure, sum_errors_record, sum_orders_figure, sum_orders_record
 
 KINDS = {"norm": "Squares under the norm", "logit": "One logit", "vocabulary": "Softmax over the vocabulary"}
-POINTS = ("resid_pre", "ln_final")
 QUESTION = (
     "49,152 positive numbers are added one after another in fp32. How many of the result's seven digits are "
     "right? And if they are added by halves?"
@@ -41,36 +40,64 @@ SOURCES = """
 """
 
 
-def terms_of(drawing: Drawing, kind: Any) -> SumTerms:
-    """The numbers that are added up, from the run's own forward pass."""
+def request_of(drawing: Drawing, kind: str) -> dict[str, Any]:
+    """What the forward pass has to keep for a sum, and no more: `Model.trace`'s arguments."""
+    last = len(drawing.texts) - 1
+    return {
+        "norm": {"points": ("resid_pre",), "layers": (drawing.layer,), "positions": (drawing.query,)},
+        "logit": {"points": ("ln_final",), "layers": (), "positions": (last,)},
+        "vocabulary": {},
+    }[kind]
+
+
+def report_of(drawing: Drawing, kind: Any) -> SumReport:
+    """The sum in every way and order, from the run's own forward pass."""
     model = runtime.model_for(drawing.run)
-    layer, query = drawing.layer, drawing.query
+    layer = drawing.layer
 
-    def read(trace: Any) -> SumTerms:
-        return sums.sum_terms(model, trace, kind, layer=layer, position=query)
+    def add_up(trace: Any) -> SumReport:
+        return sums.sum_report(sums.sum_terms(model, trace, kind, layer=layer, row=-1))
 
-    return runtime.derived(drawing.run, ("sum", kind, layer, query), read, points=POINTS)
+    name = ("sum", kind, layer, drawing.query) if kind == "norm" else ("sum", kind)
+    return runtime.derived(drawing.run, name, add_up, words="Adding up", **request_of(drawing, kind))
 
 
 def says(drawing: Drawing, kind: str) -> tuple[str, str]:
     """What is added up: for a title, and as a sentence of our own markdown."""
-    text = quoted(drawing.texts[drawing.query])
+    model = runtime.model_for(drawing.run)
     if kind == "norm":
-        return (
-            f"Squares of the stream into layer {drawing.layer}",
-            f"The norm before layer {drawing.layer} divides the stream of {text} by the root of the mean of "
-            "its squares. These squares are added up.",
-        )
+        return says_norm(drawing, model)
     if kind == "logit":
-        token = runtime.model_for(drawing.run).token(int(runtime.logits_for(drawing.run).argmax()))
+        token = model.token(int(runtime.logits_for(drawing.run).argmax()))
+        capped = getattr(model.hf_model.config, "final_logit_softcapping", None)
+        before = ", before the model's final soft cap" if capped else ""
         return (
             "The likeliest token's logit",
-            f"The logit of {quoted(token_text(token))}: the final stream times that token's row of the head.",
+            f"The logit of {quoted(token_text(token))}{before}: the final stream times that token's row of "
+            "the head.",
         )
     return (
         "The softmax's denominator",
         "e to the power of each logit less the largest one, over the whole vocabulary: what the softmax "
         "divides by.",
+    )
+
+
+def says_norm(drawing: Drawing, model: Any) -> tuple[str, str]:
+    """What the squares are of: it depends on the model's norm, and on where it has one."""
+    text, layer = quoted(drawing.texts[drawing.query]), drawing.layer
+    centred = model.spec.norm == "LayerNorm"
+    whose = "the stream's distances from its mean" if centred else "the stream"
+    title = f"Squares of {whose} into layer {layer}"
+    if model.reasons["ln1"][layer] is not None:
+        return title, (
+            f"This model has no norm in front of layer {layer}. Added up are the squares of {whose} of "
+            f"{text}, as a norm there would."
+        )
+    root = "variance" if centred else "mean of its squares"
+    return title, (
+        f"{model.spec.norm} in front of layer {layer} divides by the root of the {root}. For {text} the "
+        f"squares of {whose} are added up."
     )
 
 
@@ -96,33 +123,23 @@ def origin(drawing: Drawing, kind: str) -> Any:
     return runtime.provenance_of(drawing.run, layer=layer, **token)
 
 
-def orders(drawing: Drawing, terms: SumTerms, kind: str) -> None:
-    record = sum_orders_record(sums.in_orders(terms), terms.exact)
+def orders(drawing: Drawing, report: SumReport, kind: str) -> None:
+    record = sum_orders_record(report.orders, report.exact)
     live_figure(
         sum_orders_figure(record), key=drawing.key_figure("sum-orders"), provenance=origin(drawing, kind)
     )
 
 
-def shapes_of(drawing: Drawing) -> tuple[BatchShape, ...]:
+def shapes_of(drawing: Drawing) -> BatchShapes:
     """torch's own product of the last stream and the head, in batches."""
-
     model = runtime.model_for(drawing.run)
-    found = runtime.derived(
+    return runtime.derived(
         drawing.run,
         "batch shapes",
-        lambda trace: _Kept(sums.batch_shapes(model, trace)),
+        lambda trace: sums.batch_shapes(model, trace),
         words="Multiplying in batches",
-        points=POINTS,
+        **request_of(drawing, "logit"),
     )
-    return found.shapes
-
-
-class _Kept:
-    """Batch shapes with their size, for the shared memory."""
-
-    def __init__(self, shapes: tuple[BatchShape, ...]) -> None:
-        self.shapes = shapes
-        self.nbytes = 64 * len(shapes)
 
 
 def batches(drawing: Drawing) -> None:
@@ -132,16 +149,22 @@ def batches(drawing: Drawing) -> None:
         "| rows at once | logits that differ from the row alone | largest difference |",
         "|---:|---:|---:|",
     ]
-    for shape in shapes_of(drawing):
+    shapes = shapes_of(drawing).shapes
+    for shape in shapes:
         lines.append(
             f"| {shape.rows} | {shape.differ:,} of {spec.d_vocab:,} | {three_digits(shape.largest)} |"
         )
     st.markdown("\n".join(lines))
+    differs = any(shape.differ for shape in shapes)
+    found = (
+        "A kernel cuts the work by its shape, so sums are formed in another order. The numbers are right to "
+        "within rounding, but a greedy choice between two nearly equal tokens can turn."
+        if differs
+        else "Here the kernel adds up in the same order for every batch, so no digit moves."
+    )
     st.caption(
         f"Measured with torch on {plain(spec.device)}, {plain(spec.dtype)}: the final stream of the last "
-        "token times the head, the same row repeated. A kernel cuts the work by its shape, so sums are "
-        "formed in another order. The numbers are all right to within rounding, but a greedy choice between "
-        "two nearly equal tokens can turn."
+        f"token times the head, the same row repeated. {found}"
     )
 
 
@@ -172,12 +195,12 @@ def draw(view: View) -> Lesson:
         **state.bound("added"),
     )
     kind = state.get("added")
-    terms = [terms_of(drawing, kind) for drawing in drawings]
-    reports = [sums.error_by_length(each) for each in terms]
-    for place, drawing, each, report in zip(st.columns(len(drawings)), drawings, terms, reports, strict=True):
+    reports = [report_of(drawing, kind) for drawing in drawings]
+    lengths = [report.by_length for report in reports]
+    for place, drawing, report in zip(st.columns(len(drawings)), drawings, reports, strict=True):
         with column(place, drawing):
-            errors(drawing, report, kind, reports)
-            orders(drawing, each, kind)
+            errors(drawing, report.by_length, kind, lengths)
+            orders(drawing, report, kind)
             batches(drawing)
     st.caption(
         "In every row the numbers are rounded to the format first, then each product, then each sum, step by "
@@ -186,7 +209,7 @@ def draw(view: View) -> Lesson:
     return Lesson(
         QUESTION,
         ANSWER,
-        mathematics=lambda: mathematics(reports[0]),
+        mathematics=lambda: mathematics(lengths[0]),
         code=lambda: inspect.getsource(sums.partial_sums),
         sources=SOURCES,
     )

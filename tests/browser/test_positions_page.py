@@ -47,7 +47,7 @@ def test_positions_off_can_be_kept_for_every_page(serve: Serve, open_page: OpenP
     drawn(page, "twist-heads")
     page.get_by_text("Off", exact=True).click()
     wait_for(page, twist="off")
-    page.get_by_text("Keep this edit on every page").click()
+    page.get_by_role("button", name="Keep this edit on every page").click()
     page.wait_for_function("() => new URLSearchParams(location.search).get('edits')")
     expect(page.get_by_text("edited", exact=False).first).to_be_visible(timeout=60_000)
 

@@ -53,7 +53,7 @@ def test_the_overflow_comes_with_the_gain_and_goes_with_the_order(tiny: str) -> 
     assert "stays within fp16" in title(calm, "order-products")
     assert "overflows" in title(wild, "order-products")
     assert "stays within bf16" in title(part(tiny, "order", gain="50000", narrow="bf16"), "order-products")
-    assert any("Broken: at least one score" in caption.value for caption in wild.caption)
+    assert any("Broken: in fp16" in caption.value for caption in wild.caption)
 
 
 def test_the_gain_moves_without_running_the_model_again(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +86,19 @@ def test_two_runs_side_by_side(tiny: str, name: str) -> None:
     assert sorted(figures(app)) == sorted(
         f"{key}-{side}" for key in FIGURES[name] for side in ("current", "pinned")
     )
+
+
+def test_another_token_is_another_row(tiny: str) -> None:
+    first, last = (figures(part(tiny, "softmax", token=token))["softmax-rows"]["figure"] for token in "27")
+    assert len(json.loads(first)["data"][-1]["text"][0]) == 3
+    assert len(json.loads(last)["data"][-1]["text"][0]) == 8
+
+
+@pytest.mark.parametrize(
+    ("model", "words"), [("gpt2", "distances from its mean"), ("llama", "RMSNorm in front")]
+)
+def test_the_norm_is_told_as_the_model_has_it(tiny: str, model: str, words: str) -> None:
+    assert words in said(part(family(tiny, model), "sums", added="norm"))
 
 
 def test_two_runs_share_the_axis_of_sums(tiny: str) -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from model_runtime import Model, load_model
-from model_runtime.scaling_order import ORDERS, broken_share, compare_orders, head_sizes
+from model_runtime.interventions import CutEdge
+from model_runtime.scaling_order import ORDERS, compare_orders, head_sizes
 from model_runtime.softmax_ways import WAYS, break_curve, softmax_row
 from model_runtime.sums import KINDS, batch_shapes, error_by_length, in_orders, sum_terms
 from model_runtime.trace import Trace
@@ -114,8 +115,6 @@ def test_the_gains_at_which_heads_break_are_where_torch_breaks(default: tuple[Mo
             broken = compare_orders(model, trace, layer, head, gain=at * 1.001)
             assert fine.results[order, "fp16"].infinite == 0
             assert broken.results[order, "fp16"].infinite > 0
-    share = broken_share(sizes.breaking_gains("after"), np.array([1.0, 20.0, 1e6]))
-    assert share[0] == 0 < share[1] < share[2] == 1
 
 
 @pytest.mark.parametrize("family", ["gpt2", "opt", "llama", "gemma2"])
@@ -175,16 +174,24 @@ def test_the_curve_counts_the_rows_that_break(default: tuple[Model, Trace]) -> N
 @pytest.mark.parametrize("kind", KINDS)
 def test_sums_are_those_of_the_model(family: str, kind: str) -> None:
     model, trace = traced(family)
-    terms = sum_terms(model, trace, kind, layer=1, position=2)  # type: ignore[arg-type]
+    terms = sum_terms(model, trace, kind, layer=1, row=2)  # type: ignore[arg-type]
+    stream = trace.get("resid_pre", 1)[2].astype(np.float64)
+    if model.spec.norm == "LayerNorm":
+        stream -= stream.mean()
     logits = trace.next_token_logits().astype(np.float64)
     expected = {
-        "norm": (trace.get("resid_pre", 1)[2].astype(np.float64) ** 2).sum(),
+        "norm": (stream**2).sum(),
         "logit": logits.max(),
         "vocabulary": np.exp(logits - logits.max()).sum(),
     }[kind]
     assert terms.exact == pytest.approx(expected, rel=1e-5)
     for name, value in error_by_length(terms).sums.items():
         assert value == pytest.approx(expected, rel=0.1 if "16" in name else 1e-5)
+        if name == "bf16 in order":
+            total = torch.zeros((), dtype=torch.bfloat16)
+            for a, b in zip(terms.left, terms.right, strict=True):
+                total = total + torch.tensor(a).bfloat16() * torch.tensor(b).bfloat16()
+            assert value == float(total)
     for value in in_orders(terms).values():
         assert value == pytest.approx(expected, rel=1e-5)
 
@@ -210,7 +217,7 @@ def test_errors_by_length_are_those_of_a_loop(default: tuple[Model, Trace]) -> N
 def test_the_norm_of_the_first_token_overflows_fp16(default: tuple[Model, Trace]) -> None:
     """Massive activations: why Llama's norm is computed in fp32."""
     model, trace = default
-    report = error_by_length(sum_terms(model, trace, "norm", layer=24, position=0))
+    report = error_by_length(sum_terms(model, trace, "norm", layer=24, row=0))
     assert report.exact > 1e8
     assert report.sums["fp16 in order"] == math.inf == report.errors["fp16 in order"][-1]
     assert report.errors["fp16 numbers, fp32 sum"][-1] < 1e-3
@@ -219,7 +226,7 @@ def test_the_norm_of_the_first_token_overflows_fp16(default: tuple[Model, Trace]
 @pytest.mark.slow
 def test_a_row_alone_and_in_company(default: tuple[Model, Trace]) -> None:
     model, trace = default
-    shapes = batch_shapes(model, trace)
+    shapes = batch_shapes(model, trace).shapes
     assert (shapes[0].rows, shapes[0].differ) == (1, 0)
     assert all(shape.largest < 1e-3 for shape in shapes)
     head = model.hf_model.get_output_embeddings().weight
@@ -227,3 +234,47 @@ def test_a_row_alone_and_in_company(default: tuple[Model, Trace]) -> None:
     alone, together = (row @ head.T)[0], (row.expand(16, -1).contiguous() @ head.T)[0]
     sixteen = next(shape for shape in shapes if shape.rows == 16)
     assert sixteen.differ == int((alone != together).sum())
+
+
+@pytest.mark.parametrize("family", ["gemma2", "gpt_oss", "llama", "mistral", "opt"])
+def test_a_softmax_row_has_the_keys_that_its_query_may_see(family: str) -> None:
+    """Windows, cut edges and soft caps: positions, scores and shares are those of the model's own pattern."""
+    model = Model(build_model(family), tiny_tokenizer(), model_id=family, name=family, revision="local")
+    ids = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+    cuts = (CutEdge(layer=1, head=0, query_pos=11, key_pos=9),)
+    trace = model.trace(ids, points=("pattern",), interventions=cuts)
+    row = softmax_row(model, trace, 1, 0, 11, gain=1.0, dtype="fp16")
+    scores = trace.get("attn_scores", 1, 0)[11]
+    assert row.keys.tolist() == np.flatnonzero(np.isfinite(scores)).tolist()
+    assert 9 not in row.keys
+    np.testing.assert_allclose(row.scores, scores[row.keys], rtol=2e-3, atol=1e-4)
+    shares = np.exp(scores[row.keys] - scores[row.keys].max())
+    np.testing.assert_allclose(row.exact, shares / shares.sum(), atol=1e-5)
+
+
+def test_a_sum_that_overflows_alone_loses_the_row_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every e^x is finite, their sum is not: all shares are 0, which is no distribution."""
+    model, trace = traced("llama")
+    flat = torch.full((7, 7), 10.5).tril()
+    flat[flat == 0] = float("-inf")
+    monkeypatch.setattr("model_runtime.softmax_ways.head_scores", lambda *args: flat)
+    row = softmax_row(model, trace, 0, 0, 6, gain=1.0, dtype="fp16")
+    naive = row.results[False, "narrow"]
+    assert np.isfinite(naive.exps).all()
+    assert naive.total == math.inf
+    assert not naive.shares.any()
+    assert naive.broken
+    assert not row.results[True, "narrow"].broken
+    curve = break_curve(model, trace, 0, 0, np.array([1.0]), "fp16")
+    assert curve.broken[False, "narrow"][0] == pytest.approx(6 / 7)  # 2 e^10.5 > 65,504
+    assert curve.error[False, "narrow"][0] < 1e-3
+
+
+def test_a_soft_cap_hides_the_overflow_and_it_is_counted_all_the_same() -> None:
+    model, trace = traced("gemma2")
+    gain = float(head_sizes(model, trace).breaking_gains("after")[1, 0]) * 1.5
+    result = compare_orders(model, trace, 1, 0, gain=gain).results["after", "fp16"]
+    assert result.largest == math.inf
+    assert result.overflowed > 0
+    assert result.infinite == 0
+    assert result.broken_rows == ()

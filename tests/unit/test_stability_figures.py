@@ -34,9 +34,11 @@ ORDERS = ("after", "key", "query")
 HOSTILE = "</script><b>$x$ %{y}"
 
 
-def row(order: str, meant: float, *, up: int = 0, down: int = 0, broken: int = 0) -> OrderRow:
-    largest = math.inf if up or down else meant
-    return OrderRow(order, meant, largest, up, down, 0, 45, broken, 9, 0.0004)
+def row(
+    order: str, meant: float, *, up: int = 0, down: int = 0, broken: int = 0, hidden: int = 0
+) -> OrderRow:
+    largest = math.inf if up or down or hidden else meant
+    return OrderRow(order, meant, largest, up + down + hidden, up, down, 0, 45, broken, 9, 0.0004)
 
 
 def products(*rows: OrderRow, gain: float = 4.0, number_format: str = "fp16") -> object:
@@ -61,6 +63,16 @@ def test_products_say_which_order_breaks() -> None:
     every = products(*(row(order, 1e6, down=1) for order in ORDERS))
     assert products_title(every) == "At gain 4 every order overflows in fp16"
     assert "their keys vanish" in words(order_products_figure(every).figure)
+    two = products(row("after", 1e6, up=1, broken=1), row("key", 1e5, up=1, broken=1), row("query", 1e4))
+    assert products_title(two).endswith("(q kᵀ) / √d and q (k / √d)ᵀ overflow in fp16; the rest does not")
+
+
+def test_an_overflow_that_a_soft_cap_hides_is_told() -> None:
+    record = products(row("after", 80_000.0, hidden=4), row("key", 10_000.0), row("query", 10_000.0))
+    assert products_title(record) == "At gain 4 (q kᵀ) / √d overflows in fp16; dividing first does not"
+    drawn = order_products_figure(record)
+    assert "4 of 45 are infinite; the soft cap hides it" in words(drawn.figure)
+    assert drawn.figure.data[0].marker.symbol == "x"
 
 
 def test_the_axis_is_the_same_at_every_gain() -> None:
@@ -123,6 +135,8 @@ def test_breaking_gains_count_heads_and_name_the_first() -> None:
     assert record.first[0] == (4.0, 16.0)
     assert breaking_title(record) == "The first head leaves fp16 at gain 4; with the division first at 8"
     assert heads_sentence(record).startswith("At gain 8, of 4 heads are broken: 2 with (q kᵀ) / √d, 1 with")
+    between = breaking_gains_record(gains, (1, 4, 8, 16, 32), 15.9, 1)  # nearer to 16, where a third breaks
+    assert between.broken_now == (2, 1, 1)
     drawn = breaking_gains_figure(record)
     assert drawn.table["gain of the first head, q (k / √d)ᵀ"] == [8.0, 32.0]
     same = breaking_gains_record(dict.fromkeys(ORDERS, after), (1, 4), 1.0, 0)
@@ -142,6 +156,7 @@ def ways(broken: tuple[bool, ...] = (True, True, False, False), n: int = 3) -> d
             math.inf if lost else 1.0,
             math.inf if lost else 1.0,
             math.nan if lost else 2e-4,
+            lost,
         )
         for number, (key, lost) in enumerate(zip(keys, broken, strict=True))
     }
@@ -150,20 +165,21 @@ def ways(broken: tuple[bool, ...] = (True, True, False, False), n: int = 3) -> d
 def softmax_rows(**changed: object) -> object:
     values: dict[str, object] = {
         "ways": ways(), "exact": np.array([1.0, 0.0, 0.0]), "scores": np.array([108.0, 1.0, 2.0]),
-        "texts": ["a", HOSTILE, "c"], "query": "c", "number_format": "fp16", "gain": 4.0, **changed,
+        "positions": [0, 1, 2], "texts": ["a", HOSTILE, "c"], "query": "c", "number_format": "fp16",
+        "gain": 4.0, **changed,
     }  # fmt: skip
     return softmax_rows_record(**values)  # type: ignore[arg-type]
 
 
 def test_softmax_rows_say_which_ways_break() -> None:
     record = softmax_rows()
-    assert rows_title(record) == "Largest score 108: way 0 and way 1 give NaN"
+    assert rows_title(record) == "Largest score 108: way 0 and way 1 give no probabilities"
     drawn = softmax_rows_figure(record)
     assert [trace.texttemplate for trace in drawn.figure.data] == ["%{text}", "%{text}"]
     assert np.array(drawn.figure.data[0].text)[1:3, 0].tolist() == ["NaN", "NaN"]
     assert drawn.table["way 0"] == ["NaN", 0.0, 0.0]
     fine = softmax_rows(ways=ways((False,) * 4))
-    assert rows_title(fine).endswith("all four ways agree to 2.00 × 10⁻⁴")
+    assert rows_title(fine).endswith("all four ways agree to 2.00 × 10⁻⁴ of the attention")
     assert len(softmax_rows_figure(fine).figure.data) == 1
     gone = softmax_rows(ways=ways((True,) * 4))
     assert "no way survives" in rows_title(gone)
@@ -172,10 +188,20 @@ def test_softmax_rows_say_which_ways_break() -> None:
 def test_softmax_rows_draw_the_likeliest_keys_in_order() -> None:
     exact = np.linspace(0, 1, 40) / 20
     record = softmax_rows(
-        ways=ways(n=40), exact=exact, scores=np.zeros(40), texts=[f"t{n}" for n in range(40)]
+        ways=ways(n=40),
+        exact=exact,
+        scores=np.zeros(40),
+        positions=range(40),
+        texts=[f"t{n}" for n in range(40)],
     )
     assert record.keys == tuple(range(40 - MOST_KEYS, 40))  # type: ignore[attr-defined]
     assert record.n_keys == 40  # type: ignore[attr-defined]
+
+
+def test_keys_of_a_window_have_their_own_names() -> None:
+    record = softmax_rows(positions=[4, 5, 7], texts=[f"t{n}" for n in range(8)])
+    assert record.texts == ("t4", "t5", "t7")  # type: ignore[attr-defined]
+    assert softmax_rows_figure(record).table["key"] == [4, 5, 7]
 
 
 def test_softmax_breaks_name_the_first_gain() -> None:
@@ -187,7 +213,7 @@ def test_softmax_breaks_name_the_first_gain() -> None:
         number_format="fp16", gain=2.0, n_rows=9,
     )  # fmt: skip
     title = breaks_title(record)
-    assert title == "Broken: naive, fp16 from gain 2; naive, fp32 inside from gain 4; shifted never"
+    assert title == "Broken: naive, fp16 by gain 2; naive, fp32 inside by gain 4; shifted never"
     drawn = softmax_breaks_figure(record)
     assert drawn.table["largest error, naive, fp16"] == [1e-4, "", ""]
     assert len({trace.line.dash for trace in drawn.figure.data}) == 4
@@ -202,10 +228,9 @@ def test_sums_mark_what_overflowed() -> None:
     crosses = [trace for trace in drawn.figure.data if trace.marker.symbol == "x"]
     assert [list(trace.x) for trace in crosses] == [[2]]
     assert drawn.table["error, fp16 in order"] == [1e-4, "infinite"]
-    fine = sum_errors_record(
-        [1], {"a": np.array([0.05]), "b": np.array([1e-7])}, {"a": 1.0, "b": 1.0}, 1.0, "S"
-    )
-    assert errors_title(fine) == "S: a is wrong by 5.00\u00a0%"
+    errors = {"a": np.array([0.01]), "b": np.array([1e-7])}
+    fine = sum_errors_record([1], errors, {"a": 0.95, "b": 1.0}, 1.0, "S")
+    assert errors_title(fine) == "S: a is wrong by 5.00\u00a0%"  # of the sum, not of the sum of sizes
     exact = sum_errors_record([1], {"a": np.array([0.0])}, {"a": 0.0}, 0.0, "S")
     assert sum_errors_figure(exact).figure.data
 
