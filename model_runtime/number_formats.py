@@ -152,15 +152,20 @@ def parse_number(text: str) -> Exact:
     value = _finite(words)
     if value is not None and value and not 1 / _FAR <= abs(value) <= _FAR:
         raise SettingError(
-            f"{text.strip()[:24]!r} is further from 1 than any format reaches.",
+            f"{_quoted(text)} is further from 1 than any format reaches.",
             "Type a number between 1e-300 and 1e300.",
         )
     if value is None:
         raise SettingError(
-            f"{text.strip()[:24]!r} is no number that can be read.",
+            f"{_quoted(text)} is no number that can be read.",
             "Type one such as 65504, 0.1, 1e-8, 2^-24, 1/3, NaN or -inf.",
         )
     return Exact(value, words.startswith("-"))
+
+
+def _quoted(text: str) -> str:
+    words = text.strip()
+    return repr(words if len(words) <= 24 else f"{words[:24]}…")
 
 
 def number_text(number: Exact, longest: int = 24) -> str:

@@ -149,7 +149,7 @@ def in_orders(terms: SumTerms) -> dict[str, float]:
         "first to last": float(running_sum(products)[-1]),
         "last to first": float(running_sum(products.flip(0))[-1]),
         "smallest first": float(running_sum(by_size)[-1]),
-        "by halves": float(pairwise_sum(products)),
+        "pairwise": float(pairwise_sum(products)),
         **{f"in blocks of {block}": float(blocked_sum(products, block)) for block in _BLOCKS},
     }
 

@@ -87,7 +87,10 @@ def heads_sentence(record: BreakingGains) -> str:
     parts = [
         f"{n} with {ORDER_TITLES[order]}" for order, n in zip(record.orders, record.broken_now, strict=True)
     ]
-    return f"At gain {gain_words(record.gain)}, of {record.n_heads} heads are broken: {', '.join(parts)}."
+    gain, n = gain_words(record.gain), record.n_heads
+    if not any(record.broken_now):
+        return f"At gain {gain} none of the {n} heads is broken."
+    return f"Broken at gain {gain}, of {n} heads: {', '.join(parts)}."
 
 
 def _figure(record: BreakingGains, narrow: bool) -> go.Figure:

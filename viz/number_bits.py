@@ -26,6 +26,8 @@ class BitRow:
     kind: str  # "zero", "subnormal", "normal", "infinity", "nan"
     value: str  # what is stored, as text
     error: str  # its distance from what was meant, as text
+    exact: str = ""  # what is stored with all its decimals, for the data
+    distance: float | str = ""  # the error as a number, for the data
 
     @property
     def bits(self) -> str:
@@ -88,8 +90,8 @@ def number_bits_figure(record: NumberBits) -> Drawn:
             "format": [row.title for row in record.rows],
             **{name: [row.fields[i] for row in record.rows] for i, name in enumerate(FIELDS)},
             "kind": [row.kind for row in record.rows],
-            "stored": [row.value for row in record.rows],
-            "error": [row.error for row in record.rows],
+            "stored": [row.exact or row.value for row in record.rows],
+            "error": [row.distance for row in record.rows],
         },
         narrow_figure=_figure(record, per_line=_NARROW),
     )

@@ -14,7 +14,6 @@ from viz.drawn import Drawn
 
 _DASHES = ("solid", "dash", "solid", "dash", "dot", "dashdot")
 _ORDER = (7, 4, 0, 1, 2, 3)  # categories of the formats; no yellow lines on white
-_LINE_TITLE = "The numbers there are around it: a disc marks the one that is stored"
 MOST_TICKS = 120  # more numbers in the window are drawn as a band
 
 
@@ -185,17 +184,29 @@ def _twos(low: int, high: int, most: int) -> dict[str, Any]:
     return {"tickvals": values, "ticktext": names}
 
 
+def line_title(record: NumberLine) -> str:
+    """The finding: which formats hold the number itself."""
+    pairs = zip(record.titles, record.stored, strict=True)
+    exact = [title for title, value in pairs if value == record.meant]
+    if len(exact) == len(record.titles):
+        return f"Every format has {record.words}"
+    if not exact:
+        return f"No format has {record.words}; each stores the neighbour with the disc"
+    return f"{record.words} stands in {', '.join(exact)}; the others store the neighbour with the disc"
+
+
 def number_line_figure(record: NumberLine) -> Drawn:
     """A line of ticks a format; the number's own place is marked on each, with an arrow to where it goes."""
     stored = ["not a finite number" if value is None else f"{value!r}" for value in record.stored]
     words = "; ".join(f"{t}: {n:,} numbers here" for t, n in zip(record.titles, record.counts, strict=True))
     return Drawn(
         figure=_line(record),
-        alt=f"Numbers of each format around {record.words}. {words}.",
+        alt=f"Numbers of each format around {record.words}, a disc on the one that is stored. "
+        f"{line_title(record)}. {words}.",
         stem="number-line",
         table={"format": list(record.titles), "numbers in the window": list(record.counts), "stored": stored},
         narrow_layout={
-            "title.text": _LINE_TITLE.replace(": ", ":<br>"),
+            "title.text": line_title(record).replace("; ", ";<br>"),
             "title.font.size": 13,
             "title.pad.t": 36,
         },
@@ -226,7 +237,7 @@ def _line(record: NumberLine) -> go.Figure:
             )  # fmt: skip
     figure.update_layout(
         template=style.TEMPLATE,
-        title={"text": _LINE_TITLE},
+        title={"text": line_title(record)},
         height=100 + 46 * rows,
         showlegend=False,
         uniformtext={"minsize": 9, "mode": "show"},
@@ -236,7 +247,9 @@ def _line(record: NumberLine) -> go.Figure:
         annotations=[{"x": record.meant, "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False,
                       "text": style.inert(record.words), "font": {"size": 12, "color": style.LIGHT.ink}}],
     )  # fmt: skip
-    figure.update_xaxes(range=[record.low, record.high], fixedrange=True, showgrid=False, nticks=6)
+    figure.update_xaxes(
+        range=[record.low, record.high], fixedrange=True, showgrid=False, nticks=6, exponentformat="power"
+    )
     figure.update_yaxes(range=[rows - 0.4, -0.6], fixedrange=True, showgrid=False,
                         tickvals=list(range(rows)), ticktext=list(record.titles),
                         tickfont={"size": 13, "color": style.LIGHT.ink})  # fmt: skip

@@ -14,6 +14,7 @@ from viz.drawn import Drawn
 from viz.scaling_order import ORDER_TITLES
 
 MOST_TOKENS = 48  # drawn; more would be cells too small to see
+_NARROW_LABELLED = 12  # on a phone: queries only
 _LABELLED = 16  # tokens whose names fit on a panel's axes
 
 
@@ -68,7 +69,7 @@ def _worst(pattern: np.ndarray, reference: np.ndarray) -> tuple[int, float]:
 def _finding(whole: Mapping[str, tuple[int, float]], number_format: str) -> str:
     broken = [order for order, (rows, _) in whole.items() if rows]
     fine = max((gap for rows, gap in whole.values() if not rows), default=float("nan"))
-    close = "are fp32's" if fine < 1e-6 else f"are fp32's to {style.share(fine)} of the attention"
+    close = "are fp32's" if fine < 1e-6 else f"differ from fp32 by {style.share(fine)} at most"
     if not broken:
         return f"All three patterns {close}"
     if len(broken) == len(whole):
@@ -128,7 +129,11 @@ def _figure(record: OrderPatterns, narrow: bool) -> go.Figure:
     title = record.finding
     layout |= {
         "template": style.TEMPLATE,
-        "title": {"text": title.replace("; ", ";<br>"), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
+        "title": {
+            "text": title.replace("; ", ";<br>").replace(" by ", "<br>by "),
+            "font": {"size": 13},
+            "pad": {"t": 36, "b": 0},
+        }
         if narrow
         else {"text": title},
         "height": 560 if narrow else 380,
@@ -188,7 +193,7 @@ def _axes(
         -60,
                            "range": [-0.5, n - 0.5], "showticklabels": bool(labels) and tall},
         f"yaxis{suffix}": {**shared, "domain": down, "anchor": f"x{suffix}", "range": [n - 0.5, -0.5],
-                           "showticklabels": across[0] == 0 and tall},
+                           "showticklabels": across[0] == 0 and (tall or n <= _NARROW_LABELLED)},
     }  # fmt: skip
 
 

@@ -45,19 +45,20 @@ class OrderProducts:
 
     rows: tuple[OrderRow, ...]
     number_format: str
+    place: str  # "L24 H4"
     gain: float
     low: float
     high: float
 
 
 def order_products_record(
-    rows: Sequence[OrderRow], number_format: str, gain: float, gains: tuple[float, float]
+    rows: Sequence[OrderRow], number_format: str, place: str, gain: float, gains: tuple[float, float]
 ) -> OrderProducts:
     """Rows -> what will be drawn. `gains`: the ends of the slider, which set the axis."""
     at_one = [row.meant / gain**2 for row in rows if row.meant > 0] or [1.0]
     low = min(at_one) * gains[0] ** 2
     high = max(max(at_one) * gains[1] ** 2, 4 * LARGEST["fp16"])
-    return OrderProducts(tuple(rows), number_format, gain, low / 2, high * 2)
+    return OrderProducts(tuple(rows), number_format, place, gain, low / 2, high * 2)
 
 
 def products_title(record: OrderProducts) -> str:
@@ -66,16 +67,17 @@ def products_title(record: OrderProducts) -> str:
     fine = [row for row in record.rows if not row.overflowed]
     name = record.number_format
     if len(fine) == len(record.rows):
-        return f"At gain {gain} every order stays within {name}"
+        return f"{record.place} at gain {gain}: every order stays within {name}"
     if not fine:
-        return f"At gain {gain} every order overflows in {name}"
+        return f"{record.place} at gain {gain}: every order overflows in {name}"
     lost = [ORDER_TITLES[row.order] for row in record.rows if row.overflowed]
     rest = (
         "dividing first does not"
         if len(lost) == 1 and lost[0] == ORDER_TITLES["after"]
         else "the rest does not"
     )
-    return f"At gain {gain} {' and '.join(lost)} overflow{'s' * (len(lost) == 1)} in {name}; {rest}"
+    overflow = f"{' and '.join(lost)} overflow{'s' * (len(lost) == 1)} in {name}"
+    return f"{record.place} at gain {gain}: {overflow}; {rest}"
 
 
 def gain_words(gain: float) -> str:

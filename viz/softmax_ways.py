@@ -90,7 +90,7 @@ def softmax_rows_record(
         tuple(float(exact[k]) for k in keys),
         tuple(float(scores[k]) for k in keys),
         tuple(positions[k] for k in keys),
-        tuple(texts[positions[k]] for k in keys),
+        _named([texts[positions[k]] for k in keys], [positions[k] for k in keys]),
         len(exact),
         query,
         float(scores.max()),
@@ -99,15 +99,23 @@ def softmax_rows_record(
     )
 
 
+def _named(texts: Sequence[str], positions: Sequence[int]) -> tuple[str, ...]:
+    """Tokens as they stand; one that comes twice with its position, or nobody could tell which it is."""
+    return tuple(
+        f"{text} {position}" if texts.count(text) > 1 else text
+        for text, position in zip(texts, positions, strict=True)
+    )
+
+
 def rows_title(record: SoftmaxRows) -> str:
     """The finding: which ways give no probabilities."""
     broken = [row.title for row in record.ways if row.broken]
     head = f"Largest score {style.three_digits(record.largest_score)}"
     if not broken:
-        worst = max(row.error for row in record.ways)
+        worst = max(row.error for row in record.ways) / max(record.exact)
         if worst < 1e-6:
             return f"{head}: all four ways agree"
-        return f"{head}: all four ways agree to {style.share(worst)} of the attention"
+        return f"{head}: no share is off by more than {style.share(worst)} of the largest"
     if len(broken) == len(record.ways):
         return f"{head}: no way survives, because the score itself is infinite"
     return f"{head}: {' and '.join(broken)} {'gives' if len(broken) == 1 else 'give'} no probabilities"
@@ -181,7 +189,7 @@ def _rows(record: SoftmaxRows, narrow: bool) -> go.Figure:
         height=(170 if narrow else 150) + 38 * len(names),
         plot_bgcolor=style.LIGHT.background,
         width=None if narrow else style.WIDE_PRINT,
-        margin={"l": 8, "r": 8, "t": 130 if narrow else 112, "b": 8},
+        margin={"l": 8, "r": 28 if narrow else 8, "t": 130 if narrow else 112, "b": 8},
     )
     figure.update_xaxes(
         side="top",

@@ -26,7 +26,7 @@ from viz.palette import (
     text_on,
     token_color,
 )
-from viz.text import inert, label, prose, share, shared_range, shorten, three_digits, visible
+from viz.text import inert, label, prose, share, shared_range, shares, shorten, three_digits, visible
 
 __all__ = [
     "CATEGORIES",
@@ -53,6 +53,7 @@ __all__ = [
     "prose",
     "share",
     "shared_range",
+    "shares",
     "shorten",
     "text_on",
     "theme_swap",

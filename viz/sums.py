@@ -16,7 +16,6 @@ from viz.drawn import Drawn
 _DASHES = ("solid", "dash", "solid", "dash", "solid", "dash")
 _SYMBOLS = ("circle", "circle-open", "square", "diamond", "triangle-up", "triangle-up-open")
 _COLORS = (5, 5, 1, 3, 0, 0)
-_TICKS = {0.001: "0.1 %", 0.01: "1 %", 0.1: "10 %", 1.0: "100 %", 10.0: "1,000 %", 100.0: "10,000 %"}
 _EXACT = 1e-9  # drawn for an error of 0: a logarithmic axis has none
 
 
@@ -138,7 +137,7 @@ def _errors(record: SumErrors, narrow: bool) -> go.Figure:
         title={"text": "error (share of the sum of sizes)"},
         range=[math.log10(record.low) - 0.3, math.log10(top) + 0.3],
         tickvals=tens,
-        ticktext=[_TICKS.get(ten, f"10<sup>−{round(-math.log10(ten))}</sup>") for ten in tens],
+        ticktext=[f"10<sup>{round(math.log10(ten))}</sup>".replace("-", "−") for ten in tens],
         fixedrange=True,
     )
     return figure
@@ -175,7 +174,7 @@ def orders_title(record: SumOrders) -> str:
 
 def sum_orders_figure(record: SumOrders) -> Drawn:
     """A dot an order on an axis of fp32's own gaps, the exact sum in the middle."""
-    digits = [f"{result:.9g}" for result in record.results]
+    digits = [f"{result:,.9g}" for result in record.results]
     said = "; ".join(f"{order} {value}" for order, value in zip(record.orders, digits, strict=True))
     return Drawn(
         figure=_orders(record, digits, narrow=False),

@@ -125,6 +125,27 @@ def share(probability: float) -> str:
     return f"{_three(100 * probability)}{_THIN}%"
 
 
+def shares(*probabilities: float) -> tuple[str, ...]:
+    """Shares that stand beside one another, in one notation: percent for all where one of them has it.
+
+    >>> shares(0.0131, 0.000958)
+    ('1.31\\xa0%', '0.0958\\xa0%')
+    >>> shares(0.0000123, 0.00042)
+    ('1.23 × 10⁻⁵', '4.20 × 10⁻⁴')
+    """
+    if not any(0.001 <= abs(p) < math.inf for p in probabilities):
+        return tuple(map(share, probabilities))
+    return tuple(_percent(p) if 0 < abs(p) < 0.001 else share(p) for p in probabilities)
+
+
+def _percent(probability: float) -> str:
+    """A small share in percent: 0.0958 %, 3.61 × 10⁻⁴ %."""
+    percent = 100 * probability
+    decimals = max(0, 2 - math.floor(math.log10(abs(percent))))
+    words = f"{percent:.{decimals}f}".replace("-", _MINUS) if abs(percent) >= 1e-4 else _scientific(percent)
+    return f"{words}{_THIN}%"
+
+
 def shared_range(*values: object, symmetric: bool = False) -> tuple[float, float]:
     """One axis or colour range for several arrays, so that equal quantities are drawn equal.
 

@@ -94,9 +94,12 @@ def title_of(record: WeightSizes) -> str:
 def outside_sentence(record: WeightSizes) -> str:
     """For each format, what lies outside its normal numbers."""
     parts = []
-    for limit, below, above in zip(record.limits, record.below, record.above, strict=True):
-        words = f"{style.share(below)} too small" if below else "none too small"
-        parts.append(f"{limit.title}: {words}, {style.share(above) if above else 'none'} too large")
+    n = len(record.limits)
+    said = style.shares(*record.below, *record.above)
+    for i, limit in enumerate(record.limits):
+        below = said[i] if record.below[i] else "none"
+        above = said[n + i] if record.above[i] else "none"
+        parts.append(f"{limit.title}: {below} too small, {above} too large")
     return f"Outside the normal range: {'; '.join(parts)}."
 
 
@@ -210,7 +213,9 @@ def trip_errors_record(
 def trip_errors_figure(record: TripErrors) -> Drawn:
     """A line a format over the layers, logarithmic."""
     means = {name: float(np.mean(row)) for name, row in zip(record.formats, record.errors, strict=True)}
-    words = ", ".join(f"{name} {style.share(value)}" for name, value in means.items())
+    words = ", ".join(
+        f"{name} {value}" for name, value in zip(means, style.shares(*means.values()), strict=True)
+    )
     by_format = dict(zip(record.formats, map(list, record.errors), strict=True))
     return Drawn(
         figure=_trips(record),
@@ -231,6 +236,7 @@ def _trips(record: TripErrors) -> go.Figure:
     figure = go.Figure()
     places = list(range(len(record.names)))
     notes = []
+    means = style.shares(*(float(np.mean(row)) for row in record.errors))
     for number, (name, row) in enumerate(zip(record.formats, record.errors, strict=True)):
         figure.add_scatter(
             name=name, x=places, y=[max(v, record.low / 2) for v in row], mode="lines+markers",
@@ -239,7 +245,7 @@ def _trips(record: TripErrors) -> go.Figure:
             hovertemplate=f"{name}, %{{text}}: %{{y:.4%}}<extra></extra>",
         )  # fmt: skip
         notes.append({"x": places[-1], "y": float(np.log10(max(row[-1], record.low / 2))), "xanchor": "left",
-                      "xshift": 10, "showarrow": False, "text": f"{name}, {style.share(float(np.mean(row)))}",
+                      "xshift": 10, "showarrow": False, "text": f"{name}, {means[number]}",
                       "font": {"size": 12, "color": style.LIGHT.ink}})  # fmt: skip
     tens = [10.0**power for power in range(-8, 1)]
     figure.update_layout(
@@ -247,12 +253,12 @@ def _trips(record: TripErrors) -> go.Figure:
         margin={"l": 8, "r": 140, "t": 56, "b": 8},
     )  # fmt: skip
     every = max(1, -(-len(places) // 12))
-    shown = [0, *range(1, len(places), every)]
+    shown = [0, *range(1 + (every > 1) * every, len(places), every)]
     figure.update_xaxes(fixedrange=True, showgrid=False, tickvals=shown,
                         ticktext=[_short(record.names[i], True) for i in shown])  # fmt: skip
     figure.update_yaxes(
         type="log", fixedrange=True, title={"text": "relative error"}, tickvals=tens,
-        ticktext=[style.share(ten) for ten in tens],
+        ticktext=list(style.shares(*tens)),
         range=[np.log10(record.low) - 0.3, np.log10(record.high) + 0.3],
     )  # fmt: skip
     return figure

@@ -64,6 +64,8 @@ def row_of(stored: Stored) -> BitRow:
         stored.kind,
         stored_words(stored),
         error_words(stored),
+        "" if stored.value is None else decimal_text(stored.value),
+        "" if stored.error is None else float(stored.error),
     )
 
 

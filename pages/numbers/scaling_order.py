@@ -102,7 +102,11 @@ def rows_of(report: OrderReport, number_format: str) -> list[OrderRow]:
 
 def products(drawing: Drawing, report: OrderReport, number_format: str) -> None:
     record = order_products_record(
-        rows_of(report, number_format), number_format, report.gain, (GAINS[0], GAINS[-1])
+        rows_of(report, number_format),
+        number_format,
+        f"L{report.layer} H{report.head}",
+        report.gain,
+        (GAINS[0], GAINS[-1]),
     )
     live_figure(
         order_products_figure(record),
@@ -154,9 +158,9 @@ def all_layers(drawing: Drawing, gain: float) -> None:
         on_click=choose,
     )
     st.caption(
-        f"{heads_sentence(record)} Broken: in fp16, with sums kept in fp32, at least one product that a "
-        "token may use is infinite. The gain follows from each head's largest product at gain 1, as products "
-        "grow with the gain's square."
+        f"{heads_sentence(record)} A mark is the first head of a layer to break. Broken: in fp16, with sums "
+        "kept in fp32, at least one product that a token may use is infinite. The gain follows from each "
+        "head's largest product at gain 1, as products grow with the gain's square."
     )
 
 
@@ -210,11 +214,10 @@ def draw(view: View) -> Lesson:
                 st.info(f"{plain(drawing.spec().name)} does not divide scores: its three orders are one.")
             products(drawing, report, number_format)
             patterns(drawing, report, number_format)
-            if drawing is drawings[0]:
-                st.markdown(STORY)
             st.markdown(table(report))
             st.subheader("All layers at once", anchor=False)
             all_layers(drawing, gain)
+    st.markdown(STORY)
     return Lesson(
         QUESTION,
         ANSWER,

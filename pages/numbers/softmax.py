@@ -45,6 +45,7 @@ SOURCES = """
   of Numerical Analysis 41(4): the shifted form's error.
 - transformers, Llama: `softmax(..., dtype=torch.float32).to(query.dtype)`, "shifted, fp32 inside" here.
 """
+_NOTHING = 1e-30  # an error below it is of no number that any format here could hold
 _CURVE_GAINS = np.array(GAINS[::2])
 
 
@@ -118,7 +119,9 @@ def table(report: RowReport, number_format: str) -> str:
     ]
     for way, result in report.results.items():
         total = float(result.shares.astype(np.float64).sum())
-        error = "NaN" if math.isnan(result.error) else share(result.error)
+        error = (
+            "NaN" if math.isnan(result.error) else "0 %" if result.error < _NOTHING else share(result.error)
+        )
         lines.append(
             f"| {way_title(way, number_format)} | {three_digits(float(result.exps.max()))} | "
             f"{three_digits(result.total)} | {'NaN' if math.isnan(total) else f'{total:.6f}'} | {error} |"

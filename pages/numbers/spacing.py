@@ -41,7 +41,7 @@ QUESTION = (
 ANSWER = (
     "At 2,048. From there on neighbours in fp16 are 2 apart: 2,049 lies in the middle between 2,048 and "
     "2,050, and a tie goes to the neighbour whose last bit is 0, which is 2,048. bf16 has three significand "
-    "bits less and stops at 256; fp32 at 16,777,216. That is why sums in a model are kept in fp32."
+    "bits fewer and stops at 256; fp32 at 16,777,216. That is why sums in a model are kept in fp32."
 )
 SOURCES = """
 - Goldberg 1991, [What every computer scientist should know about floating-point arithmetic][goldberg], ACM

@@ -23,11 +23,11 @@ from viz.sums import sum_errors_figure, sum_errors_record, sum_orders_figure, su
 KINDS = {"norm": "Squares under the norm", "logit": "One logit", "vocabulary": "Softmax over the vocabulary"}
 QUESTION = (
     "49,152 positive numbers are added one after another in fp32. How many of the result's seven digits are "
-    "right? And if they are added by halves?"
+    "right? And if they are added pairwise: neighbours first, then pairs of pairs?"
 )
 ANSWER = (
     "In order, about four: each small term is added to a large total and loses its last digits there, "
-    "thousands of times in the same direction. By halves, equals meet equals, and nearly all digits are "
+    "thousands of times in the same direction. Pairwise, equals meet equals, and nearly all digits are "
     "right. Libraries add in blocks, whose size depends on the device and the shape of the matrices: hence "
     "other last digits on another machine, or for the same prompt in a larger batch."
 )
@@ -174,11 +174,11 @@ def mathematics(report: LengthErrors) -> str:
     halves = int(np.ceil(np.log2(max(n, 2))))
     return (
         r"$$\Big|\,\widehat{\textstyle\sum x_i} - \sum x_i\Big| \;\le\; (n-1)\,u \sum |x_i| "
-        r"\;\text{ in order},\qquad \lceil \log_2 n \rceil\, u \sum |x_i| \;\text{ by halves}$$"
+        r"\;\text{ in order},\qquad \lceil \log_2 n \rceil\, u \sum |x_i| \;\text{ pairwise}$$"
         f"\n\nto first order, with $u = 2^{{-m-1}}$: {three_digits(2.0**-11)} in fp16, "
         f"{three_digits(2.0**-8)} in bf16, {three_digits(2.0**-24)} in fp32. Here $n$ = {n:,} and $\\lceil "
         f"\\log_2 n \\rceil$ = {halves}: in fp32 at most {three_digits((n - 1) * 2.0**-24)} in order, "
-        f"{three_digits(halves * 2.0**-24)} by halves."
+        f"{three_digits(halves * 2.0**-24)} pairwise."
     )
 
 

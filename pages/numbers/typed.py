@@ -38,7 +38,7 @@ def number_controls() -> Exact:
     try:
         number = parse_number(text)
     except SettingError as error:
-        kept = st.session_state.get(_LAST, "0.1")
+        kept = st.session_state.setdefault(_LAST, "0.1")
         st.warning(f"{plain(error.what)} {plain(error.remedy)} {plain(kept)} is shown.")
         return parse_number(kept)
     st.session_state[_LAST] = text
@@ -51,9 +51,9 @@ def _shown(example: str) -> str:
 
 def words_of(number: Exact) -> str:
     """The number as a title says it."""
-    words = str(state.get("number")).strip() or number_text(number, 20)
-    if _same(words, number) and len(words) <= 12 and not words.isdigit():
-        return words.replace("-", "−")
+    for words in (str(state.get("number")).strip(), str(st.session_state.get(_LAST, ""))):
+        if _same(words, number) and len(words) <= 12 and not words.isdigit():
+            return words.replace("-", "−")
     words = number_text(number, 20)
     if number.value is not None and number.value.denominator == 1 and words.lstrip("-").isdigit():
         words = f"{int(words):,}"

@@ -37,15 +37,15 @@ def visit(serve: Serve, open_page: OpenPage, part: str, **how: object) -> Page:
 def test_the_overflow_appears_under_the_slider(serve: Serve, open_page: OpenPage) -> None:
     page = visit(serve, open_page, "order")
     drawn(page, "order-products")
-    assert page.evaluate(TITLE) == "At gain 1 every order stays within fp16"
+    assert page.evaluate(TITLE) == "L24 H4 at gain 1: every order stays within fp16"
     slider = page.locator('[data-testid="stSlider"] input[type="range"]').first
     slider.focus()
     page.keyboard.press("End")
-    page.wait_for_function(f"() => ({TITLE})().startsWith('At gain 128 ')")
+    page.wait_for_function(f"() => ({TITLE})().startsWith('L24 H4 at gain 128')")
     assert "overflows in fp16" in page.evaluate(TITLE)
     wait_for(page, gain="128")
     page.keyboard.press("Home")
-    page.wait_for_function(f"() => ({TITLE})() === 'At gain 1 every order stays within fp16'")
+    page.wait_for_function(f"() => ({TITLE})() === 'L24 H4 at gain 1: every order stays within fp16'")
 
 
 def test_a_click_on_a_layer_chooses_it_everywhere(serve: Serve, open_page: OpenPage) -> None:

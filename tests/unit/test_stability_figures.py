@@ -42,7 +42,7 @@ def row(
 
 
 def products(*rows: OrderRow, gain: float = 4.0, number_format: str = "fp16") -> object:
-    return order_products_record(rows, number_format, gain, (1.0, 128.0))
+    return order_products_record(rows, number_format, "L1 H2", gain, (1.0, 128.0))
 
 
 def words(figure: go.Figure) -> str:
@@ -51,17 +51,17 @@ def words(figure: go.Figure) -> str:
 
 def test_products_say_which_order_breaks() -> None:
     fine = products(*(row(order, 1000.0) for order in ORDERS))
-    assert products_title(fine) == "At gain 4 every order stays within fp16"
+    assert products_title(fine) == "L1 H2 at gain 4: every order stays within fp16"
     broken = products(
         row("after", 80_000.0, up=3, down=1, broken=2), row("key", 10_000.0), row("query", 10_000.0)
     )
-    assert products_title(broken) == "At gain 4 (q kᵀ) / √d overflows in fp16; dividing first does not"
+    assert products_title(broken) == "L1 H2 at gain 4: (q kᵀ) / √d overflows in fp16; dividing first does not"
     drawn = order_products_figure(broken)
     assert [trace.marker.symbol for trace in drawn.figure.data] == ["x", "circle", "circle"]
     assert "of 45 scores 3 are +∞ and 1 is −∞; 2 of 9 rows are NaN" in words(drawn.figure)
     assert drawn.table["largest in fp16"] == [math.inf, 10_000.0, 10_000.0]
     every = products(*(row(order, 1e6, down=1) for order in ORDERS))
-    assert products_title(every) == "At gain 4 every order overflows in fp16"
+    assert products_title(every) == "L1 H2 at gain 4: every order overflows in fp16"
     assert "their keys vanish" in words(order_products_figure(every).figure)
     two = products(row("after", 1e6, up=1, broken=1), row("key", 1e5, up=1, broken=1), row("query", 1e4))
     assert products_title(two).endswith("(q kᵀ) / √d and q (k / √d)ᵀ overflow in fp16; the rest does not")
@@ -69,7 +69,7 @@ def test_products_say_which_order_breaks() -> None:
 
 def test_an_overflow_that_a_soft_cap_hides_is_told() -> None:
     record = products(row("after", 80_000.0, hidden=4), row("key", 10_000.0), row("query", 10_000.0))
-    assert products_title(record) == "At gain 4 (q kᵀ) / √d overflows in fp16; dividing first does not"
+    assert products_title(record) == "L1 H2 at gain 4: (q kᵀ) / √d overflows in fp16; dividing first does not"
     drawn = order_products_figure(record)
     assert "4 of 45 are infinite; the soft cap hides it" in words(drawn.figure)
     assert drawn.figure.data[0].marker.symbol == "x"
@@ -124,7 +124,7 @@ def test_patterns_that_are_all_lost_or_all_whole() -> None:
     )
     near = whole + np.array([[0, 0], [0.02, -0.02]])
     finding = order_patterns_record(whole, dict.fromkeys(ORDERS, near), texts, 1, "bf16").finding
-    assert finding == "All three patterns are fp32's to 2.00\u00a0% of the attention"
+    assert finding == "All three patterns differ from fp32 by 2.00\u00a0% at most"
 
 
 def test_breaking_gains_count_heads_and_name_the_first() -> None:
@@ -134,7 +134,7 @@ def test_breaking_gains_count_heads_and_name_the_first() -> None:
     assert record.shares[0] == (0.0, 0.25, 0.5, 0.75, 0.75)
     assert record.first[0] == (4.0, 16.0)
     assert breaking_title(record) == "The first head leaves fp16 at gain 4; with the division first at 8"
-    assert heads_sentence(record).startswith("At gain 8, of 4 heads are broken: 2 with (q kᵀ) / √d, 1 with")
+    assert heads_sentence(record).startswith("Broken at gain 8, of 4 heads: 2 with (q kᵀ) / √d, 1 with")
     between = breaking_gains_record(gains, (1, 4, 8, 16, 32), 15.9, 1)  # nearer to 16, where a third breaks
     assert between.broken_now == (2, 1, 1)
     drawn = breaking_gains_figure(record)
@@ -179,7 +179,7 @@ def test_softmax_rows_say_which_ways_break() -> None:
     assert np.array(drawn.figure.data[0].text)[1:3, 0].tolist() == ["NaN", "NaN"]
     assert drawn.table["way 0"] == ["NaN", 0.0, 0.0]
     fine = softmax_rows(ways=ways((False,) * 4))
-    assert rows_title(fine).endswith("all four ways agree to 2.00 × 10⁻⁴ of the attention")
+    assert rows_title(fine).endswith("no share is off by more than 2.00 × 10⁻⁴ of the largest")
     assert len(softmax_rows_figure(fine).figure.data) == 1
     gone = softmax_rows(ways=ways((True,) * 4))
     assert "no way survives" in rows_title(gone)
@@ -196,6 +196,10 @@ def test_softmax_rows_draw_the_likeliest_keys_in_order() -> None:
     )
     assert record.keys == tuple(range(40 - MOST_KEYS, 40))  # type: ignore[attr-defined]
     assert record.n_keys == 40  # type: ignore[attr-defined]
+
+
+def test_tokens_that_come_twice_are_named_with_their_position() -> None:
+    assert softmax_rows(texts=["a", "b", "a"]).texts == ("a 0", "b", "a 2")  # type: ignore[attr-defined]
 
 
 def test_keys_of_a_window_have_their_own_names() -> None:
