@@ -57,14 +57,21 @@ _NAMES = {
     "block_row": "row of the tensor",
     "block": "block of the row",
     "weight": "weight of the block",
-    "swell": "power of two of the MLP's gain",
+    "swell": "gain of the MLP",
     "swell_at": "layer with the gain",
 }
-_SPECIAL = {
+# As the page writes them; all else is shown as the link has it.
+_SPECIAL: dict[tuple[str, object], str] = {
     ("token", -1): "the last one",
     ("key", -1): "the one read most",
     ("expert", -1): "the first choice",
+    ("inside", "wide"): "fp32",
+    ("inside", "narrow"): "every step rounded",
+    ("scope", "layer"): "this layer",
+    ("scope", "model"): "the whole model",
+    ("added", "norm"): "the squares under the norm",
 }
+_POWERS = ("swell", "loss_batch", "loss_scale")  # kept as k, shown as 2^k
 
 
 def name_of(key: str) -> str:
@@ -73,5 +80,14 @@ def name_of(key: str) -> str:
 
 
 def name_of_value(key: str, value: object) -> str | None:
-    """A number that stands for something else, in words: token -1 is "the last one"."""
-    return _SPECIAL.get((key, value)) if isinstance(value, int) else None
+    """A value that the page writes otherwise than the link: token -1 is "the last one", swell 4 is "16".
+
+    None where the page and the link agree.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if key in _POWERS and str(value).isdigit():
+        return f"{2 ** int(value):,}"
+    if key == "gain" and isinstance(value, float):
+        return f"{value:,g}"
+    return _SPECIAL.get((key, value))

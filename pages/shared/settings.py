@@ -241,7 +241,8 @@ def replaced(link: Mapping[str, str], values: Mapping[str, Any], twice: Collecti
     sentences = []
     for key, said in link.items():
         row, value = SETTINGS[key], values[key]
-        name, shown = name_of(key).capitalize(), name_of_value(key, value)
+        name, shown = name_of(key), name_of_value(key, value)
+        name = name[:1].upper() + name[1:]
         shown = shown or quoted(row.write(value), 40)
         if not row.says(said, value):
             exists = row.within is None or as_number(said) is None

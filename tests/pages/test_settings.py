@@ -223,3 +223,14 @@ def test_a_pin_cannot_smuggle_in_anything_else() -> None:
 
 def test_a_pin_with_a_prompt_over_the_limit_is_refused() -> None:
     assert read_pin(json.dumps({"prompt": "x" * 4_001})) is None
+
+
+def test_notices_write_values_as_the_page_does() -> None:
+    link = {"swell": "99", "inside": "q", "gain": "1e9", "loss_batch": "abc"}
+    values, _ = read_link(link)
+    values = {**defaults(), **values}
+    told = " ".join(replaced(link, values))
+    assert "Gain of the MLP `99` cannot be used; 65,536 is shown." in told
+    assert "fp32 is shown" in told
+    assert "100,000 is shown" in told
+    assert "Prompts in the batch `abc` cannot be used; 1 is shown." in told
