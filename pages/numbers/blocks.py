@@ -106,12 +106,14 @@ def controls(source: Source) -> str:
         label = "Tensor of the file" if source.file else "Matrix"
         name = choose_named(source.setting, label, list(source.shapes), source.default)
         rows, n_blocks = source.size(name)
+        told: list[str] = []
         for key, words, most in (
             ("block_row", "Row", rows - 1),
             ("block", "Block", n_blocks - 1),
             ("weight", "Weight", BLOCK - 1),
         ):
-            if state.get(key) > most:
+            if (asked := state.get(key)) > most:
+                told.append(f"{words} {asked:,} does not exist here; {most:,} is shown.")
                 state.open_with(**{key: most})
             st.number_input(f"{words} (0 to {most:,})", 0, most, step=1, width=150, **state.bound(key))
         if source.file is None:
@@ -123,6 +125,8 @@ def controls(source: Source) -> str:
                 width="content",
                 **state.bound("block_kind"),
             )
+    if told:
+        st.warning("  \n".join(told))
     return name
 
 

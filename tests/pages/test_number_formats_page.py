@@ -112,3 +112,11 @@ def test_nonsense_in_the_link_falls_back(tiny: str) -> None:
     app = part(tiny, "nonsense", zoom="fp7", number="x" * 500)
     assert not app.exception
     assert [*figures(app)] == ["bits"]
+
+
+def test_a_block_that_is_not_there_is_told(tiny: str) -> None:
+    app = part(tiny, "blocks", block_row="99999", block="99999")
+    assert not app.exception
+    told = " ".join(warning.value for warning in app.warning)
+    assert "Row 99,999 does not exist here" in told
+    assert "Block 99,999 does not exist here" in told
