@@ -26,6 +26,7 @@ from torch import nn
 
 from model_runtime.errors import SettingError
 from model_runtime.model import Model
+from model_runtime.weight_rows import sum_of_squares
 
 GROUPS: tuple[str, ...] = ("tensor", "channel", "128", "64", "32")
 KINDS: tuple[str, ...] = ("absmax", "zero_point")
@@ -87,23 +88,40 @@ class Packed:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes on disk: the codes, and a scale (and a zero point) a group. Padding is not counted."""
-        constants = _SCALE_BYTES + (_ZERO_BYTES if self.scheme.kind == "zero_point" else 0)
-        return math.ceil(math.prod(self.shape) * self.scheme.bits / 8) + self.n_groups * constants
+        """Bytes on disk."""
+        return packed_bytes(self.shape, self.scheme)
 
 
-def quantize(weight: torch.Tensor, scheme: QuantScheme) -> Packed:
+def packed_bytes(shape: Sequence[int], scheme: QuantScheme) -> int:
+    """Bytes of packed numbers [..., in]: the codes, and a scale (and a zero point) a group. No padding."""
+    rows, width = math.prod(shape[:-1]), shape[-1]
+    n_groups = {"tensor": 1, "channel": rows}.get(scheme.group)
+    if n_groups is None:
+        n_groups = rows * math.ceil(width / int(scheme.group))
+    constants = _SCALE_BYTES + (_ZERO_BYTES if scheme.kind == "zero_point" else 0)
+    return math.ceil(rows * width * scheme.bits / 8) + n_groups * constants
+
+
+def quantize(
+    weight: torch.Tensor, scheme: QuantScheme, ends: tuple[torch.Tensor, torch.Tensor] | None = None
+) -> Packed:
     """Numbers [..., in] rounded to the scheme's grid. Scales are rounded to fp16 first, as they are kept.
 
     Nearest code, ties to even. A group of equal numbers, or of zeros, loses nothing but its scale's rounding.
+
+    Args:
+        ends: least and largest number of the whole matrix, where `weight` is some rows of it and one scale
+            serves all of them (group "tensor"); other groups do not need it.
     """
     rows, width = _groups(weight.detach().float(), scheme.group)
+    if ends is None or scheme.group != "tensor":
+        ends = rows.amin(1, keepdim=True), rows.amax(1, keepdim=True)
     low, high = scheme.levels
     if scheme.kind == "absmax":
-        scales = _fp16(rows.abs().amax(1, keepdim=True) / high)
+        scales = _fp16(torch.maximum(-ends[0], ends[1]) / high)
         zeros = torch.zeros_like(scales)
     else:
-        least, most = rows.amin(1, keepdim=True).clamp(max=0), rows.amax(1, keepdim=True).clamp(min=0)
+        least, most = ends[0].clamp(max=0), ends[1].clamp(min=0)
         scales = _fp16((most - least) / high)
         zeros = _steps(-least, scales).round().clamp(low, high)
     codes = (_steps(rows, scales).round() + zeros).clamp(low, high).to(torch.int16)
@@ -144,8 +162,8 @@ def _fp16(value: torch.Tensor) -> torch.Tensor:
 
 def relative_error(weight: torch.Tensor, near: torch.Tensor) -> float:
     """|near - weight| / |weight|, both lengths over all numbers (root of the sum of squares)."""
-    weight, near = weight.detach().double(), near.detach().double()
-    return float((near - weight).norm() / weight.norm().clamp(min=torch.finfo(torch.float64).tiny))
+    own = sum_of_squares(weight)
+    return math.sqrt(sum_of_squares(near - weight) / max(own, torch.finfo(torch.float64).tiny))
 
 
 # Models
@@ -199,8 +217,8 @@ def quantized(
         matrix = parameter.detach().transpose(-1, -2) if transposed else parameter.detach()
         packed = quantize(matrix, scheme)
         near = dequantize(packed).to(parameter.dtype)
-        squares[layer, 0] += (near.double() - matrix.double()).square().sum().cpu()
-        squares[layer, 1] += matrix.double().square().sum().cpu()
+        squares[layer, 0] += sum_of_squares(near.float() - matrix.float())
+        squares[layer, 1] += sum_of_squares(matrix)
         weights[names[id(parameter)]] = near.transpose(-1, -2).contiguous() if transposed else near
         n, before = n + parameter.numel(), before + parameter.numel() * parameter.element_size()
         after += packed.n_bytes

@@ -10,7 +10,7 @@ Nothing here keeps a second model: `effect_of` makes one, runs it once and lets 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,19 +26,21 @@ from model_runtime.model import Model, Prompt
 from model_runtime.quantization import (
     GROUPS,
     KINDS,
-    Packed,
     QuantReport,
     QuantScheme,
     block_matrices,
     dequantize,
+    packed_bytes,
     quantize,
     quantized,
 )
+from model_runtime.weight_rows import chunk_weights, row_chunks, sum_of_squares
 
 SCHEMES: tuple[QuantScheme, ...] = tuple(
     QuantScheme(bits, kind, group) for bits in (4, 8) for kind in KINDS for group in GROUPS
 )
 _WORK_BYTES = 32  # a number of the largest matrix, while it is packed and compared
+MOST_WEIGHTS = 20_000_000  # of a layer are packed in every way, a few seconds of work
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +49,7 @@ class LayerErrors:
 
     errors float64 [scheme, matrix], rows as in `SCHEMES`; total and bits (bits per weight, scales and zero
     points counted) float64 [scheme], over all matrices. `blocks`: GGUF kind -> (bits per weight, error), for
-    layers whose rows are whole blocks of 32.
+    layers whose rows are whole blocks of 32. The errors were measured on every `step`-th row of each matrix.
     """
 
     names: tuple[str, ...]
@@ -56,6 +58,7 @@ class LayerErrors:
     total: np.ndarray
     bits: np.ndarray
     blocks: dict[str, tuple[float, float]]
+    step: int = 1
 
     @property
     def nbytes(self) -> int:
@@ -70,34 +73,58 @@ def matrices_of(model: Model, layer: int) -> dict[str, torch.Tensor]:
     }
 
 
+def step_for(n_weights: int) -> int:
+    """1 where so many weights are measured in full; else n: every n-th row is, some `MOST_WEIGHTS` in all.
+
+    Odd, so that with heads of 64 or 128 rows each place in a head has its turn.
+    """
+    step = math.ceil(n_weights / MOST_WEIGHTS)
+    return step + 1 - step % 2 if step > 1 else 1
+
+
 def layer_errors(model: Model, layer: int) -> LayerErrors:
-    """Pack every matrix of a layer in every way and measure. About a second for four million weights."""
+    """Pack every matrix of a layer in every way and measure. About a second for four million weights.
+
+    A few rows at a time, so that hardly any memory is needed. Of a layer of more than `MOST_WEIGHTS` every
+    n-th row of each matrix is measured (`step_for`); a scale for the whole tensor still comes from all rows.
+
+    Raises:
+        SettingError: not even that much memory is free.
+    """
     matrices = matrices_of(model, layer)
-    off = np.zeros((len(SCHEMES), len(matrices)))
-    own, n_bytes = np.zeros(len(matrices)), np.zeros(len(SCHEMES))
-    for column, matrix in enumerate(matrices.values()):
-        own[column] = float(matrix.double().square().sum())
-        for row, scheme in enumerate(SCHEMES):
-            packed = quantize(matrix, scheme)
-            off[row, column] = _squares(dequantize(packed).to(matrix.dtype), matrix)
-            n_bytes[row] += packed.n_bytes
+    _check_work_room(model, matrices.values())
     sizes = tuple(matrix.numel() for matrix in matrices.values())
+    step = step_for(sum(sizes))
+    off, own = np.zeros((len(SCHEMES), len(matrices))), np.zeros(len(matrices))
+    for column, matrix in enumerate(matrices.values()):
+        ends = ends_of(matrix)
+        for _, rows in row_chunks(matrix, step):
+            own[column] += sum_of_squares(rows)
+            for number, scheme in enumerate(SCHEMES):
+                near = dequantize(quantize(rows, scheme, ends)).to(matrix.dtype)
+                off[number, column] += sum_of_squares(near.float() - rows)
+    n_bytes = [sum(packed_bytes(m.shape, scheme) for m in matrices.values()) for scheme in SCHEMES]
+    blocks = {kind: _block_error(list(matrices.values()), kind, step) for kind in BLOCK_BYTES}
     floor = np.finfo(np.float64).tiny
     return LayerErrors(
         tuple(matrices),
         sizes,
         np.sqrt(off / np.maximum(own, floor)),
         np.sqrt(off.sum(1) / max(own.sum(), floor)),
-        8 * n_bytes / sum(sizes),
-        {kind: error for kind in BLOCK_BYTES if (error := _block_error(list(matrices.values()), kind))},
+        8 * np.array(n_bytes) / sum(sizes),
+        {kind: error for kind, error in blocks.items() if error},
+        step,
     )
 
 
-def _squares(near: torch.Tensor, weight: torch.Tensor) -> float:
-    return float((near.double() - weight.double()).square().sum())
+def ends_of(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Least and largest number of a whole matrix, float32 [1, 1]."""
+    ends = [torch.aminmax(rows) for _, rows in row_chunks(matrix)]
+    least, most = (torch.stack([end[i] for end in ends]) for i in (0, 1))
+    return least.min().reshape(1, 1), most.max().reshape(1, 1)
 
 
-def _block_error(matrices: Sequence[torch.Tensor], kind: str) -> tuple[float, float] | None:
+def _block_error(matrices: Sequence[torch.Tensor], kind: str, step: int = 1) -> tuple[float, float] | None:
     """Bits per weight and error of GGUF blocks, packed by the `gguf` package; None where rows do not fit."""
     from gguf import GGMLQuantizationType, quants
 
@@ -105,12 +132,13 @@ def _block_error(matrices: Sequence[torch.Tensor], kind: str) -> tuple[float, fl
         return None
     off = own = 0.0
     for matrix in matrices:
-        weight = matrix.float().reshape(-1, matrix.shape[-1]).cpu().numpy()
-        near = quants.dequantize(
-            quants.quantize(weight, GGMLQuantizationType[kind]), GGMLQuantizationType[kind]
-        )
-        off += float(np.square(near.astype(np.float64) - weight).sum())
-        own += float(np.square(weight, dtype=np.float64).sum())
+        for _, rows in row_chunks(matrix, step):
+            weight = rows.cpu().numpy()
+            near = quants.dequantize(
+                quants.quantize(weight, GGMLQuantizationType[kind]), GGMLQuantizationType[kind]
+            )
+            off += float(np.square(near.astype(np.float64) - weight).sum())
+            own += float(np.square(weight, dtype=np.float64).sum())
     return 8 * BLOCK_BYTES[kind] / BLOCK, math.sqrt(off / own) if own else 0.0
 
 
@@ -142,12 +170,14 @@ class Strip:
 class CloseLook:
     """Up to 32 neighbours around the largest weight of a matrix, and 32 typical ones.
 
-    Typical: the block whose largest weight is the median of all blocks' largest weights.
+    Largest: of the whole matrix; at the end of a row its strip may be shorter. Typical: of all whole strips,
+    the one whose largest weight is the median. This one, and `to_zero`, are found on every `step`-th row.
     """
 
     largest: Strip
     typical: Strip
-    to_zero: float  # share of all weights of the matrix, 0 to 1, that were not 0 and became 0
+    to_zero: float  # share of the weights, 0 to 1, that were not 0 and became 0
+    step: int = 1
 
     @property
     def nbytes(self) -> int:
@@ -155,45 +185,76 @@ class CloseLook:
 
 
 def close_look(model: Model, layer: int, name: str, scheme: QuantScheme) -> CloseLook:
-    """Two short strips of a matrix under a scheme.
+    """Two short strips of a matrix under a scheme; a few rows are held at a time.
 
     Raises:
-        SettingError: the layer has no matrix of this name.
+        SettingError: the layer has no matrix of this name, or not even that much memory is free.
     """
     matrices = matrices_of(model, layer)
     if name not in matrices:
         raise SettingError(f"Layer {layer} has no matrix {name!r}.", f"Choose one of {', '.join(matrices)}.")
-    matrix = matrices[name].float()
-    packed = quantize(matrix, scheme)
-    near = dequantize(packed).reshape(-1, matrix.shape[-1])
-    rows = matrix.reshape(-1, matrix.shape[-1])
-    size = min(BLOCK, rows.shape[1])
-    n_blocks = rows.shape[1] // size
-    tops = rows[:, : n_blocks * size].reshape(len(rows), n_blocks, size).abs().amax(-1).reshape(-1)
-    order = torch.argsort(tops, stable=True)
-    largest, typical = int(order[-1]), int(order[(len(order) - 1) // 2])
-    gone = float(((near == 0) & (rows != 0)).double().mean())
-    cut = [_strip(rows, near, packed, *divmod(place, n_blocks), size) for place in (largest, typical)]
-    return CloseLook(cut[0], cut[1], gone)
+    matrix = matrices[name]
+    _check_work_room(model, [matrix])
+    step, size = step_for(matrix.numel()), min(BLOCK, matrix.shape[-1])
+    ends = ends_of(matrix)
+    row, column = _place_of_largest(matrix, float(torch.maximum(-ends[0], ends[1])))
+    strips = [_strip(matrix, row, column // size * size, size, scheme, ends)]
+    gone, n, tops, numbers = 0, 0, [], []
+    for first, rows in row_chunks(matrix, step):
+        near = dequantize(quantize(rows, scheme, ends))
+        gone, n = gone + int(((near == 0) & (rows != 0)).sum()), n + rows.numel()
+        whole = rows[:, : rows.shape[1] // size * size].reshape(len(rows), -1, size)
+        tops.append(whole.abs().amax(-1).cpu())
+        numbers.append(first + step * np.arange(len(rows)))
+    strip, block = _place_of_median(torch.cat(tops))
+    strips.append(_strip(matrix, int(np.concatenate(numbers)[strip]), block * size, size, scheme, ends))
+    return CloseLook(strips[0], strips[1], gone / n, step)
 
 
-def _strip(rows: torch.Tensor, near: torch.Tensor, packed: Packed, row: int, block: int, size: int) -> Strip:
-    start = block * size
-    group = packed.scheme.group
-    per_row = 1 if group == "channel" else math.ceil(packed.width / int(group)) if group.isdecimal() else 0
-    place = row * per_row + (start // int(group) if group.isdecimal() else 0)
-    scale, zero = float(packed.scales[place]), float(packed.zeros[place])
+def _place_of_largest(matrix: torch.Tensor, size: float) -> tuple[int, int]:
+    """Row and column of the first weight that is `size` or -`size`."""
+    for first, rows in row_chunks(matrix):
+        found = (rows.abs() == size).reshape(-1)
+        if bool(found.any()):
+            row, column = divmod(int(found.int().argmax()), rows.shape[1])
+            return first + row, column
+    return 0, 0  # of no number at all
+
+
+def _place_of_median(tops: torch.Tensor) -> tuple[int, int]:
+    """Row and column of the lower median of a table."""
+    flat = tops.reshape(-1)
+    median = flat.kthvalue((len(flat) - 1) // 2 + 1).values
+    return divmod(int((flat == median).int().argmax()), tops.shape[1])
+
+
+def _row_of(matrix: torch.Tensor, row: int) -> torch.Tensor:
+    """One row [in] of a matrix, float32; rows of stacked experts are counted through."""
+    place = tuple(int(i) for i in np.unravel_index(row, matrix.shape[:-1]))
+    return matrix[place].float()
+
+
+def _strip(
+    matrix: torch.Tensor,
+    row: int,
+    start: int,
+    size: int,
+    scheme: QuantScheme,
+    ends: tuple[torch.Tensor, torch.Tensor],
+) -> Strip:
+    weights = _row_of(matrix, row)
+    packed = quantize(weights[None], scheme, ends)
+    group = start // int(scheme.group) if scheme.group.isdecimal() else 0
     cut = slice(start, start + size)
-    codes = np.rint(near[row, cut].cpu().numpy() / scale + zero) if scale else np.full(size, zero)
     return Strip(
         row,
         start,
-        rows[row, cut].cpu().numpy().copy(),
-        near[row, cut].cpu().numpy().copy(),
-        codes.astype(np.int64),
-        scale,
-        zero,
-        packed.scheme.levels,
+        weights[cut].cpu().numpy().copy(),
+        dequantize(packed)[0, cut].cpu().numpy().copy(),
+        packed.codes.reshape(-1)[: len(weights)][cut].cpu().numpy().astype(np.int64),
+        float(packed.scales[group]),
+        float(packed.zeros[group]),
+        scheme.levels,
     )
 
 
@@ -212,8 +273,7 @@ def row_strip(model: Model, layer: int, name: str, row: int, start: int, n: int 
             f"{name} has no {n} weights from column {start} of row {row} on.",
             f"It has {n_rows:,} rows of {matrix.shape[-1]:,} weights.",
         )
-    place = tuple(int(i) for i in np.unravel_index(row, matrix.shape[:-1]))
-    return matrix[place][start : start + n].float().cpu().numpy().copy()
+    return _row_of(matrix, row)[start : start + n].cpu().numpy().copy()
 
 
 # The next token
@@ -239,11 +299,22 @@ def check_room(model: Model, layers: Sequence[int] | None) -> None:
     """
     sizes = [(p.numel(), p.element_size()) for _, _, p, _ in block_matrices(model, layers)]
     needed = sum(n * size for n, size in sizes) + _WORK_BYTES * max((n for n, _ in sizes), default=0)
+    _require(needed, model, "Packing", "Quantize the selected layer alone, or choose a smaller model.")
+
+
+def _check_work_room(model: Model, matrices: Iterable[torch.Tensor]) -> None:
+    """As `check_room`, for what takes a few rows of one matrix at a time."""
+    most = max((chunk_weights(matrix) for matrix in matrices), default=0)
+    _require(
+        _WORK_BYTES * most, model, "Measuring", "Wait until other work is done, or choose a smaller model."
+    )
+
+
+def _require(needed: int, model: Model, work: str, remedy: str) -> None:
     free = free_memory(model.device)
     if needed > free:
         raise SettingError(
-            f"Packing this needs {in_gib(needed)} beside the model; {in_gib(free)} of memory is free.",
-            "Quantize the selected layer alone, or choose a smaller model.",
+            f"{work} this needs {in_gib(needed)} beside the model; {in_gib(free)} of memory is free.", remedy
         )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from model_runtime.number_formats import FORMATS
+from model_runtime.weight_rows import sum_of_squares
 
 LOWEST, HIGHEST = -40, 16  # powers of two; the ends hold what lies beyond
 ROUND_TRIPS: tuple[str, ...] = ("fp16", "bf16", "e4m3", "e5m2")
@@ -100,7 +101,7 @@ class _Tally:
         self.zeros += weights.numel() - present.numel()
         self.size += weights.numel()
         self.largest = max(self.largest, float(sizes.max()))
-        self.squares += float(weights.double().square().sum())
+        self.squares += sum_of_squares(weights)
         for key in ROUND_TRIPS:
             self._add_trip(key, weights, sizes)
 
@@ -113,7 +114,7 @@ class _Tally:
         trip[0] += int(above.sum())
         trip[1] += int(((sizes > 0) & (sizes < float(row.smallest_normal))).sum())
         trip[2] += int(((stored == 0) & (sizes > 0)).sum())
-        trip[3] += float(off.double().square().sum())
+        trip[3] += sum_of_squares(off)
 
 
 def _collected(names: list[str], tallies: list[_Tally]) -> WeightRanges:

@@ -17,6 +17,7 @@ from pages.numbers.matrices import choose_named, nearest_name
 from pages.shared import errors as messages
 from pages.shared import measurements, runtime
 from pages.shared import url_state as state
+from pages.shared.words import nth
 from viz.quant_schemes import group_words
 
 KINDS = {"absmax": "absmax", "zero_point": "zero point"}
@@ -90,14 +91,20 @@ def errors_of(drawing: Drawing) -> LayerErrors:
     )
 
 
-def side_of(drawing: Drawing, scheme: QuantScheme) -> Side:
+def side_of(drawing: Drawing, scheme: QuantScheme) -> Side | None:
+    """What is known about a run's packed weights; None, and the reason on the page, where nothing can be."""
     layers = (drawing.layer,) if state.get("scope") == "layer" else None
+    try:
+        errors = errors_of(drawing)
+    except SettingError as error:
+        messages.explain(error)
+        return None
     try:
         effect = measurements.quantized_for(drawing.run, scheme, layers)
     except SettingError as error:
         messages.explain(error)
         effect = None
-    return Side(drawing, errors_of(drawing), effect)
+    return Side(drawing, errors, effect)
 
 
 def whole_of(side: Side) -> tuple[float, float] | None:
@@ -115,7 +122,13 @@ def look_of(side: Side, scheme: QuantScheme, name: str) -> CloseLook:
         ("quant look", layer, name, scheme),
         lambda: quantization_effects.close_look(model, layer, name, scheme),
         words=f"Rounding {name}",
+        slow=True,
     )
+
+
+def sampled(step: int) -> dict[str, str]:
+    """For a figure's caption: which rows were measured, where not all were."""
+    return {"measured on": f"every {nth(step)} row"} if step > 1 else {}
 
 
 def default_matrix(side: Side) -> str:

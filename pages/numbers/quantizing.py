@@ -19,6 +19,7 @@ from pages.numbers.packing import (
     default_matrix,
     look_of,
     matrix_names,
+    sampled,
     scheme_of_controls,
     scheme_words,
     side_of,
@@ -30,7 +31,7 @@ from pages.shared.live_figure import Click, live_figure
 from pages.shared.page import View
 from pages.shared.parts import Lesson
 from pages.shared.provenance import Provenance
-from pages.shared.words import plain, token_text
+from pages.shared.words import in_words, nth, plain, token_text
 from viz.quant_errors import quant_errors_figure, quant_errors_record
 from viz.quant_schemes import (
     BlockPoint,
@@ -71,12 +72,16 @@ def choose_scheme(click: Click) -> None:
             state.set(bits=str(bits), kind=kind, group=group)
 
 
-def origin(side: Side, scheme: QuantScheme, *, layer: bool = True, measured: bool = False) -> Provenance:
+def origin(
+    side: Side, scheme: QuantScheme, *, layer: bool = True, measured: bool = False, step: int = 1
+) -> Provenance:
+    """`step`: the picture's numbers were measured on every so many rows."""
     return runtime.provenance_of(
         side.drawing.run,
         "measured" if measured else "computed",
         layer=side.drawing.layer if layer else None,
         weights=scheme_words(scheme),
+        **sampled(step),
     )
 
 
@@ -101,10 +106,16 @@ def schemes(side: Side, scheme: QuantScheme, sides: Sequence[Side]) -> None:
     live_figure(
         quant_schemes_figure(record),
         key=side.drawing.key_figure("quant-schemes"),
-        provenance=origin(side, scheme),
+        provenance=origin(side, scheme, step=found.step),
         clickable=side.drawing.clickable,
         on_click=choose_scheme,
     )
+    if found.step > 1:
+        st.caption(
+            f"Layer {side.drawing.layer} has {in_words(sum(found.sizes))} weights in its matrices. To keep "
+            f"this quick, errors are measured on every {nth(found.step)} row of each matrix; bits a weight, "
+            "and a scale for a whole tensor, come from all rows."
+        )
 
 
 def distributions(side: Side, top: float | None = None) -> TwoDistributions | None:
@@ -209,15 +220,18 @@ def grid(side: Side, scheme: QuantScheme, name: str, look: CloseLook, looks: Seq
     live_figure(
         weight_grid_figure(record),
         key=side.drawing.key_figure("quant-grid"),
-        provenance=origin(side, scheme),
+        provenance=origin(side, scheme, step=look.step),
     )
     largest, typical = (float(np.abs(strip.weights).max()) for strip in (look.largest, look.typical))
     ratio = f", {three_digits(largest / typical)} times as large" if typical else ""
+    where, there = "of the matrix", ""
+    if look.step > 1:
+        where, there = f"in every {nth(look.step)} row of the matrix", " in those rows"
     st.caption(
         f"Both are from layer {side.drawing.layer}, {plain(name)}; the scales of their axes differ. The "
         f"largest weight is {three_digits(largest)}{ratio} as the largest of the typical strip. Of all "
-        f"weights of the matrix {plain(share(look.to_zero))} become 0. Typical: of all strips of "
-        f"{len(look.typical.weights)} weights, the one whose largest weight is the median."
+        f"weights {where} {plain(share(look.to_zero))} become 0. Typical: of all strips of "
+        f"{len(look.typical.weights)} weights{there}, the one whose largest weight is the median."
     )
 
 
@@ -249,7 +263,7 @@ def by_place(side: Side, scheme: QuantScheme, sides: Sequence[Side]) -> None:
     live_figure(
         quant_errors_figure(record),
         key=side.drawing.key_figure("quant-places"),
-        provenance=origin(side, scheme, layer=not whole),
+        provenance=origin(side, scheme, layer=not whole, step=1 if whole else side.errors.step),
         clickable=side.drawing.clickable,
         on_click=choose,
     )
@@ -290,7 +304,9 @@ def draw(view: View) -> Lesson:
     controls()
     scheme = scheme_of_controls()
     drawings = drawings_of(view)
-    sides = [side_of(drawing, scheme) for drawing in drawings]
+    sides = [side for drawing in drawings if (side := side_of(drawing, scheme))]
+    if not sides:
+        return Lesson(QUESTION, ANSWER, sources=SOURCES)
     records = shared_distributions(sides)
     for place, side, record in zip(st.columns(len(sides)), sides, records, strict=True):
         with column(place, side.drawing):

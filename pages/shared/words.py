@@ -50,6 +50,16 @@ def token_text(token: Token) -> str:
     return f"⟨{token.bytes.hex('-').upper()}⟩"
 
 
+def nth(number: int) -> str:
+    """A counting number as a place in a row.
+
+    >>> nth(1), nth(3), nth(11), nth(22), nth(113)
+    ('1st', '3rd', '11th', '22nd', '113th')
+    """
+    teen = number % 100 in (11, 12, 13)
+    return f"{number:,}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
 def in_words(n_parameters: int) -> str:
     """A parameter count as people say it.
 

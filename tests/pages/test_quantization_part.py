@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from model_runtime import quantization_effects
+from model_runtime import load_model, quantization_effects
 from pages.numbers import quantizing
 from pages.numbers.quantizing import megabytes
 from pages.shared import runtime
@@ -98,10 +99,67 @@ def test_clicks_choose_scheme_matrix_and_layer(monkeypatch: pytest.MonkeyPatch) 
 def test_without_memory_the_rest_is_drawn_and_the_reason_said(
     tiny: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quantization_effects, "free_memory", lambda device: 10)
+    runtime._cache().clear()
+    matrices = quantization_effects.matrices_of(load_model(tiny), 0).values()
+    enough = 32 * max(matrix.numel() for matrix in matrices)  # for the measurements, not for packing
+    monkeypatch.setattr(quantization_effects, "free_memory", lambda device: enough)
     app = part(tiny, prompt="never asked before", scope="model")
     assert [*figures(app)] == ["quant-schemes", "quant-grid"]
+    assert "Packing this needs" in app.error[0].value
     assert "of memory is free" in app.error[0].value
+
+
+def test_where_nothing_can_be_measured_a_pinned_run_is_drawn_all_the_same(
+    tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = str(Path(tiny).parent / "gpt2")
+    runtime._cache().clear()
+    part(other, prompt="hello hello")
+    monkeypatch.setattr(quantization_effects, "free_memory", lambda device: 10)
+    app = part(tiny, pin=pinned(other))
+    assert "Measuring this needs" in app.error[0].value
+    assert len(app.error) == 1
+    assert [*figures(app)] == [f"{key}-pinned" for key in FIGURES["quant"]]
+    app = part(tiny)
+    assert not figures(app)
+    assert not app.exception
+
+
+def test_a_large_layer_says_which_rows_were_measured(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime._cache().clear()
+    app = part(tiny)
+    assert "every 3rd row" not in said(app) + captions(app)
+    runtime._cache().clear()
+    monkeypatch.setattr(quantization_effects, "step_for", lambda n_weights: 3)
+    app = part(tiny)
+    assert "errors are measured on every 3rd row of each matrix" in captions(app)
+    assert "weights in every 3rd row of the matrix" in captions(app)
+    for key in ("quant-schemes", "quant-places", "quant-grid"):
+        assert "measured on every 3rd row" in figures(app)[key]["caption"], key
+    assert "every 3rd row" not in figures(app)["quant-next"]["caption"]
+    runtime._cache().clear()
+
+
+def captions(app: AppTest) -> str:
+    return "\n".join(caption.value for caption in app.caption)
+
+
+def test_errors_and_looks_wait_in_the_slow_line(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime._cache().clear()
+    held: list[str] = []
+    for name in ("layer_errors", "close_look"):
+        measure = getattr(quantization_effects, name)
+
+        def watched(*given: object, name: str = name, measure: Any = measure) -> object:
+            free = runtime.slow_turns().places.acquire(blocking=False)
+            held.append(f"{name} {'alone' if not free else 'beside others'}")
+            if free:
+                runtime.slow_turns().places.release()
+            return measure(*given)
+
+        monkeypatch.setattr(quantization_effects, name, watched)
+    part(tiny)
+    assert held == ["layer_errors alone", "close_look alone"]
 
 
 def test_only_small_results_are_kept(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 
 import model_runtime
-from model_runtime import foreign
 from model_runtime.errors import GlassformerError, ModelNotFound, PromptError
 from model_runtime.interventions import ScaleHead
-from pages.shared import measurements, runtime
+from pages.shared import runtime
 from pages.shared.edits import parse_edits
 from pages.shared.provenance import caption
 from pages.shared.runs import Run, run_of, sampling_words
@@ -109,24 +108,6 @@ def test_what_follows_from_a_trace_is_computed_once(tiny: str) -> None:
     twice = [runtime.derived(run(tiny), "twice", compute) for _ in range(3)]
     assert len(made) == 1
     np.testing.assert_array_equal(twice[0], runtime.logits_for(run(tiny)) * 2)
-
-
-def test_a_text_in_another_tokenizers_numbers_is_read_once(
-    tiny: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = []
-    read = foreign.read_foreign
-    monkeypatch.setattr(foreign, "read_foreign", lambda *given: made.append(1) or read(*given))
-    edited = run(tiny, "another prompt", edits=(ScaleHead(0, 0),))
-    first = measurements.foreign_for(run(tiny), "gpt2", "hello you")
-    assert measurements.foreign_for(edited, "gpt2", "hello you") is first
-    assert len(made) == 1
-    assert first.ids == (31373, 345)
-    assert first.read == (None, None)  # the tiny model's table has 256 rows
-    assert "Token id 31373 does not exist" in first.error
-    assert measurements.foreign_for(run(tiny), "cl100k", "hello you").ids != first.ids
-    with pytest.raises(PromptError, match="blank"):
-        measurements.foreign_for(run(tiny), "gpt2", " ")
 
 
 def test_edits_that_do_not_fit_are_left_out(tiny: str) -> None:
