@@ -13,7 +13,8 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -124,12 +125,19 @@ class Backward:
     stream: tuple[torch.Tensor, ...]
 
 
-def loss_gradients(model: Model, ids: Sequence[int], passes: Sequence[int] = PASSES) -> GradientReport:
+def loss_gradients(
+    model: Model,
+    ids: Sequence[int],
+    passes: Sequence[int] = PASSES,
+    *,
+    turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> GradientReport:
     """Run the model backwards over a prompt: in fp32, and in fp16 for several multiples 2^k of the loss.
 
     Args:
         ids: of the prompt, at least 2.
         passes: k of the fp16 passes; bf16 is run for the first of them and for 0. Counts are for `SCALES`.
+        turn: entered around each pass, so that others get theirs in between.
 
     Raises:
         PromptError: a single token (no next one to learn from), more than `MOST_TOKENS`, or an unknown id.
@@ -147,13 +155,15 @@ def loss_gradients(model: Model, ids: Sequence[int], passes: Sequence[int] = PAS
             "Choose a smaller model.",
         )
     names = weight_groups(model)
-    exact = backward(model, ids, torch.float32)
+    with turn():
+        exact = backward(model, ids, torch.float32)
     weights, stream = _Flat(_by_group(names, exact.weights)), _Flat(_stream_groups(exact.stream))
 
     def in_16_bits(dtype: torch.dtype, scales: Sequence[int]) -> HalfPasses:
         rows = []
         for k in scales:
-            half = backward(model, ids, dtype, k)
+            with turn():
+                half = backward(model, ids, dtype, k)
             lost = (
                 weights.lost(_by_group(names, half.weights), k),
                 stream.lost(_stream_groups(half.stream), k),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,8 @@ from torch import nn
 
 from model_runtime.model import Model
 
-_ROWS, _COLUMNS = 8, 64
+_ROWS, _COLUMNS, _CANDIDATES = 8, 64, 4096
+_OFF = 0.05  # of what a norm does: far above rounding, far below an overflow inside
 
 
 @dataclass(frozen=True)
@@ -19,46 +21,66 @@ class InnerPrecision:
     product: share of dot products (rows of the embedding table) whose result is the exact sum, rounded once.
     product_rounded: what that share would be if the sum were rounded after each term.
     softmax: share of softmax weights that are the exact ones, rounded once.
-    norm: whether the model's last norm takes numbers up to 300 whole: their squares, 90,000, lie beyond fp16.
+    norm: whether the model's last norm makes of numbers up to 300 what it makes of them in fp32: their
+        squares, 90,000, lie beyond fp16. None where it is no module of its own.
     """
 
     terms: int  # of one dot product
     product: float
     product_rounded: float
     softmax: float
-    norm: bool
-    nbytes: int = 64
+    norm: bool | None
+
+    @property
+    def nbytes(self) -> int:
+        return 64
 
 
-def inner_precision(model: Model) -> InnerPrecision:
-    """Measure them; takes milliseconds and leaves the model as it is."""
+def inner_precision(model: Model) -> InnerPrecision | None:
+    """Measure them, on the longest rows of the table (padded ones can be 0); the model stays as it is.
+
+    None where the table holds only zeros.
+    """
     with torch.no_grad():
-        table = model.hf_model.get_input_embeddings().weight
-        x, w = table[-_ROWS:].detach(), table[:_COLUMNS].detach()
+        table = longest_rows(model.hf_model.get_input_embeddings().weight.detach(), _ROWS + _COLUMNS)
+        if not len(table):
+            return None
+        x, w = table[:_ROWS], table[-_COLUMNS:]
         y = nn.functional.linear(x, w)
-        exact = x.double() @ w.double().T
+        exact = x.cpu().double() @ w.cpu().double().T  # on the CPU: not every device has float64
         stepwise = torch.zeros_like(y)
         for term in range(x.shape[1]):
             stepwise = stepwise + x[:, term, None] * w[None, :, term]
-        weights = y.softmax(-1)
-        exact_weights = y.double().softmax(-1)
         return InnerPrecision(
             terms=x.shape[1],
             product=_share(y, exact),
             product_rounded=_share(stepwise, exact),
-            softmax=_share(weights, exact_weights),
+            softmax=_share(y.softmax(-1), y.cpu().double().softmax(-1)),
             norm=_norm_is_wide(model, x),
         )
 
 
+def longest_rows(table: torch.Tensor, n: int) -> torch.Tensor:
+    """At most `n` rows of a table, longest first, of some thousands spread over it; none that is 0."""
+    spread = torch.arange(0, len(table), max(1, len(table) // _CANDIDATES), device=table.device)
+    rows = table[spread]
+    sizes = torch.linalg.vector_norm(rows.float(), dim=-1)
+    order = sizes.argsort(descending=True)[:n]
+    return rows[order[sizes[order] > 0]]
+
+
 def _share(values: torch.Tensor, exact: torch.Tensor) -> float:
-    return float((values == exact.to(values.dtype)).float().mean())
+    return float((values.cpu() == exact.to(values.dtype)).float().mean())
 
 
-def _norm_is_wide(model: Model, x: torch.Tensor) -> bool:
+def _norm_is_wide(model: Model, x: torch.Tensor) -> bool | None:
     norm = model.adapter.role("ln_final", None)
     if not isinstance(norm, nn.Module):
-        return False
-    large = x / x.abs().amax(-1, keepdim=True) * 300
-    normed = norm(large[None])
-    return bool(torch.isfinite(normed).all()) and bool((normed != 0).any())
+        return None
+    wide = copy.deepcopy(norm).float()
+    large = (x / x.abs().amax(-1, keepdim=True) * 300)[None]
+    expected = wide(large.float())
+    # Against the norm of nothing: where there is a bias, that is what an overflow inside leaves.
+    done = expected - wide(torch.zeros_like(large, dtype=torch.float32))
+    off = norm(large).float() - expected
+    return bool(torch.linalg.vector_norm(off) < _OFF * torch.linalg.vector_norm(done))

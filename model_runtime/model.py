@@ -166,6 +166,10 @@ class Model:
     ) -> Trace:
         """Run one forward pass and keep what was asked for.
 
+        In every dtype the logits are, to the bit, those of transformers' own call on the same ids: with
+        `logits_to_keep=1` for "last", with none for "all". The rows of the two may differ from each other
+        in the last bits, and so may those of chosen positions and of a cached decode (`step`).
+
         Args:
             prompt: text, or token ids taken as they are.
             points: names of the table in `points`; None keeps `default_points`. Any of "pattern",
@@ -318,11 +322,8 @@ class Model:
         """
         n = len(ids)
         keep: int | torch.Tensor
-        # Half precision on a CPU: the last row as a slice is a view with odd strides, for which torch leaves
-        # its fast product (160 ms instead of 6 for a head of 49,152 rows); taken by index it is a copy.
-        slow_slice = n > 1 and self.spec.dtype != "float32" and self.device.type == "cpu"
-        if rows == (n - 1,) and not slow_slice:
-            keep = 1
+        if rows == (n - 1,):
+            keep = 1  # not the index, which would be faster in fp16 on a CPU but differ in the last bits
         else:
             keep = 0 if rows == tuple(range(n)) else torch.tensor(rows, device=self.device)
         inputs = torch.tensor([list(ids)], device=self.device)

@@ -14,9 +14,10 @@ from model_runtime.generation import end_ids
 from model_runtime.interventions import Intervention
 from model_runtime.model import Model
 from model_runtime.number_formats import FORMATS
-from model_runtime.precisions import COMPARED, NARROW_FAILS, ModelOf, Turn, why_missing
+from model_runtime.precisions import COMPARED, ModelOf, Turn, narrow
 from model_runtime.records import Token
 from model_runtime.sampling_arithmetic import checked_scores
+from model_runtime.tokens import Tokens
 
 _TOKEN_BYTES = 200  # of a record in memory, about
 
@@ -72,50 +73,50 @@ def compare_texts(
     """Continue `prompt` by at most `n_tokens` tokens in each format, always the likeliest.
 
     Args:
-        model_of, turn: as in `precisions.compare_precisions`; a turn is taken for each token.
+        model_of, turn: as in `precisions.compare_precisions`; a turn is taken for each token, and one
+            model is held at a time.
 
     Raises:
         PromptError, InterventionError: as `Model.step`.
+        ModelTooLarge: there is not enough memory for the model in one of the formats.
         GlassformerError: the model cannot be had in float32.
     """
     model = model_of(str(FORMATS["fp32"].torch_dtype))
     ids = model.prompt_ids(prompt)
     edits = model.checked_interventions(interventions)
-    written = _Writer(model, n_tokens, turn)
-    written.write(ids, edits)
+    written = _Writer(model.tokens, n_tokens, turn)
+    written.write(model, ids, edits)
+    del model  # before the next one is loaded
     texts = [FormatText("fp32", written.text(), written.refusal, None)]
     missing: dict[str, str] = {}
     for key in COMPARED[1:]:
-        try:
-            other = _Writer(model_of(str(FORMATS[key].torch_dtype)), n_tokens, turn)
-            other.write(ids, edits)
-        except NARROW_FAILS as error:
-            missing[key] = why_missing(error)
-            continue
-        texts.append(FormatText(key, other.text(), other.refusal, _parting(written, other)))
+        with narrow(key, missing):
+            other = _Writer(written.tokens, n_tokens, turn)
+            other.write(model_of(str(FORMATS[key].torch_dtype)), ids, edits)
+            texts.append(FormatText(key, other.text(), other.refusal, _parting(written, other)))
     return PrecisionTexts(tuple(texts), missing)
 
 
 class _Writer:
     """A greedy loop that keeps the logits of every choice."""
 
-    def __init__(self, model: Model, n_tokens: int, turn: Turn) -> None:
-        self.model, self.turn = model, turn
+    def __init__(self, tokens: Tokens, n_tokens: int, turn: Turn) -> None:
+        self.tokens, self.turn = tokens, turn
         self.n_tokens = n_tokens
         self.logits: list[np.ndarray] = []  # float32 [d_vocab] each
         self.ids: list[int] = []
         self.refusal = ""
 
-    def write(self, ids: tuple[int, ...], edits: tuple[Intervention, ...]) -> None:
-        ends = end_ids(self.model)
-        most = min(self.n_tokens, self.model.spec.n_ctx - len(ids))
+    def write(self, model: Model, ids: tuple[int, ...], edits: tuple[Intervention, ...]) -> None:
+        ends = end_ids(model)
+        most = min(self.n_tokens, model.spec.n_ctx - len(ids))
         state: Any = None
         while len(self.ids) < most and not (self.ids and self.ids[-1] in ends):
             with self.turn():
                 if state is None:
-                    logits, state = self.model.step(ids, interventions=edits)
+                    logits, state = model.step(ids, interventions=edits)
                 else:
-                    logits, state = self.model.step(self.ids[-1:], state)
+                    logits, state = model.step(self.ids[-1:], state)
             try:
                 scores = checked_scores(logits)
             except SamplingError as error:
@@ -125,7 +126,7 @@ class _Writer:
             self.ids.append(int(scores.argmax()))
 
     def text(self) -> tuple[Token, ...]:
-        return tuple(self.model.token(token_id) for token_id in self.ids)
+        return tuple(self.tokens.token(token_id) for token_id in self.ids)
 
     def shares(self, index: int, ids: tuple[int, int]) -> tuple[float, float]:
         """Probabilities of two tokens at one choice."""
@@ -138,7 +139,7 @@ class _Writer:
 def _parting(reference: _Writer, other: _Writer) -> Parting | None:
     for index, pair in enumerate(zip(reference.ids, other.ids, strict=False)):
         if pair[0] != pair[1]:
-            tokens = [reference.model.token(token_id) for token_id in pair]
+            tokens = [reference.tokens.token(token_id) for token_id in pair]
             return Parting(
                 index, tokens[0], tokens[1], reference.shares(index, pair), other.shares(index, pair)
             )

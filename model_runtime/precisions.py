@@ -9,14 +9,15 @@ norm does inside is measured by `inner_precision`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
-from model_runtime.errors import GlassformerError, SamplingError
+from model_runtime.errors import ModelTooLarge, SamplingError, UnsupportedModel
 from model_runtime.interventions import Intervention, as_interventions
 from model_runtime.limits import MIB
 from model_runtime.model import Model
@@ -31,8 +32,6 @@ INFINITE, NAN, SUBNORMAL, ZERO, CANCELLED = range(5)  # columns of the counts
 ALL, FIRST, REST = range(3)  # columns of the errors
 _MOST_BYTES = 512 * MIB  # of float32 values held at a time; a longer prompt is read in several forwards
 
-# What a format may raise that the machine cannot load or compute in (torch: "not implemented for 'Half'").
-NARROW_FAILS = (GlassformerError, RuntimeError)
 ModelOf = Callable[[str], Model]  # dtype ("float16") -> the model in it
 Turn = Callable[[], AbstractContextManager[None]]
 
@@ -83,9 +82,27 @@ class FormatReading:
         return None
 
     @property
+    def lost(self) -> np.ndarray:
+        """Counts of all points together, int64 [place, 5]; the branches of layer l are at place l + 1."""
+        return _all_points(self.counts)
+
+    @property
+    def looked_at(self) -> np.ndarray:
+        """How many values `lost` is a count of, int64 [place]."""
+        return _all_points(self.sizes)
+
+    @property
     def nbytes(self) -> int:
         arrays = [*self.largest.values(), *self.counts.values(), *self.sizes.values()]
         return sum(a.nbytes for a in (*arrays, self.error, self.finite_tokens, self.logits))
+
+
+def _all_points(table: dict[str, np.ndarray]) -> np.ndarray:
+    total = table[STREAM].copy()
+    for point in BRANCHES:
+        if point in table:
+            total[1:] += table[point]
+    return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,51 +142,95 @@ def compare_precisions(
     The edits are made by each format's own arithmetic, for these forwards only; no trace is kept.
 
     Args:
-        model_of: called once or more for each dtype; may load the model, and raise for a narrow one.
+        model_of: called once for each dtype; may load the model. At most two of its models are held at a
+            time, and one where all layers fit into one forward's memory.
         turn: entered around each forward, so that others get theirs in between.
 
     Raises:
         PromptError, InterventionError: as `Model.trace`.
+        ModelTooLarge: there is not enough memory for the model in one of the formats.
         GlassformerError: the model cannot be had in float32.
     """
     edits = as_interventions(interventions)
     model = model_of(str(FORMATS["fp32"].torch_dtype))
     ids = model.prompt_ids(prompt)
+    n_layers, groups = model.spec.n_layers, _groups(model, len(ids))
     points = [point for point in POINTS if None in model.reasons[point]]
     tallies = {key: _Tally(key, model, points) for key in COMPARED}
+
+    def trace(model: Model, layers: range) -> Any:
+        first = ["resid_pre"] if layers.start == 0 else []
+        with turn():
+            return model.trace(ids, points=[*first, *points], layers=layers, interventions=edits)
+
+    exact = _Reference(model, trace, groups, tallies["fp32"])
+    del model  # the reference lets it go as soon as it can
     missing: dict[str, str] = {}
-    for layers in _groups(model, len(ids)):
-        reference = _trace(model_of, "fp32", ids, points, layers, edits, turn)
-        tallies["fp32"].add(reference, reference)
-        for key in COMPARED[1:]:
-            if key not in missing:
-                try:
-                    tallies[key].add(_trace(model_of, key, ids, points, layers, edits, turn), reference)
-                except NARROW_FAILS as error:
-                    missing[key] = why_missing(error)
-        del reference  # before the next group's
+
+    def fill(tally: _Tally) -> None:
+        other = model_of(str(FORMATS[tally.key].torch_dtype))
+        for layers in groups:
+            reference = exact.of(layers)
+            tally.add(trace(other, layers), reference)
+
+    for key in COMPARED[1:]:
+        with narrow(key, missing):
+            fill(tallies[key])
+    exact.complete()
     readings = tuple(tally.reading() for key, tally in tallies.items() if key not in missing)
-    return PrecisionReport(len(ids), model.spec.n_layers, readings, missing)
+    return PrecisionReport(len(ids), n_layers, readings, missing)
 
 
-def _trace(
-    model_of: ModelOf,
-    key: str,
-    ids: tuple[int, ...],
-    points: list[str],
-    layers: range,
-    edits: tuple[Intervention, ...],
-    turn: Turn,
-) -> Any:
-    model = model_of(str(FORMATS[key].torch_dtype))
-    first = ["resid_pre"] if layers.start == 0 else []
-    with turn():
-        return model.trace(ids, points=[*first, *points], layers=layers, interventions=edits)
+class _Reference:
+    """The forwards in fp32: each counted once; kept where one holds all layers, run again where not."""
+
+    def __init__(
+        self, model: Model, trace: Callable[[Model, range], Any], groups: list[range], tally: _Tally
+    ) -> None:
+        self.model: Model | None = model
+        self.trace, self.tally = trace, tally
+        self.uncounted, self.alone = list(groups), len(groups) == 1
+        self.kept = self.of(groups[0]) if self.alone else None
+
+    def of(self, layers: range) -> Any:
+        if self.model is None:
+            return self.kept
+        found = self.trace(self.model, layers)
+        if layers in self.uncounted:
+            self.tally.add(found, found)
+            self.uncounted.remove(layers)
+        if self.alone:
+            self.model = None
+        return found
+
+    def complete(self) -> None:
+        """Count what no narrow format has asked for."""
+        for layers in tuple(self.uncounted):
+            self.of(layers)
 
 
-def why_missing(error: Exception) -> str:
-    """Why a format cannot be had; torch's own words where a kernel is missing."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+@contextmanager
+def narrow(key: str, missing: dict[str, str]) -> Iterator[None]:
+    """Around the work in one narrow format: notes in `missing` that the machine does not compute in it.
+
+    Raises:
+        ModelTooLarge: the memory does not suffice, now; anything else is raised as it is.
+    """
+    try:
+        yield
+    except UnsupportedModel as error:
+        missing[key] = str(error)
+    except (RuntimeError, MemoryError) as error:
+        words = str(error)
+        if "not implemented for" in words:
+            missing[key] = words.strip().splitlines()[0]
+        elif isinstance(error, MemoryError | torch.OutOfMemoryError) or "ried to allocate" in words:
+            raise ModelTooLarge(
+                f"There is not enough memory to run the model in {key} beside what is loaded.",
+                "Choose a smaller model or a shorter prompt, or try again later.",
+            ) from error
+        else:
+            raise
 
 
 def _groups(model: Model, n_tokens: int) -> list[range]:

@@ -136,7 +136,7 @@ def _fates(record: GradientFates, narrow: bool) -> go.Figure:
 def fates_title(record: GradientFates) -> str:
     """The finding: whether scaling saves anything, and from which real pass on it breaks."""
     saves = any(row[0] > row[-1] for row in record.vanishing)
-    begins = "Fewer vanish with every doubling" if saves else "Nothing is there to save"
+    begins = "Fewer vanish at larger scales" if saves else "Nothing is there to save"
     broken = [k for i, k in enumerate(record.passes) if any(row[i] for row in record.broken)]
     if not broken:
         return f"{begins}; no pass made in fp16 overflows"

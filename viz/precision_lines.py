@@ -102,11 +102,17 @@ def largest_title(record: Largest) -> str:
     lost = [name for name, place in broken.items() if place is not None]
     if lost:
         others = [name for name in record.lines if name not in lost]
-        where = place_name(broken[lost[0]] or 0)
+        places: dict[int, list[str]] = {}
+        for name in lost:
+            places.setdefault(broken[name] or 0, []).append(name)
+        where = ", ".join(
+            f"{' and '.join(names)} {_verb(names, 'overflow')} in {place_name(place)}"
+            for place, names in places.items()
+        )
         goes = (
             f"{' and '.join(others)} {'go' if len(others) > 1 else 'goes'} on" if others else "none is left"
         )
-        return f"{' and '.join(lost)} {_verb(lost, 'overflow')} in {where}; {goes}"
+        return f"{where}; {goes}"
     line = next(iter(record.lines.values()))
     peak, place = max(line), int(np.argmax(line))
     return (

@@ -68,25 +68,23 @@ def reader_of(run: Run) -> Run:
                 "Choose a smaller model.",
             )
         read = replace(read, model=SMALL, dtype="auto")
-    exact = runtime.model_for(read).spec.dtype == "float32"
-    return read if exact else replace(read, dtype="float32")
+    return runtime.in_dtype(read, "float32")
 
 
 def side_of(drawing: Drawing) -> Side:
-    """Take the model backwards over the prompt: once for all visitors, in its turn."""
+    """Take the model backwards over the prompt: once for all visitors, a turn a pass."""
     run = reader_of(drawing.run)
     model = runtime.model_for(run)
     ids = tuple(model.tokens.encode(run.prompt))
     read = ids[: min(gradients.MOST_TOKENS, model.spec.n_ctx)]
 
     def measure() -> GradientReport:
-        with runtime.turns().take():
-            return gradients.loss_gradients(model, read)
+        return gradients.loss_gradients(model, read, turn=runtime.turns().take)
 
     report = None
     if len(read) > 1:
         words = f"Running {model.spec.name} backwards over the prompt"
-        report = runtime.computed(run, ("gradients", read), measure, words=words)
+        report = runtime.computed(run, ("gradients", read), measure, words=words, slow=True)
     return Side(drawing, run, len(ids), report)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import streamlit as st
@@ -187,7 +187,20 @@ def sentences(side: Side, k: int, batch: int) -> None:
     )
 
 
-def story() -> None:
+def inside(devices: Iterable[str]) -> str:
+    """How a product of fp16 matrices adds up, as far as it is known of a device."""
+    kinds = {device.partition(":")[0] for device in devices}
+    if kinds <= {"cpu"}:
+        return "adds up in fp32 inside and rounds its result to fp16"
+    if "cuda" in kinds:
+        return (
+            "rounds its result to fp16 and adds up in fp32 inside, but on a GPU PyTorch may let parts of a "
+            "sum meet in fp16 (allow_fp16_reduced_precision_reduction)"
+        )
+    return "rounds its result to fp16 (in what it adds up is the device's own choice)"
+
+
+def story(devices: Iterable[str]) -> None:
     st.markdown(
         "Micikevicius et al. (2018) trained a detector in fp16 and it diverged: many gradients of "
         "activations lay below fp16's range, while much of the range above them stood empty. They multiplied "
@@ -202,9 +215,9 @@ def story() -> None:
         "score of every token in the vocabulary: its probability divided by the number of predictions, less "
         "1 divided by it for the right token. Most tokens are improbable, so these are the smallest.  \n"
         "Lines: the fp32 gradients times the scale, rounded to fp16. Real pass: weights and activations in "
-        "fp16 from the start; a product of matrices adds up in fp32 inside and rounds its result to fp16; "
-        "the loss itself is computed in fp32. Error: length of the difference to the fp32 gradient of all "
-        "weights, after division by the scale, as a share of its length."
+        f"fp16 from the start; a product of matrices {inside(devices)}; the loss itself is computed in fp32. "
+        "Error: length of the difference to the fp32 gradient of all weights, after division by the scale, "
+        "as a share of its length."
     )
 
 
@@ -260,7 +273,7 @@ def draw(view: View) -> Lesson:
             who_reads(side)
             if side.report is not None:
                 draw_side(side, whole, k, batch, tops)
-    story()
+    story(side.spec().device for side in sides)
     return Lesson(
         QUESTION,
         ANSWER,

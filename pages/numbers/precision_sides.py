@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from model_runtime.interventions import ScaleMLP
+from model_runtime.number_formats import FORMATS
 from model_runtime.precision_texts import PrecisionTexts, compare_texts
-from model_runtime.precisions import STREAM, PrecisionReport, compare_precisions
+from model_runtime.precisions import COMPARED, STREAM, PrecisionReport, compare_precisions
 from pages.attention.drawing import Drawing
 from pages.shared import runtime
 from pages.shared import url_state as state
 from pages.shared.runs import Run
 
 N_TOKENS = 24
+DTYPES = tuple(str(FORMATS[key].torch_dtype) for key in COMPARED)
 POWERS = range(17)  # of two, for the gain
 
 
@@ -25,10 +27,15 @@ class Side:
     """A run, the edit that swells it (none at gain 1), and its numbers in every format."""
 
     drawing: Drawing
-    run: Run  # in float32, the gain among its edits
+    run: Run  # the gain among its edits
     layer: int  # whose MLP is amplified
     calm: PrecisionReport  # without the gain
     report: PrecisionReport
+
+    @property
+    def exact(self) -> Run:
+        """The run in float32."""
+        return runtime.in_dtype(self.run, "float32")
 
     @property
     def largest(self) -> dict[str, np.ndarray]:
@@ -39,23 +46,28 @@ class Side:
 
 
 def model_of(run: Run) -> Callable[[str], Any]:
-    """The run's model in a dtype, from the shelf."""
-    return lambda dtype: runtime.model_for(replace(run, dtype=dtype))
+    """The run's model in a dtype, from the shelf.
+
+    Which run that is is settled now: to ask later could load a model anew that has made room for another.
+    """
+    runs = {dtype: runtime.in_dtype(run, dtype) for dtype in DTYPES}
+    return lambda dtype: runtime.model_for(runs[dtype])
 
 
 def report_of(run: Run) -> PrecisionReport:
     """The three forwards, made once for all visitors; no trace of them is kept."""
+    model = model_of(run)
     return runtime.computed(
-        run,
+        runtime.in_dtype(run, "float32"),
         ("precisions", run.prompt, run.edits),
-        lambda: compare_precisions(model_of(run), run.prompt, run.edits, turn=runtime.turns().take),
+        lambda: compare_precisions(model, run.prompt, run.edits, turn=runtime.turns().take),
         words="Running the model in fp32, bf16 and fp16",
         slow=True,
     )
 
 
 def side_of(drawing: Drawing) -> Side:
-    run = replace(drawing.run, dtype="float32")
+    run = drawing.run
     calm = report_of(run)
     layer = drawing.layer if state.get("swell_at") == "selected" else largest_layer(calm)
     power = state.get("swell")
@@ -66,13 +78,13 @@ def side_of(drawing: Drawing) -> Side:
 
 def largest_layer(report: PrecisionReport) -> int:
     """The layer whose MLP adds the largest number to the stream, in fp32."""
-    return int(np.nanargmax(added(report)))
+    sizes = added(report)
+    return 0 if sizes is None or np.isnan(sizes).all() else int(np.nanargmax(sizes))
 
 
-def added(report: PrecisionReport) -> np.ndarray:
-    """Largest number that each layer adds: the MLP's, or the stream's where the MLP's is not to be seen."""
-    largest = report.readings[0].largest
-    return largest.get("mlp_out", largest[STREAM][1:])
+def added(report: PrecisionReport) -> np.ndarray | None:
+    """Largest number that each layer's MLP adds, float64 [layer]; None where the model does not show it."""
+    return report.readings[0].largest.get("mlp_out")
 
 
 def _texts_name(run: Run) -> tuple[Any, ...]:
@@ -81,16 +93,17 @@ def _texts_name(run: Run) -> tuple[Any, ...]:
 
 def known_texts(run: Run) -> PrecisionTexts | None:
     """The texts of `texts_of` if somebody has asked for them; never waits."""
-    found: PrecisionTexts | None = runtime.known(run, _texts_name(run))
+    found: PrecisionTexts | None = runtime.known(runtime.in_dtype(run, "float32"), _texts_name(run))
     return found
 
 
 def texts_of(run: Run) -> PrecisionTexts:
     """The likeliest continuation in each format, written once for all visitors."""
+    model = model_of(run)
     return runtime.computed(
-        run,
+        runtime.in_dtype(run, "float32"),
         _texts_name(run),
-        lambda: compare_texts(model_of(run), run.prompt, N_TOKENS, run.edits, turn=runtime.turns().take),
+        lambda: compare_texts(model, run.prompt, N_TOKENS, run.edits, turn=runtime.turns().take),
         words=f"Writing {N_TOKENS} tokens in each format",
         slow=True,
     )

@@ -42,13 +42,15 @@ SOURCES = """
 def gain_words(side: Side) -> str:
     """How far the amplified MLP is from fp16's end, and what the gain did."""
     limit = float(FORMATS["fp16"].largest)
-    size = float(added(side.calm)[side.layer])
+    sizes, power = added(side.calm), state.get("swell")
+    size = float("nan") if sizes is None else float(sizes[side.layer])
+    if np.isnan(size):
+        return f"What the MLP of layer {side.layer} adds is multiplied by {2**power:,}." if power else ""
     needed = next((k for k in POWERS if size * 2**k > limit), None)
     said = (
         f"The largest number that the MLP of layer {side.layer} adds is {three_digits(size)}; "
         "fp16 ends at 65,504. "
     )
-    power = state.get("swell")
     if power:
         return said + f"Here it is multiplied by {2**power:,}."
     if needed is None:
@@ -74,17 +76,19 @@ def broken_words(reading: FormatReading, n_tokens: int) -> str:
     if layer + 2 < len(lost):
         said += f"; one layer later it is {lost[layer + 2]}"
     if infinite:
-        said += ". A norm divides ∞ by ∞, which is no number, and attention hands it on to every token that "
-        said += "reads it"
+        said += ". A norm divides ∞ by ∞, which is no number"
+        if layer + 2 < len(lost):
+            said += ", and attention hands it on to every token that reads it"
     return said + "."
 
 
 def text_table(found: PrecisionTexts) -> str:
     """A row a format: its text, bold from where it parts from fp32's."""
     rows = ["| format | text (↵: a new line) |", "|---|---|"]
+    reference = found.texts[0].tokens
     for number, text in enumerate(found.texts):
-        cut = text.parting.index if text.parting else len(text.tokens)
-        if number and not text.parting and not text.refusal:
+        cut = text.parting.index if text.parting else len(reference)
+        if number and text.tokens == reference and not text.refusal:
             rows.append(f"| {text.key} | the same |")
             continue
         shared, own = (

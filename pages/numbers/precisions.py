@@ -5,23 +5,23 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from model_runtime import precisions
-from model_runtime.inner_precision import inner_precision
+from model_runtime.inner_precision import InnerPrecision, inner_precision
 from model_runtime.number_formats import FORMATS
 from model_runtime.precisions import (
-    BRANCHES,
+    CANCELLED,
     COMPARED,
     FIRST,
+    INFINITE,
+    NAN,
     REST,
-    STREAM,
     ZERO,
-    FormatReading,
 )
 from pages.attention.drawing import Drawing, column, drawings_of
 from pages.numbers.precision_sides import N_TOKENS, POWERS, Side, known_texts, side_of, texts_of
@@ -41,6 +41,7 @@ from pages.shared import url_state as state
 from pages.shared.live_figure import Click, live_figure
 from pages.shared.page import View
 from pages.shared.parts import Lesson
+from pages.shared.runs import Run
 from pages.shared.words import plain, token_text
 from viz.precision_counts import lost_counts_figure, lost_counts_record
 from viz.precision_lines import errors_record, largest_record
@@ -79,7 +80,8 @@ def controls(drawing: Drawing) -> None:
 
 
 def tell(side: Side) -> None:
-    st.markdown(plain(gain_words(side)))
+    if words := gain_words(side):
+        st.markdown(plain(words))
     for reading in side.report.readings:
         if words := broken_words(reading, side.report.n_tokens):
             st.markdown(words)
@@ -99,7 +101,7 @@ def figure(side: Side, drawn: Any, name: str, *, clickable: bool = True) -> None
         drawn,
         key=side.drawing.key_figure(name),
         provenance=runtime.provenance_of(
-            side.run, formats=", ".join(reading.key for reading in side.report.readings)
+            side.exact, formats=", ".join(reading.key for reading in side.report.readings)
         ),
         clickable=clickable and side.drawing.clickable,
         on_click=choose_layer if clickable else None,
@@ -138,7 +140,7 @@ def lines(side: Side, sides: Sequence[Side], places: Sequence[Any]) -> None:
 
 def distribution_of(side: Side) -> ThreeDistributions | None:
     """The next token in every format; None where none of them has a distribution."""
-    model = runtime.model_for(side.run)
+    model = runtime.model_for(side.exact)
     return three_distributions_record(
         {reading.key: reading.logits for reading in side.report.readings},
         {reading.key: reading.refusal for reading in side.report.readings},
@@ -168,29 +170,24 @@ def texts(side: Side) -> None:
             return
     found = texts_of(side.run)
     st.markdown(text_table(found))
-    for text in found.texts[1:]:
-        st.markdown(parting_words(text, found.texts[0]))
+    reference, *others = found.texts
+    for text in (reference, *others) if reference.refusal else others:
+        st.markdown(parting_words(text, reference))
 
 
 def losses(side: Side) -> None:
     """Counts of what overflowed and underflowed, where there are any."""
     readings = side.report.readings
-    counts = {reading.key: rows_of(reading) for reading in readings}
-    sizes = sum_rows(readings[0].sizes, side.report.n_layers)
-    record = lost_counts_record(counts, sizes.tolist())
+    counts = {reading.key: reading.lost for reading in readings}
+    record = lost_counts_record(counts, readings[0].looked_at.tolist())
     if not record.columns:
         st.markdown("**Nothing overflows and nothing underflows** in any layer, in any of the formats.")
         return
     figure(side, lost_counts_figure(record), "lost-values")
-    absent = [
-        what
-        for number, what in enumerate(("No infinity", "no NaN"))
-        if not any(c[:, number].any() for c in counts.values())
-    ]
-    cancelled = sum(int(table[:, ZERO + 1].sum()) for table in counts.values())
+    cancelled = sum(int(table[:, CANCELLED].sum()) for table in counts.values())
     zeros = sum(int(table[:, ZERO].sum()) for table in counts.values())
     st.caption(
-        (f"{' and '.join(absent)} in any format. " if absent else "")
+        absent_words(list(counts.values()))
         + "Counted in the stream, in what attention and the MLP add, and inside the MLP. Subnormal: not 0, "
         "but below the format's smallest normal number (2⁻¹⁴ in fp16, 2⁻¹²⁶ in bf16), so digits are lost. "
         "Zero: exactly 0 where fp32 has another number"
@@ -199,21 +196,26 @@ def losses(side: Side) -> None:
     )  # fmt: skip
 
 
-def rows_of(reading: FormatReading) -> np.ndarray:
-    """Counts of all points together, [place, kind]: place 0 enters the first layer."""
-    total = reading.counts[STREAM].copy()
-    for point in BRANCHES:
-        if point in reading.counts:
-            total[1:] += reading.counts[point]
-    return total
+def absent_words(counts: Sequence[np.ndarray]) -> str:
+    """Which of infinity and NaN occurs nowhere, as a sentence; "" where both occur."""
+    absent = [
+        what
+        for number, what in ((INFINITE, "infinity"), (NAN, "NaN"))
+        if not any(table[:, number].any() for table in counts)
+    ]
+    return f"No {' and no '.join(absent)} in any format. " if absent else ""
 
 
-def sum_rows(sizes: dict[str, np.ndarray], n_layers: int) -> np.ndarray:
-    total = sizes[STREAM].copy()
-    for point in BRANCHES:
-        if point in sizes:
-            total[1:] += sizes[point]
-    return total
+@dataclass(frozen=True)
+class Inner:
+    """What `inner_precision` finds, None included, as the shared memory can keep it."""
+
+    found: InnerPrecision | None
+    nbytes: int = 64
+
+    @classmethod
+    def of(cls, run: Run) -> Inner:
+        return cls(inner_precision(runtime.model_for(run)))
 
 
 def arithmetic(side: Side) -> None:
@@ -221,36 +223,36 @@ def arithmetic(side: Side) -> None:
     found = {}
     for key in COMPARED[1:]:
         if key not in side.report.missing:
-            run = replace(side.drawing.run, dtype=str(FORMATS[key].torch_dtype))
-            found[key] = runtime.computed(
-                run, "inner precision", lambda run=run: inner_precision(runtime.model_for(run))
-            )
+            run = runtime.in_dtype(side.drawing.run, str(FORMATS[key].torch_dtype))
+            found[key] = runtime.computed(run, "inner precision", lambda run=run: Inner.of(run)).found
+    found = {key: one for key, one in found.items() if one is not None}
     if not found:
         return
     lines = {
         "products: exact, rounded once": [share(one.product) for one in found.values()],
         "if rounded at each step": [share(one.product_rounded) for one in found.values()],
         "softmax: exact, rounded once": [share(one.softmax) for one in found.values()],
-        "last norm takes 300²": ["yes" if one.norm else "no" for one in found.values()],
     }
+    norms = [one.norm for one in found.values()]
+    if None not in norms:
+        lines["last norm takes 300²"] = ["yes" if norm else "no" for norm in norms]
     rows = [f"| | {' | '.join(found)} |", f"|---|{'---|' * len(found)}"]
     rows += [f"| {name} | {' | '.join(values)} |" for name, values in lines.items()]
     st.markdown("**What “in fp16” means here, measured**\n\n" + "\n".join(rows))
     terms = next(iter(found.values())).terms
     st.caption(
-        f"Weights and activations are stored in the format. Products of {terms:,} terms (rows of the "
-        "embedding table): the share that is the exact sum, rounded once at the end. Near 100 %, the machine "
-        "adds up in a wider format and rounds the result; below it, what rounding after each term would "
-        "give. Likewise the softmax of these numbers. The norm: whether the model's last one takes numbers "
-        "up to 300, whose squares fp16 cannot hold. What is stored, such as the stream after each layer, is "
-        "always rounded."
+        f"Weights and activations are stored in the format. Products of {terms:,} terms (the longest rows of "
+        "the embedding table): the share that is the exact sum, rounded once at the end. Near 100 %, the "
+        "machine adds up in a wider format and rounds the result; below it, what rounding after each term "
+        "would give. Likewise the softmax of these numbers. The norm: whether the model's last one takes "
+        "numbers up to 300, whose squares fp16 cannot hold. What is stored, such as the stream after each "
+        "layer, is always rounded."
     )
 
 
 def code() -> str:
     parts = (
         precisions.compare_precisions,
-        precisions._Tally,
         precisions.count_lost,
         precisions.stream_errors,
     )

@@ -133,6 +133,17 @@ def model_for(run: Run) -> Any:
         return _models().get(name, run.dtype)
 
 
+def in_dtype(run: Run, dtype: str) -> Run:
+    """`run` with its model in a dtype: itself where "auto" gave that one, so that no second copy is loaded.
+
+    Raises:
+        GlassformerError: as `model_for`.
+    """
+    if run.dtype == "auto" and model_for(run).spec.dtype == dtype:
+        return run
+    return replace(run, dtype=dtype)
+
+
 def tokens_for(run: Run) -> tuple[Token, ...]:
     """The tokens of a run's prompt, as the model reads them.
 

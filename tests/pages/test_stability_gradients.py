@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 from model_runtime import gradients
+from model_runtime.sampling_settings import SamplingSettings
+from pages.attention.drawing import Drawing
+from pages.numbers import backwards
+from pages.numbers import gradients as page
 from pages.shared import runtime
+from pages.shared.runs import Run
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
+from tests.pages.watched_turns import watch, watch_turns
 from tests.tiny_models import tiny_model
 
 STABILITY = "numbers/stability.py"
@@ -88,6 +97,55 @@ def test_moving_the_scale_does_not_run_the_model_again(tiny: str, monkeypatch: p
     app.select_slider[0].set_value(3).run()
     assert not app.exception
     assert figures(app)["gradient-sizes"]["figure"] != before
+
+
+def run_of(model: str, prompt: str, dtype: str = "auto") -> Run:
+    return Run(model, dtype, prompt, (), SamplingSettings())
+
+
+def drawing_of(run: Run) -> Drawing:
+    return Drawing(run, "", 0, 0, 0, None, ())
+
+
+def test_every_pass_takes_a_turn(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = watch_turns(monkeypatch)
+    calls = watch(monkeypatch, gradients, "backward", turns)
+    backwards.side_of(drawing_of(run_of(tiny, "every pass")))
+    assert len(turns.counted) == len(calls) == 1 + len(gradients.PASSES) + 2
+
+
+def test_all_that_decides_the_gradients_is_in_their_key(
+    models: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def numbers(run: Run) -> list[float]:
+        report = backwards.side_of(drawing_of(run)).report
+        assert report is not None
+        # NaN differs from itself and would let any key pass.
+        return [report.loss, *report.weights.largest.tolist(), *np.nan_to_num(report.fp16.error).tolist()]
+
+    run = run_of(models["llama"], "in its key")
+    first = numbers(run)
+    assert numbers(replace(run, prompt="in their key")) != first
+    assert numbers(replace(run, model=models["gpt2"])) != first
+    # Weights that were rounded when they were loaded are another model's in fp32, if only a little.
+    assert numbers(replace(run, dtype="float16")) == pytest.approx(first)
+    monkeypatch.setattr(gradients, "MOST_TOKENS", 4)
+    assert numbers(run) != first
+
+
+def test_fp32_is_not_loaded_twice(models: dict[str, str]) -> None:
+    part(models["mixtral"], prompt="loaded once")
+    assert runtime._models().holds(models["mixtral"], "auto")
+    assert not runtime._models().holds(models["mixtral"], "float32")
+
+
+def test_how_products_add_up_is_said_of_the_device(tiny: str) -> None:
+    captions = "\n".join(caption.value for caption in part(tiny).caption)
+    assert "adds up in fp32 inside and rounds its result to fp16" in captions
+    assert page.inside(["cpu"]) != page.inside(["cuda:0"]) == page.inside(["cpu", "cuda:0"])
+    assert "allow_fp16_reduced_precision_reduction" in page.inside(["cuda:0"])
+    assert hasattr(torch.backends.cuda.matmul, "allow_fp16_reduced_precision_reduction")
+    assert "fp32" not in page.inside(["mps"])
 
 
 def test_a_large_model_lets_the_small_one_read_and_says_so(

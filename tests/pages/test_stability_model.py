@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from model_runtime.interventions import ScaleMLP
+from model_runtime.model import Model
 from model_runtime.precision_texts import FormatText, Parting, PrecisionTexts
+from model_runtime.precisions import INFINITE, NAN, STREAM, FormatReading
 from model_runtime.records import Token
-from pages.numbers import precision_sides, precisions
-from pages.numbers.precision_words import parting_words, text_table
+from model_runtime.sampling_settings import SamplingSettings
+from pages.numbers import precision_sides, precision_words, precisions
+from pages.numbers.precision_words import broken_words, parting_words, text_table
+from pages.shared import runtime
 from pages.shared.live_figure import Click
+from pages.shared.runs import Run
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
+from tests.pages.watched_turns import watch, watch_turns
 
 PAGE = "numbers/stability.py"
 FIGURES = ["largest", "stream-errors", "next-in-formats", "lost-values"]
@@ -79,19 +90,147 @@ def test_two_runs_on_equal_axes(tiny: str) -> None:
 
 
 def test_a_format_that_does_not_run_is_told(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lacking(run: object) -> object:
-        def model_of(dtype: str) -> object:
-            if dtype == "float16":
-                raise RuntimeError("\"addmm\" not implemented for 'Half'")
-            return precision_sides.runtime.model_for(precision_sides.replace(run, dtype=dtype))
-
-        return model_of
-
-    monkeypatch.setattr(precision_sides, "model_of", lacking)
+    fail_in_fp16(monkeypatch, RuntimeError("\"addmm\" not implemented for 'Half'"))
     app = part(tiny, prompt="not in fp16")
     assert not app.exception
     assert "does not run in fp16" in app.info[0].value
     assert "stream-errors" in figures(app)
+
+
+def fail_in_fp16(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    model_of = precision_sides.model_of
+
+    def failing(run: Run) -> Callable[[str], Any]:
+        models = model_of(run)
+
+        def one(dtype: str) -> Any:
+            if dtype == "float16":
+                raise error
+            return models(dtype)
+
+        return one
+
+    monkeypatch.setattr(precision_sides, "model_of", failing)
+
+
+def test_short_memory_is_said_and_kept_for_nobody(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        fail_in_fp16(patch, RuntimeError("can't allocate memory: you tried to allocate 9 bytes"))
+        app = part(tiny, prompt="no memory left")
+        assert not app.exception
+        assert "not enough memory to run the model in fp16" in "".join(box.value for box in app.error)
+        assert not figures(app)
+    app = part(tiny, prompt="no memory left")
+    assert "fp32, bf16, fp16" in figures(app)["largest"]["caption"]
+
+
+def run_of(model: str, prompt: str = "hello", dtype: str = "auto", edits: tuple[Any, ...] = ()) -> Run:
+    return Run(model, dtype, prompt, edits, SamplingSettings())
+
+
+def test_each_format_is_loaded_once_and_fp32_is_the_run_s_own(tiny: str) -> None:
+    model = str(Path(tiny).parent / "gpt2")
+    part(model, prompt="loaded once", swell="3")
+    shelf = runtime._models()
+    held = [dtype for dtype in ("auto", "float32", "bfloat16", "float16") if shelf.holds(model, dtype)]
+    assert held == ["auto", "bfloat16", "float16"]
+    run = run_of(model)
+    assert runtime.in_dtype(run, "float32") is run
+    assert runtime.in_dtype(run, "float16") == replace(run, dtype="float16")
+    half = run_of(model, dtype="float16")
+    assert runtime.in_dtype(half, "float16") == half
+    assert runtime.in_dtype(half, "float32") == replace(run, dtype="float32")
+
+
+def test_every_forward_takes_a_turn(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, taken = run_of(tiny, "every forward"), watch_turns(monkeypatch)
+    calls = watch(monkeypatch, Model, "forward", taken)
+    precision_sides.report_of(run)
+    assert len(taken.counted) == len(calls) == 3
+    texts = precision_sides.texts_of(run).texts
+    assert len(taken.counted) == len(calls) == 3 + sum(len(text.tokens) for text in texts)
+
+
+@pytest.mark.parametrize("value", ["report", "texts"])
+def test_all_that_decides_a_value_is_in_its_key(
+    tiny: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def numbers(run: Run) -> Any:
+        if value == "texts":
+            found = precision_sides.texts_of(run)
+            assert precision_sides.known_texts(run) is found
+            return [[token.id for token in text.tokens] for text in found.texts]
+        return [reading.logits.tolist() for reading in precision_sides.report_of(run).readings]
+
+    run = run_of(tiny, "in its key")
+    first = numbers(run)
+    others = [
+        replace(run, prompt="in another key"),
+        replace(run, edits=(ScaleMLP(0, -300.0),)),
+        replace(run, model=str(Path(tiny).parent / "gpt2")),
+    ]
+    assert all(numbers(other) != first for other in others)
+    assert numbers(replace(run, dtype="bfloat16")) == first  # all formats are compared whatever the run's is
+    if value == "texts":
+        monkeypatch.setattr(precision_sides, "N_TOKENS", 2)
+        assert [len(ids) for ids in numbers(run)] == [2, 2, 2]
+
+
+def test_a_table_of_zeros_measures_nothing_and_is_left_out(
+    tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime._cache.clear()  # another test may have measured this model
+    monkeypatch.setattr(precisions, "inner_precision", lambda model: None)
+    model = str(Path(tiny).parent / "gpt2")
+    app = part(model, prompt="a table of zeros")
+    assert not app.exception
+    assert "means here, measured" not in said(app)
+
+
+def test_a_break_in_the_last_layer_spreads_no_further() -> None:
+    def reading(layer: int) -> FormatReading:
+        counts = {name: np.zeros((2 + (name == STREAM), 5), np.int64) for name in ("mlp_out", STREAM)}
+        counts["mlp_out"][layer, INFINITE] = 1
+        sizes = {name: np.full(3, 64) for name in counts}
+        finite = np.array([4, *([4] * layer), *([3] * (2 - layer))])
+        return FormatReading("fp16", {}, counts, sizes, np.zeros((3, 3)), finite, np.zeros(4), "")
+
+    last, earlier = broken_words(reading(1), 4), broken_words(reading(0), 4)
+    assert "attention hands it on" in earlier
+    assert "one layer later it is" in earlier
+    assert last.endswith("That is 1 of 4 tokens. A norm divides ∞ by ∞, which is no number.")
+
+
+def test_nothing_is_said_of_an_mlp_that_is_not_seen(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision_sides, "added", lambda report: None)
+    monkeypatch.setattr(precision_words, "added", lambda report: None)
+    app = part(tiny, prompt="not to be seen")
+    assert not app.exception
+    assert "that the MLP of layer" not in said(app)
+    app = part(tiny, prompt="not to be seen", swell="2")
+    assert "What the MLP of layer 0 adds is multiplied by 4" in said(app)
+
+
+def test_what_does_not_occur_is_a_sentence() -> None:
+    counts = np.zeros((2, 5), np.int64)
+    assert precisions.absent_words([counts]) == "No infinity and no NaN in any format. "
+    infinite, both = counts.copy(), counts.copy()
+    infinite[0, INFINITE] = both[0, INFINITE] = both[1, NAN] = 1
+    assert precisions.absent_words([counts, infinite]) == "No NaN in any format. "
+    assert precisions.absent_words([both]) == ""
+
+
+def test_a_text_that_goes_on_is_not_the_same() -> None:
+    tokens = tuple(Token(i, text, text.encode()) for i, text in enumerate(("a", "b", "c")))
+    fp32, bf16 = (
+        FormatText("fp32", tokens[:1], "No distribution.", None),
+        FormatText("bf16", tokens, "", None),
+    )
+    assert text_table(PrecisionTexts((fp32, bf16), {})).splitlines()[-1] == "| bf16 | a **bc** |"
+    assert parting_words(bf16, fp32) == "**bf16** goes on where fp32 stops."
+    assert parting_words(fp32, fp32) == "**fp32 stops after 1 new token:** No distribution."
+    same = FormatText("fp16", tokens[:1], "", None)
+    assert text_table(PrecisionTexts((same, same), {})).splitlines()[-1] == "| fp16 | the same |"
 
 
 def test_a_large_model_writes_on_a_button(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +249,7 @@ def test_the_closed_lines_have_the_numbers_and_the_code(tiny: str) -> None:
     app.run()
     assert not app.exception
     assert any("def compare_precisions" in block.value for block in app.code)
+    assert not any("class _" in block.value for block in app.code)
     assert "65{,}504" in said(app)
 
 

@@ -35,7 +35,8 @@ def model_of(case: str) -> Model:
 
 def logits_of(hf_model: Any, ids: list[int], **options: Any) -> np.ndarray:
     with torch.no_grad():
-        return hf_model(torch.tensor([ids]), use_cache=False, **options).logits[0].numpy()
+        logits = hf_model(torch.tensor([ids]), use_cache=False, **options).logits[0]
+    return (logits.float() if logits.dtype == torch.bfloat16 else logits).numpy()
 
 
 def test_every_family_of_the_table_has_a_case() -> None:
@@ -53,6 +54,19 @@ def test_idle_and_traced_logits_are_hugging_faces_to_the_bit(case: str) -> None:
         np.testing.assert_array_equal(model.trace(ids, logits_at="all").get("logits"), expected)
         last = logits_of(build_model(case), ids, logits_to_keep=1)[-1]
         np.testing.assert_array_equal(model.trace(ids).next_token_logits(), last)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("case", ALL_CASES)
+def test_logits_in_half_precision_are_hugging_faces_to_the_bit(case: str, dtype: torch.dtype) -> None:
+    hf_model = build_model(case).to(dtype)
+    model = Model(hf_model, tiny_tokenizer(), model_id=case, name=case, revision="random")
+    for length in LENGTHS:
+        ids = ids_of(length)
+        last = logits_of(build_model(case).to(dtype), ids, logits_to_keep=1)[-1]
+        np.testing.assert_array_equal(model.trace(ids).next_token_logits(), last)
+        whole = logits_of(build_model(case).to(dtype), ids)
+        np.testing.assert_array_equal(model.trace(ids, logits_at="all").get("logits"), whole)
 
 
 @pytest.mark.parametrize("case", ALL_CASES)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
+from model_runtime.errors import ModelTooLarge, PromptError, UnsupportedModel
 from model_runtime.greedy import greedy_text
-from model_runtime.inner_precision import inner_precision
+from model_runtime.inner_precision import inner_precision, longest_rows
 from model_runtime.interventions import ScaleMLP
 from model_runtime.model import Model
 from model_runtime.precision_texts import compare_texts
@@ -54,10 +58,8 @@ def models_of(family: str) -> Callable[[str], Model]:
 def plain_forward(family: str, dtype: torch.dtype) -> tuple[list[np.ndarray], np.ndarray]:
     """Hidden states that enter each layer, and the next-token logits, without our code."""
     model: Any = build_model(family, attention="sdpa").to(dtype).eval()
-    # The head reads the last row as the runtime has it: another product would differ in the last bits.
-    keep = 1 if dtype == torch.float32 else torch.tensor([len(IDS) - 1])
     with torch.no_grad():
-        output = model(torch.tensor([IDS]), output_hidden_states=True, use_cache=False, logits_to_keep=keep)
+        output = model(torch.tensor([IDS]), output_hidden_states=True, use_cache=False, logits_to_keep=1)
     return [state[0].float().numpy() for state in output.hidden_states[:-1]], output.logits[
         0, -1
     ].float().numpy()
@@ -197,13 +199,109 @@ def test_layers_read_in_groups_give_the_same(monkeypatch: pytest.MonkeyPatch) ->
         def __exit__(self, *_: object) -> None: ...
 
     parts = compare_precisions(model_of, IDS, turn=Turn)
-    assert len(turns) == 3 * whole.n_layers
+    assert len(turns) == 4 * whole.n_layers  # fp32 is run again for the second format
     for one, other in zip(whole.readings, parts.readings, strict=True):
         np.testing.assert_array_equal(one.error, other.error)
         np.testing.assert_array_equal(one.logits, other.logits)
         for point in one.counts:
             np.testing.assert_array_equal(one.counts[point], other.counts[point])
             np.testing.assert_array_equal(one.largest[point], other.largest[point])
+
+
+@pytest.mark.parametrize(("most_bytes", "at_once"), [(2**29, 1), (1, 2)])
+def test_each_model_is_had_once_and_let_go(
+    most_bytes: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many groups of layers there are; and the next one is loaded after the last one has gone."""
+    monkeypatch.setattr("model_runtime.precisions._MOST_BYTES", most_bytes)
+    loads, alive = Counter[str](), weakref.WeakSet[Model]()
+
+    def model_of(dtype: str) -> Model:
+        loads[dtype] += 1
+        gc.collect()
+        assert len(alive) < most, "another model is still held"
+        model = models_of("llama")(dtype)
+        alive.add(model)
+        return model
+
+    most = at_once
+    report = compare_precisions(model_of, IDS)
+    assert loads == {"float32": 1, "bfloat16": 1, "float16": 1}
+    assert (report.reading("fp32").sizes[STREAM] > 0).all()
+    gc.collect()
+    assert not alive
+    loads.clear()
+    most = 1
+    assert len(compare_texts(model_of, IDS, 3).texts) == 3
+    assert loads == {"float32": 1, "bfloat16": 1, "float16": 1}
+
+
+def failing(error: Exception, dtype: str = "float16") -> Callable[[str], Model]:
+    """The tiny Llama, whose `dtype` raises."""
+    model_of = models_of("llama")
+
+    def failing_of(asked: str) -> Model:
+        if asked == dtype:
+            raise error
+        return model_of(asked)
+
+    return failing_of
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), ModelTooLarge, "in fp16"),
+        (RuntimeError("can't allocate memory: you tried to allocate 9 bytes"), ModelTooLarge, "in fp16"),
+        (MemoryError(), ModelTooLarge, "in fp16"),
+        (ModelTooLarge("Too large.", "Choose."), ModelTooLarge, "Too large"),
+        (RuntimeError("A collecting forward captured nothing"), RuntimeError, "captured nothing"),
+        (PromptError("Blank."), PromptError, "Blank"),
+    ],
+)
+def test_what_says_nothing_of_the_format_is_raised(
+    error: Exception, raised: type[Exception], words: str
+) -> None:
+    """A report without a format would be kept for everybody: only what stays so may be left out."""
+    for compare in (
+        lambda: compare_precisions(failing(error), IDS),
+        lambda: compare_texts(failing(error), IDS, 2),
+    ):
+        with pytest.raises(raised, match=words):
+            compare()
+
+
+def test_a_family_without_the_format_is_told() -> None:
+    model_of = failing(UnsupportedModel("No kernel.", "Use fp32."), "bfloat16")
+    assert compare_precisions(model_of, IDS).missing == {"bf16": "No kernel. Use fp32."}
+    assert compare_texts(model_of, IDS, 2).missing == {"bf16": "No kernel. Use fp32."}
+
+
+def test_fp32_is_counted_where_no_other_format_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model_runtime.precisions._MOST_BYTES", 1)
+    whole = compare_precisions(models_of("llama"), IDS).reading("fp32")
+
+    def lacking(dtype: str) -> Model:
+        if dtype != "float32":
+            raise RuntimeError("\"addmm\" not implemented for 'Half'")
+        return models_of("llama")(dtype)
+
+    report = compare_precisions(lacking, IDS)
+    assert [*report.missing] == ["bf16", "fp16"]
+    for point, sizes in report.reading("fp32").sizes.items():
+        np.testing.assert_array_equal(sizes, whole.sizes[point])
+
+
+def test_counts_of_all_points_are_a_slow_loop_s() -> None:
+    reading = compare_precisions(models_of("llama"), IDS, ScaleMLP(1, 2.0**14)).reading("fp16")
+    for place in range(4):
+        counts, size = list(reading.counts[STREAM][place]), int(reading.sizes[STREAM][place])
+        for point in ("attn_out", "mlp_post", "mlp_out") if place else ():
+            counts = [a + b for a, b in zip(counts, reading.counts[point][place - 1], strict=True)]
+            size += int(reading.sizes[point][place - 1])
+        assert list(reading.lost[place]) == counts
+        assert reading.looked_at[place] == size
+    assert reading.lost[2:].any()
 
 
 def test_a_format_that_cannot_be_had_is_told() -> None:
@@ -266,6 +364,7 @@ def test_a_broken_distribution_is_not_drawn_from() -> None:
 def test_products_are_summed_in_a_wider_format(family: str, dtype: str) -> None:
     """The claim of the page, on this machine's kernels."""
     inner = inner_precision(models_of(family)(dtype))
+    assert inner is not None
     assert inner.product > 0.98
     assert inner.product_rounded < 0.9
     assert inner.softmax > 0.95
@@ -284,7 +383,55 @@ def test_a_sum_rounded_at_every_step_is_found_out(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(torch.nn.functional, "linear", stepwise)
     inner = inner_precision(model)
+    assert inner is not None
     assert inner.product == inner.product_rounded < 0.9
+
+
+def test_rows_that_are_zero_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Padded rows at both ends of the table must not make every share 100 %, nor the norm fail."""
+    model = models_of("llama")("float16")
+    table = model.hf_model.get_input_embeddings().weight.detach()
+    with torch.no_grad():
+        table[:100] = 0
+        table[-100:] = 0
+    inner = inner_precision(model)
+    assert inner is not None
+    assert inner.product_rounded < 0.9
+    assert inner.norm
+    rows = longest_rows(table, 72)
+    sizes = table.float().norm(dim=1)
+    np.testing.assert_array_equal(rows.float().norm(dim=1), sizes.sort(descending=True).values[:72])
+    with torch.no_grad():
+        table.zero_()
+    assert inner_precision(model) is None
+
+
+def test_of_a_large_table_some_thousand_rows_are_tried() -> None:
+    table = torch.ones(50_000, 1) * torch.arange(50_000)[:, None]
+    assert longest_rows(table, 3)[:, 0].tolist() == [49_992, 49_980, 49_968]
+
+
+class NarrowNorm(torch.nn.LayerNorm):
+    """Computes in its input's format: the squares of 300 overflow in fp16, and only its bias is left."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        squares = (x * x).sum(-1, keepdim=True) / x.shape[-1]
+        return x / (squares + self.eps).sqrt() * self.weight + self.bias
+
+
+@pytest.mark.parametrize(("dtype", "wide"), [("float16", False), ("bfloat16", True), ("float32", True)])
+def test_a_norm_that_overflows_inside_is_found_out_despite_its_bias(dtype: str, wide: bool) -> None:
+    model = models_of("gpt2")(dtype)
+    norm = NarrowNorm(model.spec.d_model).to(getattr(torch, dtype))
+    torch.nn.init.normal_(norm.bias)
+    model.adapter.model_roles["ln_final"] = norm
+    inner = inner_precision(model)
+    assert inner is not None
+    assert inner.norm is wide
+    model.adapter.model_roles["ln_final"] = None
+    inner = inner_precision(model)
+    assert inner is not None
+    assert inner.norm is None
 
 
 def test_first_and_rest_are_apart() -> None:

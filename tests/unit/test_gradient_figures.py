@@ -98,9 +98,7 @@ def test_curves_and_the_points_of_real_passes() -> None:
     assert list(over[1].y) == [0, 0.5]
     assert [shape.x0 for shape in drawn.figure.layout.shapes] == [2, 2]
     assert drawn.table["weight, are 0 in a real pass"] == [0.21, "", 0.0]
-    assert (
-        fates_title(fates()) == "Fewer vanish with every doubling; from 2² on a real pass in fp16 overflows"
-    )
+    assert fates_title(fates()) == "Fewer vanish at larger scales; from 2² on a real pass in fp16 overflows"
     assert fates_title(fates(broken=0)).endswith("no pass made in fp16 overflows")
     narrow = drawn.narrow_figure
     assert narrow is not None

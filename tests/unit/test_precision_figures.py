@@ -55,6 +55,16 @@ def test_infinity_is_a_mark_above_every_number() -> None:
     assert "fp16 is infinite or no number from layer 0 on" in largest_figure(record).alt
 
 
+def test_each_lost_format_has_its_own_place() -> None:
+    lines = {**BROKEN, "fp32": np.array([INF, NAN, NAN])}
+    title = largest_title(largest_record(lines, 65504.0, None))
+    assert title == "fp32 overflows in embedding, fp16 overflows in layer 0; bf16 goes on"
+    same = {**BROKEN, "fp32": np.array([1.0, INF, NAN])}
+    assert largest_title(largest_record(same, 65504.0, None)) == (
+        "fp32 and fp16 overflow in layer 0; bf16 goes on"
+    )
+
+
 def test_two_runs_share_axes_and_the_room_for_infinity() -> None:
     one, other = largest_record(CALM, 65504.0, 0, BROKEN), largest_record(BROKEN, 65504.0, 0, CALM)
     assert largest_figure(one).figure.layout.yaxis.range == largest_figure(other).figure.layout.yaxis.range
