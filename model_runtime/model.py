@@ -166,9 +166,10 @@ class Model:
     ) -> Trace:
         """Run one forward pass and keep what was asked for.
 
-        In every dtype the logits are, to the bit, those of transformers' own call on the same ids: with
-        `logits_to_keep=1` for "last", with none for "all". The rows of the two may differ from each other
-        in the last bits, and so may those of chosen positions and of a cached decode (`step`).
+        In every dtype the logits are, to the bit, those of transformers' own call on the same ids, of a model
+        as `from_pretrained` gives it: with `logits_to_keep=1` for "last", with none for "all". The rows of the
+        two may differ from each other in the last bits, and so may those of chosen positions and of a cached
+        decode (`step`).
 
         Args:
             prompt: text, or token ids taken as they are.
@@ -322,10 +323,10 @@ class Model:
         """
         n = len(ids)
         keep: int | torch.Tensor
-        if rows == (n - 1,):
-            keep = 1  # not the index, which would be faster in fp16 on a CPU but differ in the last bits
-        else:
-            keep = 0 if rows == tuple(range(n)) else torch.tensor(rows, device=self.device)
+        # The last row by index too, not as a slice: a slice is a view with odd strides, and for weights that
+        # need no gradient torch then takes another product: ten times slower in half precision on a CPU, and
+        # with other last bits than an untouched model's, whose weights do need one.
+        keep = 0 if rows == tuple(range(n)) else torch.tensor(rows, device=self.device)
         inputs = torch.tensor([list(ids)], device=self.device)
         # A mask of ones: without one, unusual positions would be read as several packed texts.
         mask = torch.ones((1, run.offset + n), dtype=torch.long, device=self.device)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from model_runtime import Model, head_measures, load_model, self_proof
+from model_runtime.convert import ensure_converted
 
 pytestmark = pytest.mark.slow
 
@@ -78,3 +80,15 @@ def test_heads_with_known_jobs_are_found(model: Model) -> None:
     assert found.previous_token.max() > 0.5
     assert found.first_token.max() > 0.9
     assert np.isnan(head_measures(model.trace(once)).induction).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_logits_are_those_of_an_untouched_model_to_the_bit(dtype: str) -> None:
+    """Not those of our own `hf_model`: its weights need no gradient, so torch may multiply otherwise."""
+    ours = load_model(dtype=dtype)
+    plain = AutoModelForCausalLM.from_pretrained(ensure_converted(), dtype=getattr(torch, dtype)).eval()
+    for text in (PROMPT, "a", "The quick brown fox jumps over the lazy dog. " * 9):
+        ids = ours.prompt_ids(text)
+        with torch.no_grad():
+            expected = plain(torch.tensor([ids]), use_cache=False, logits_to_keep=1).logits[0, -1].float()
+        np.testing.assert_array_equal(ours.trace(ids).next_token_logits(), expected.numpy())
