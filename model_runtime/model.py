@@ -166,10 +166,10 @@ class Model:
     ) -> Trace:
         """Run one forward pass and keep what was asked for.
 
-        In every dtype the logits are, to the bit, those of transformers' own call on the same ids, of a model
-        as `from_pretrained` gives it: with `logits_to_keep=1` for "last", with none for "all". The rows of the
-        two may differ from each other in the last bits, and so may those of chosen positions and of a cached
-        decode (`step`).
+        In every dtype the logits are, to the bit, those of transformers' own call on the same ids, of a
+        model as `from_pretrained` gives it: with `logits_to_keep=1` for "last", with none for "all". The rows
+        of the two may differ from each other in the last bits, and so may those of chosen positions and of a
+        cached decode (`step`).
 
         Args:
             prompt: text, or token ids taken as they are.
