@@ -126,22 +126,19 @@ def _figure(record: OrderPatterns, narrow: bool) -> go.Figure:
             "font": {"size": 12 if narrow else 13, "color": style.LIGHT.ink},
         })  # fmt: skip
         notes += _nan_notes(matrix, number)
-    title = record.finding
+    heading: dict[str, object] = {"text": record.finding}
+    if narrow:
+        heading = style.narrow_title(record.finding.replace(" by ", "<br>by "), ";")
+    lines = 1 + str(heading["text"]).count("<br>")
     layout |= {
         "template": style.TEMPLATE,
-        "title": {
-            "text": title.replace("; ", ";<br>").replace(" by ", "<br>by "),
-            "font": {"size": 13},
-            "pad": {"t": 36, "b": 0},
-        }
-        if narrow
-        else {"text": title},
+        "title": heading,
         "height": 560 if narrow else 380,
         "width": None if narrow else style.WIDE_PRINT,
         "annotations": notes,
         "showlegend": False,
         "plot_bgcolor": style.MASKED,
-        "margin": {"l": 8, "r": 8, "t": (92 if narrow else 60) + _head(record, narrow), "b": 8},
+        "margin": {"l": 8, "r": 8, "t": (56 + 18 * lines if narrow else 60) + _head(record, narrow), "b": 8},
     }
     return go.Figure(traces, layout)
 

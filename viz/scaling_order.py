@@ -162,16 +162,16 @@ def _figure(record: OrderProducts, narrow: bool) -> go.Figure:
         for power in range(-12, 39, 2 if narrow else 1)
         if record.low <= 10.0**power <= record.high
     ]
+    heading = style.narrow_title(title, ":", ";") if narrow else {"text": title}
+    lines = 1 + str(heading["text"]).count("<br>")
     layout = {
         "template": style.TEMPLATE,
-        "title": {"text": _split(title, narrow), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
-        if narrow
-        else {"text": title},
-        "height": (150 if narrow else 116) + (_ROW + 34 if narrow else _ROW) * len(record.rows),
+        "title": heading,
+        "height": (114 + 18 * lines if narrow else 116) + (_ROW + 34 if narrow else _ROW) * len(record.rows),
         "showlegend": False,
         "shapes": shapes,
         "annotations": notes,
-        "margin": {"l": 8, "r": 8, "t": 84 if narrow else 64, "b": 8},
+        "margin": {"l": 8, "r": 8, "t": 48 + 18 * lines if narrow else 64, "b": 8},
         "xaxis": {
             "type": "log",
             "range": [math.log10(record.low), math.log10(record.high)],

@@ -115,7 +115,7 @@ def rows_title(record: SoftmaxRows) -> str:
         worst = max(row.error for row in record.ways) / max(record.exact)
         if worst < 1e-6:
             return f"{head}: all four ways agree"
-        return f"{head}: no share is off by more than {style.share(worst)} of the largest"
+        return f"{head}: every share right to {style.share(worst)} of the largest"
     if len(broken) == len(record.ways):
         return f"{head}: no way survives, because the score itself is infinite"
     return f"{head}: {' and '.join(broken)} {'gives' if len(broken) == 1 else 'give'} no probabilities"

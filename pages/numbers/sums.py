@@ -88,7 +88,7 @@ def says_norm(drawing: Drawing, model: Any) -> tuple[str, str]:
     text, layer = quoted(drawing.texts[drawing.query]), drawing.layer
     centred = model.spec.norm == "LayerNorm"
     whose = "the stream's distances from its mean" if centred else "the stream"
-    title = f"Squares of {whose} into layer {layer}"
+    title = f"{'Squared distances from the mean' if centred else 'Squares of the stream'}, layer {layer}"
     if model.reasons["ln1"][layer] is not None:
         return title, (
             f"This model has no norm in front of layer {layer}. Added up are the squares of {whose} of "

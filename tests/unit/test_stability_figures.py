@@ -179,7 +179,7 @@ def test_softmax_rows_say_which_ways_break() -> None:
     assert np.array(drawn.figure.data[0].text)[1:3, 0].tolist() == ["NaN", "NaN"]
     assert drawn.table["way 0"] == ["NaN", 0.0, 0.0]
     fine = softmax_rows(ways=ways((False,) * 4))
-    assert rows_title(fine).endswith("no share is off by more than 2.00 × 10⁻⁴ of the largest")
+    assert rows_title(fine).endswith("every share right to 2.00 × 10⁻⁴ of the largest")
     assert len(softmax_rows_figure(fine).figure.data) == 1
     gone = softmax_rows(ways=ways((True,) * 4))
     assert "no way survives" in rows_title(gone)
@@ -247,3 +247,21 @@ def test_sums_in_several_orders() -> None:
     assert "1.00000024" in words(drawn.figure)
     assert "one result" in orders_title(sum_orders_record({"up": 1.0, "down": 1.0}, 1.0))
     assert sum_orders_figure(sum_orders_record({"up": 0.0}, 0.0)).figure.data
+
+
+def test_a_phone_s_title_has_room_for_each_line() -> None:
+    whole = np.tril(np.full((4, 4), 0.25))
+    lost = whole.copy()
+    lost[2, :3] = np.nan
+    near = whole + np.tril(np.full((4, 4), 1e-3))
+    patterns = order_patterns_record(
+        whole, {"after": lost, "key": near, "query": near}, list("abcd"), 3, "fp16"
+    )
+    record = products(row("after", 80_000.0, up=1, broken=1), row("key", 10_000.0), row("query", 10_000.0))
+    for drawn in (order_patterns_figure(patterns), order_products_figure(record)):
+        assert drawn.narrow_figure is not None
+        layout = drawn.narrow_figure.layout
+        lines = 1 + layout.title.text.count("<br>")
+        assert lines == 3
+        assert layout.title.pad.t == 18 * lines
+        assert layout.margin.t >= 48 + 18 * lines
