@@ -50,10 +50,11 @@ def finding_words(findings: Sequence[Finding], k: int) -> str:
         )
     if not worst.unscaled:
         return "None of these gradients vanishes in fp16"
-    begins = f"{style.share(worst.unscaled)} of the {worst.name} gradients vanish in fp16"
+    unscaled, scaled = style.shares(worst.unscaled, worst.vanishing)
+    begins = f"{unscaled} of the {worst.name} gradients vanish in fp16"
     if not k:
         return begins
-    left = f"{style.share(worst.vanishing)} do" if worst.vanishing else "none does"
+    left = f"{scaled} do" if worst.vanishing else "none does"
     return f"{begins}; with a scale of {power(k)} {left}"
 
 

@@ -54,8 +54,9 @@ def lost_title(record: LostCounts) -> str:
     if broken:
         return "; ".join(f"{name}: {style.share(n / total)} of all values infinite or NaN" for name, n in
                          broken.items())  # fmt: skip
+    words = style.shares(*(n / total for n in under.values()))
     return "Too small or cancelled: " + "; ".join(
-        f"{style.share(n / total)} of the values in {name}" for name, n in under.items()
+        f"{share} of the values in {name}" for share, name in zip(words, under, strict=True)
     )
 
 

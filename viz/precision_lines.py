@@ -134,10 +134,11 @@ def _verb(names: Sequence[str], verb: str) -> str:
 def errors_title(record: StreamErrors) -> str:
     """The finding: how far off each format ends."""
     said = []
-    for name, line in record.main.items():
+    off = style.shares(*(line[-1] for line in record.main.values()))
+    for (name, line), words in zip(record.main.items(), off, strict=True):
         place = broken_from(line)
         if place is None:
-            said.append(f"{name} is {style.share(line[-1])} off")
+            said.append(f"{name} is {words} off")
         else:
             said.append(f"{name} is no number from {place_name(place)} on")
     return f"After the last layer: {'; '.join(said)}"

@@ -39,7 +39,7 @@ from viz.gradient_fates import (
 )
 from viz.gradient_layers import gradient_layers_figure, gradient_layers_record
 from viz.gradient_sizes import gradient_histogram_figure, gradient_histogram_record, power
-from viz.style import share, three_digits
+from viz.style import share, shares, three_digits
 
 BATCHES = {"0": "1", "4": "16", "8": "256", "12": "4,096", "16": "65,536"}  # log2 -> prompts
 QUESTION = (
@@ -167,7 +167,8 @@ def sentences(side: Side, k: int, batch: int) -> None:
     assert side.report is not None
     half, (at, passes) = side.report.fp16, passes_of(side, batch)
     found = findings_of(side, k, batch)
-    each = ", ".join(f"{share(f.vanishing)} of the {f.name} gradients" for f in found)
+    gone = shares(*(f.vanishing for f in found))
+    each = ", ".join(f"{words} of the {f.name} gradients" for words, f in zip(gone, found, strict=True))
     large = max(found, key=lambda f: f.infinite)
     over = f"{share(large.infinite)} of the {large.name} gradients" if large.infinite else "none"
     whole = [p for i, p in zip(at, passes, strict=True) if not half.weights_broken[i].sum()]

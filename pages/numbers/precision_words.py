@@ -84,7 +84,7 @@ def broken_words(reading: FormatReading, n_tokens: int) -> str:
 
 def text_table(found: PrecisionTexts) -> str:
     """A row a format: its text, bold from where it parts from fp32's."""
-    rows = ["| format | text (↵: a new line) |", "|---|---|"]
+    rows = ["| format | text (↵: a new line; │: here it parts) |", "|---|---|"]
     reference = found.texts[0].tokens
     for number, text in enumerate(found.texts):
         cut = text.parting.index if text.parting else len(reference)
@@ -94,7 +94,8 @@ def text_table(found: PrecisionTexts) -> str:
         shared, own = (
             "".join(token.text for token in part) for part in (text.tokens[:cut], text.tokens[cut:])
         )
-        said = plain(prose(shared)) + (f" **{plain(prose(own))}**" if own else "")
+        # A bar where it parts: without something between them the bold half would not be read as such.
+        said = plain(prose(shared)) + (f" │ **{plain(prose(own))}**" if own else "")
         rows.append(f"| {text.key} | {said or 'nothing'} |")
     return "\n".join(rows)
 

@@ -226,7 +226,7 @@ def test_a_text_that_goes_on_is_not_the_same() -> None:
         FormatText("fp32", tokens[:1], "No distribution.", None),
         FormatText("bf16", tokens, "", None),
     )
-    assert text_table(PrecisionTexts((fp32, bf16), {})).splitlines()[-1] == "| bf16 | a **bc** |"
+    assert text_table(PrecisionTexts((fp32, bf16), {})).splitlines()[-1] == "| bf16 | a │ **bc** |"
     assert parting_words(bf16, fp32) == "**bf16** goes on where fp32 stops."
     assert parting_words(fp32, fp32) == "**fp32 stops after 1 new token:** No distribution."
     same = FormatText("fp16", tokens[:1], "", None)
@@ -266,7 +266,7 @@ def test_texts_that_part_say_where_and_hide_nothing() -> None:
     parting = Parting(1, tokens[1], tokens[2], (0.5, 0.4), (0.3, 0.6))
     bf16 = FormatText("bf16", (tokens[0], tokens[2]), "", parting)
     table = text_table(PrecisionTexts((fp32, bf16), {}))
-    assert table.splitlines()[-1] == r"| bf16 | ·a **\*c\*** |"
+    assert table.splitlines()[-1] == r"| bf16 | ·a │ **\*c\*** |"
     assert r"\|\<b\>" in table
     said = parting_words(bf16, fp32)
     assert said.startswith("**bf16 parts from fp32 at new token 2:** `*c*` instead of `|<b>`.")
