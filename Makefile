@@ -15,7 +15,8 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check
 DONE := $(VENV)/.done
 TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements.txt)
 FAST_TESTS := tests/unit tests/parity model_runtime viz
-SLOW_TESTS := tests/pages tests/browser
+PAGE_TESTS := tests/pages
+BROWSER_TESTS := tests/browser
 
 .DEFAULT_GOAL := help
 .PHONY: help run install convert test lint bench screenshots browser train-minis clean
@@ -33,11 +34,12 @@ install: $(DONE)/app $(DONE)/model ## make the virtual environment and install t
 convert: install ## convert the default model (once, into the cache folder)
 	@$(BIN)/python -m model_runtime.convert
 
-# What CI runs. The quick tests go first, side by side (each worker holds the default model: 0.6 GB); pages and browsers have the machine to themselves.
+# What CI runs. The quick tests go first, then the pages, side by side (each worker holds the default model: 0.6 GB); browsers have the machine to themselves.
 test: $(DONE)/dev $(DONE)/model browser lint ## everything CI runs: lint, types, unit, parity, page and browser tests
 	@$(BIN)/python -m model_runtime.convert
 	$(TEST) -n $(WORKERS) --dist loadfile $(FAST_TESTS)
-	BROWSER_PATH="$$(.ci/chromium)" $(TEST) $(SLOW_TESTS)
+	BROWSER_PATH="$$(.ci/chromium)" $(TEST) -n $(WORKERS) --dist loadfile $(PAGE_TESTS)
+	BROWSER_PATH="$$(.ci/chromium)" $(TEST) $(BROWSER_TESTS)
 
 # One thread for each process, or two test processes fight for the cores. Nothing may reach the network.
 TEST = OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -q
