@@ -22,19 +22,14 @@ _LABELLED = 16  # tokens whose names fit on a panel's axes
 class OrderPatterns:
     """Panels of one head: `patterns` float32 [panel][query, key], NaN where a row is no number.
 
-    `first` is the position of the first token drawn; `hidden` says how many stand before it.
+    `first` is the position of the first token drawn: so many stand before it.
     """
 
     titles: tuple[str, ...]
     patterns: tuple[np.ndarray, ...]
     texts: tuple[str, ...]
     first: int
-    number_format: str
     finding: str
-
-    @property
-    def hidden(self) -> int:
-        return self.first
 
 
 def order_patterns_record(
@@ -54,7 +49,6 @@ def order_patterns_record(
         tuple(matrix[cut, cut] for matrix in (reference, *patterns.values())),
         tuple(texts[cut]),
         first,
-        number_format,
         _finding(whole, number_format),
     )
 
@@ -83,7 +77,7 @@ def order_patterns_figure(record: OrderPatterns) -> Drawn:
     queries = range(len(record.texts))
     cells = [(q, k) for q in queries for k in range(q + 1)]
     names = [style.visible(text) for text in record.texts]
-    before = f" {record.hidden} tokens before them are not drawn." if record.hidden else ""
+    before = f" {record.first} tokens before them are not drawn." if record.first else ""
     narrow = _figure(record, narrow=True)
     return Drawn(
         figure=_figure(record, narrow=False),

@@ -33,13 +33,11 @@ def way_title(way: Way, number_format: str) -> str:
 
 @dataclass(frozen=True)
 class WayRow:
-    """One way: shares of the keys drawn (NaN where none), sum of all shares, largest e^x, total, error."""
+    """One way: shares of the keys drawn (NaN where none), the sum of all shares, the largest error."""
 
     title: str
     shares: tuple[float, ...]
     sum_of_shares: float
-    largest_exp: float
-    total: float
     error: float
     broken: bool  # no distribution: NaN, or all 0
 
@@ -78,8 +76,6 @@ def softmax_rows_record(
             row.title,
             tuple(row.shares[k] for k in keys),
             row.sum_of_shares,
-            row.largest_exp,
-            row.total,
             row.error,
             row.broken,
         )

@@ -128,7 +128,7 @@ def patterns(drawing: Drawing, report: OrderReport, number_format: str) -> None:
         key=drawing.key_figure("order-patterns"),
         provenance=origin(drawing, report, number_format),
     )
-    if record.hidden:
+    if record.first:
         st.caption(
             f"Drawn are {len(record.texts)} tokens up to the selected one; the numbers above and below are "
             f"of all {len(drawing.texts):,}."

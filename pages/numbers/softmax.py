@@ -78,8 +78,6 @@ def row(drawing: Drawing, report: RowReport, gain: float, number_format: str) ->
             way_title(way, number_format),
             tuple(map(float, result.shares)),
             float(result.shares.astype(np.float64).sum()),
-            float(result.exps.max()),
-            result.total,
             result.error,
             result.broken,
         )

@@ -153,8 +153,6 @@ def ways(broken: tuple[bool, ...] = (True, True, False, False), n: int = 3) -> d
             f"way {number}",
             (math.nan, *[0.0] * (n - 1)) if lost else (1.0, *[0.0] * (n - 1)),
             math.nan if lost else 1.0,
-            math.inf if lost else 1.0,
-            math.inf if lost else 1.0,
             math.nan if lost else 2e-4,
             lost,
         )
