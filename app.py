@@ -15,8 +15,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import streamlit as st
 
-from pages.shared import heavy, renderer, server
-from pages.shared.errors import on_script_error
+from pages.shared.figure import renderer
+from pages.shared.frame.errors import on_script_error
+from pages.shared.run import heavy
+from pages.shared.server import server
 
 _LOG = logging.getLogger("glassformer")
 # The warm-up calls a cached function outside of any visit, on purpose; Streamlit would warn of each call.
@@ -41,8 +43,9 @@ def warm_up() -> None:
     try:
         spare_the_collector()
 
-        from model_runtime import encodings
-        from pages.shared import runs, runtime, settings
+        from model_runtime.tokens import encodings
+        from pages.shared.run import runs, runtime
+        from pages.shared.settings import table as settings
 
         server.warm()
         runtime.warm_up(runs.run_of(settings.defaults()))

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench.browser import DRAWN, FLAGS, server
 from bench.measure import Row
-from pages.shared.settings import ATTENTION_PARTS, DEFAULT_PROMPT, TOKENS_PARTS
+from pages.shared.settings.table import ATTENTION_PARTS, DEFAULT_PROMPT, TOKENS_PARTS
 
 CLICKS = 15
 PARTS = {"tokens": ("lesson", TOKENS_PARTS), "attention": ("part", ATTENTION_PARTS)}

@@ -12,7 +12,7 @@ from bench.measure import Row
 _EXPORT = """
 import json, sys, time
 from bench.export import exportable
-from pages.shared import renderer
+from pages.shared.figure import renderer
 figure = exportable()
 kind = sys.argv[1]
 renderer.warm()
@@ -29,11 +29,11 @@ renderer.close()
 def exportable() -> object:
     """The pattern of one head of the default model on the worked example, as the page exports it."""
     from model_runtime import load_model
-    from pages.shared import settings
-    from pages.shared.export import Exportable
-    from pages.shared.provenance import Provenance
-    from viz.attention_map import attention_pattern_figure
-    from viz.attention_pattern import attention_pattern_record
+    from pages.shared.figure.export import Exportable
+    from pages.shared.figure.provenance import Provenance
+    from pages.shared.settings import table as settings
+    from viz.attention.pattern import attention_pattern_record
+    from viz.attention.pattern_map import attention_pattern_figure
 
     model = load_model()
     trace = model.trace(settings.DEFAULT_PROMPT)

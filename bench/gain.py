@@ -9,8 +9,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from bench.attention import visit, watch
 from bench.browser import DRAWN, FLAGS, server
 from bench.measure import Row
-from pages.shared.renderer import find_browser
-from pages.shared.settings import DEFAULT_PROMPT
+from pages.shared.figure.renderer import find_browser
+from pages.shared.settings.table import DEFAULT_PROMPT
 
 MOVES = 15
 SLIDER = '[data-testid="stSlider"] input[type="range"]'

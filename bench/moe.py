@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from bench.measure import Row, ratio_row
 from bench.runtime import forward
 from model_runtime import load_model, routing
-from model_runtime.catalogue import row_of
+from model_runtime.loading.catalogue import row_of
 
 MODEL = "mixtral-mini"
 ROUTERS = ("router_logits", "router_weights", "router_indices")

@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 from playwright.sync_api import Browser, sync_playwright
 
 from bench.browser import DRAWN, FLAGS, ROOT, server
-from pages.shared.contents import PAGES
-from pages.shared.renderer import find_browser
-from pages.shared.settings import DEFAULT_PROMPT
+from pages.shared.figure.renderer import find_browser
+from pages.shared.frame.contents import PAGES
+from pages.shared.settings.table import DEFAULT_PROMPT
 
 SIZES = {1440: 1000, 390: 844}  # width -> height of the window, in CSS pixels
 RESTING = '[data-testid="stApp"][data-test-script-state="notRunning"]'

@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM
 from bench.measure import Row, ratio_row
 from bench.runtime import forward, prompt_ids
 from model_runtime import load_model
-from model_runtime.convert import ensure_converted
-from model_runtime.precisions import compare_precisions
+from model_runtime.loading.convert import ensure_converted
+from model_runtime.numbers.precisions import compare_precisions
 
 DTYPES = ("float32", "bfloat16", "float16")
 N_TOKENS, PAIRS = 64, 21

@@ -44,8 +44,8 @@ def projections() -> list[Row]:
     from umap import UMAP
 
     from model_runtime import load_model
-    from model_runtime.point_sets import vocabulary_points
-    from model_runtime.projection import ProjectionSettings, nearest, pca, project
+    from model_runtime.vectors.point_sets import vocabulary_points
+    from model_runtime.vectors.projection import ProjectionSettings, nearest, pca, project
 
     vectors = vocabulary_points(load_model("smollm2-135m-instruct"), N_TOKENS).vectors
     near = nearest(vectors, "cosine")
@@ -92,7 +92,7 @@ def rows() -> list[Row]:
 def neighbours() -> Row:
     """The ten rows nearest to a token's in the whole vocabulary, norms known."""
     from model_runtime import load_model
-    from model_runtime.embeddings import embedding_row, nearest, table_norms
+    from model_runtime.vectors.embeddings import embedding_row, nearest, table_norms
 
     model = load_model("smollm2-135m-instruct")
     norms, row = table_norms(model), embedding_row(model, 500)

@@ -1,6 +1,6 @@
 """`python -m model_runtime` prints the models that have a short id."""
 
-from model_runtime.catalogue import catalogue
+from model_runtime.loading.catalogue import catalogue
 
 
 def main() -> None:

@@ -13,17 +13,13 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
-from model_runtime import context
-from model_runtime.adapter import Adapter, model_spec
-from model_runtime.apply_interventions import Plan, Planner
-from model_runtime.attention import KEYS
-from model_runtime.availability import default_points, reasons_of
-from model_runtime.capture import Run, install
-from model_runtime.errors import PromptError
-from model_runtime.interventions import Intervention, as_interventions
-from model_runtime.limits import check_prompt_length
-from model_runtime.records import Token
-from model_runtime.requests import (
+from model_runtime.capture import context
+from model_runtime.capture.adapter import Adapter, model_spec
+from model_runtime.capture.attention_function import KEYS
+from model_runtime.capture.availability import default_points, reasons_of
+from model_runtime.capture.hooks import Run, install
+from model_runtime.capture.planner import Plan, Planner
+from model_runtime.capture.request import (
     Indices,
     LogitsAt,
     TraceRequest,
@@ -31,13 +27,17 @@ from model_runtime.requests import (
     checked_request,
     whole_numbers,
 )
-from model_runtime.rope import read_anew
-from model_runtime.tokens import Tokens
+from model_runtime.capture.rotary import read_anew
+from model_runtime.errors import PromptError
+from model_runtime.interventions import Intervention, as_interventions
+from model_runtime.limits import check_prompt_length
+from model_runtime.records import Token
+from model_runtime.tokenizer import Tokens
 from model_runtime.trace import Trace
 
 if TYPE_CHECKING:
-    from model_runtime.generation import Generation
-    from model_runtime.sampling_settings import SamplingSettings
+    from model_runtime.sampling.generation import Generation
+    from model_runtime.sampling.settings import SamplingSettings
 
 Prompt = str | Sequence[int]
 
@@ -300,7 +300,7 @@ class Model:
         stop: Callable[[], bool] | None = None,
     ) -> Generation:
         """Generate text, one record per token; see `generation.generate`."""
-        from model_runtime.generation import generate
+        from model_runtime.sampling.generation import generate
 
         return generate(self, prompt, sampling, interventions, stop)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from model_runtime.adapter import Adapter
+    from model_runtime.capture.adapter import Adapter
 
 Take = Callable[[Any, "Adapter"], torch.Tensor]
 Port = tuple[str, str]

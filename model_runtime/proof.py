@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from model_runtime.attention import family_pattern, pattern_and_sink, scores
+from model_runtime.capture.attention_function import family_pattern, pattern_and_sink, scores
+from model_runtime.capture.rotary import rotate
 from model_runtime.interventions import Intervention, Patch, ScaleHead, Steer, as_interventions
 from model_runtime.model import Model, Prompt
-from model_runtime.rope import rotate
 from model_runtime.trace import Trace
 
 _POINTS = ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post", "pattern", "z")

@@ -8,13 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from model_runtime.attention import AttentionCall, at_queries, pattern_and_sink, query_rows, scores
-from model_runtime.availability import Reasons
+from model_runtime.capture.attention_function import (
+    AttentionCall,
+    at_queries,
+    pattern_and_sink,
+    query_rows,
+    scores,
+)
+from model_runtime.capture.availability import Reasons
+from model_runtime.capture.request import whole_numbers
 from model_runtime.errors import NotCaptured, PointUnavailable, SettingError
 from model_runtime.interventions import Intervention
 from model_runtime.points import POINTS, Point
 from model_runtime.records import ModelSpec, Token
-from model_runtime.requests import whole_numbers
 
 
 @dataclass(frozen=True, eq=False)

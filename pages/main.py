@@ -6,7 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import contents, heavy, url_state
+from pages.shared.frame import contents
+from pages.shared.run import heavy
+from pages.shared.settings import url_state
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 

@@ -1,7 +1,7 @@
 """The colours of the app: one meaning each, a light and a dark value, safe for colour-blind eyes.
 
 Figures are always built from the *light* values below. The browser swaps each for its dark partner (see
-`light_to_dark`), so no two meanings may share a light value. `tests/unit/test_palette.py` holds the
+`light_to_dark`), so no two meanings may share a light value. `tests/unit/viz/test_palette.py` holds the
 promises: text at 4.5:1, categories that stay apart under red-green and blue-yellow blindness, scales
 whose lightness only ever rises or falls.
 

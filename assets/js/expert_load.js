@@ -1,5 +1,5 @@
 // The load of a layer's experts under noise and a capacity, while a slider is dragged: the twin of
-// model_runtime/router_load.py (noisy_top_k, dispatch) and viz/expert_load*.py. A test holds both to the same
+// model_runtime/moe/load.py (noisy_top_k, dispatch) and viz/expert_load*.py. A test holds both to the same
 // numbers, words and traces.
 //
 // data: { logits, noise: rows of Float32Array [pos][expert], measured: rows of Int32Array [pos][k], tokens,
@@ -53,7 +53,7 @@ function variation(counts) {
   return mean ? (sum(counts.map(n => (n - mean) ** 2)) / counts.length) ** 0.5 / mean : 0
 }
 
-// --- words (viz/expert_load.py) -------------------------------------------------------------------------
+// --- words (viz/moe/load.py) -------------------------------------------------------------------------
 
 function titleOf(record) {
   const counts = countsOf(record)
@@ -82,7 +82,7 @@ export function wordsOf(record) {
   return `${words}. No expert works on ${named}${more}.`
 }
 
-// --- traces and layout (viz/expert_load_figure.py) ------------------------------------------------------
+// --- traces and layout (viz/moe/load_figure.py) ------------------------------------------------------
 
 function tracesOf(record) {
   const slots = record.experts.flatMap((row, position) =>

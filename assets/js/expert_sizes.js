@@ -1,4 +1,4 @@
-// The calculator of experts while a slider is dragged: the twin of model_runtime/expert_sizes.py (Calculator) and
+// The calculator of experts while a slider is dragged: the twin of model_runtime/moe/sizes.py (Calculator) and
 // viz/expert_sizes*.py. A test holds both to the same numbers, words and traces.
 //
 // data: { base, base_multiplications, n_layers, d_model, matrices, now: { total, active, work } }

@@ -1,5 +1,5 @@
 // The next-token picture while a slider is dragged: the whole vocabulary goes through the pipeline again, and
-// the traces of viz/next_token_traces.py get the numbers of the moment. Everything that stays (colours, widths,
+// the traces of viz/output/next_token/traces.py get the numbers of the moment. Everything that stays (colours, widths,
 // fonts, places) comes from Python in `data.traces` and `data.look`; a test holds both to the same picture,
 // number by number.
 //
@@ -28,7 +28,7 @@ export function update(data, values) {
   }
 }
 
-// --- values -> record (viz/next_token.py) ---------------------------------------------------------------
+// --- values -> record (viz/output/next_token/record.py) ---------------------------------------------------------------
 
 export function recordOf(data, values) {
   const settings = { ...data.settings, ...values }
@@ -116,7 +116,7 @@ function wordsOf(rest, final) {
   )
 }
 
-// --- record -> numbers of the traces (viz/next_token_traces.py) ------------------------------------------
+// --- record -> numbers of the traces (viz/output/next_token/traces.py) ------------------------------------------
 
 function traceNumbers(record, data) {
   const { candidates } = record

@@ -1,4 +1,4 @@
-// The sampling pipeline in the browser: the twin of model_runtime/sampling.py, so that a figure moves while
+// The sampling pipeline in the browser: the twin of model_runtime/sampling/steps.py, so that a figure moves while
 // a slider is dragged. Same steps, same names, same sentences; a test runs both on the same logits.
 //
 //   const report = samplingSteps(logits, settings, contextIds, generatedIds)

@@ -1,4 +1,4 @@
-// The sampling steps in words, sentence for sentence those of model_runtime/sampling_words.py.
+// The sampling steps in words, sentence for sentence those of model_runtime/sampling/words.py.
 
 const LABELS = {
   repetition: "repetition penalty", presence: "presence penalty", frequency: "frequency penalty",

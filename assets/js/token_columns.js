@@ -1,7 +1,7 @@
 // One text cut several ways, side by side: point at a piece and its number lights up, and what the other
 // columns make of the same bytes. Text goes in by textContent only: a token is never read as markup.
 //
-// data: { columns: [viz/token_columns.py message()], selected: { column, position } | null,
+// data: { columns: [viz/tokens/columns.py message()], selected: { column, position } | null,
 //         clickable: key of the column whose clicks choose the app's token, or "", stretch, stretches, ... }
 
 import { element } from "./figure_theme.js"

@@ -3,7 +3,7 @@
 Mixtral (Jiang et al. 2024, section 2): RMSNorm, RoPE, grouped queries, SwiGLU experts, top-2 of 8, no biases.
 GPT-2 (Radford et al. 2019): LayerNorm, learned positions, GELU, biases everywhere. Both tie the output head to
 the embedding. Only the experts' loop is ours (`by_expert`): the same arithmetic as Hugging Face's, which
-`tests/unit/test_mini_training.py` checks, without building a gradient of all experts for each expert.
+`tests/unit/assets/test_mini_training.py` checks, without building a gradient of all experts for each expert.
 """
 
 from __future__ import annotations

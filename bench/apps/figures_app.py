@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import spare_the_collector
-from pages.shared import server
+from pages.shared.server import server
 
 spare_the_collector()
 app = st.App("figures_page.py", routes=server.routes(), middleware=server.middleware())

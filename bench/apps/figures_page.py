@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from pages.shared import runtime
-from pages.shared.live_figure import live_figure
-from pages.shared.runs import run_of
-from pages.shared.settings import defaults
-from viz.attention_map import attention_pattern_figure
-from viz.attention_pattern import attention_pattern_record
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.run import runtime
+from pages.shared.run.runs import run_of
+from pages.shared.settings.table import defaults
+from viz.attention.pattern import attention_pattern_record
+from viz.attention.pattern_map import attention_pattern_figure
 
 st.set_page_config(layout="wide")
 run = run_of(defaults())

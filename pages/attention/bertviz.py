@@ -8,19 +8,19 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime import notebook
+from model_runtime.attention import bertviz as notebook
 from model_runtime.errors import PointUnavailable
-from pages.attention.drawing import Drawing, column
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.bertviz_frame import Place, bertviz_frame, standalone
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.provenance import file_name
-from pages.shared.words import plain
-from viz.attention_pattern import AttentionPattern, attention_pattern_record, row_sentence
-from viz.bertviz import BertvizView, bertviz_view, outside_share, size_sentence, span_of
-from viz.bertviz_files import INSTALL, missing
+from pages.shared.escape import plain
+from pages.shared.figure.bertviz_frame import Place, bertviz_frame, standalone
+from pages.shared.figure.provenance import file_name
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from viz.attention.bertviz import BertvizView, bertviz_view, outside_share, size_sentence, span_of
+from viz.attention.bertviz_files import INSTALL, missing
+from viz.attention.pattern import AttentionPattern, attention_pattern_record, row_sentence
 
 KINDS = {"head": "Head view", "model": "Model view"}
 HOW_TO_READ = {

@@ -6,18 +6,18 @@ from typing import Any
 
 import streamlit as st
 
-from pages.attention.drawing import Drawing
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.settings import STRONGEST_KEY
+from pages.shared.frame.sides import Drawing
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from pages.shared.settings.table import STRONGEST_KEY
 from viz.style import shorten, visible
 
 _LONGEST_OPTION = 24
 
 
 def stages_of(drawing: Drawing) -> Any:
-    """Every matrix of the drawing's head (`model_runtime.head_stages.HeadStages`), kept beside the trace."""
-    from model_runtime.head_stages import head_stages
+    """Every matrix of the drawing's head (`HeadStages`), kept beside the trace."""
+    from model_runtime.attention.stages import head_stages
 
     model, layer, head = runtime.model_for(drawing.run), drawing.layer, drawing.head
     return runtime.derived(

@@ -9,24 +9,26 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime import attention_cost, attention_formulas, infini
+from model_runtime.attention import cost as attention_cost
+from model_runtime.attention import formulas as attention_formulas
+from model_runtime.attention import infini
 from pages.attention.cost_tables import infini_words, layer_table
-from pages.attention.drawing import Drawing, column
-from pages.shared import measurements, runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import plain
-from viz.attention_cost import (
+from pages.shared.escape import plain
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column
+from pages.shared.run import measurements, runtime
+from pages.shared.settings import url_state as state
+from viz.attention.cost import (
     CostCurve,
     LengthCurves,
     cost_curve_record,
     growth_sentence,
     length_curves_record,
 )
-from viz.attention_cost_figure import cost_curve_figure, length_curves_figure
-from viz.key_groups import in_bytes
+from viz.attention.cost_figure import cost_curve_figure, length_curves_figure
+from viz.attention.key_groups import in_bytes
 from viz.style import share
 
 WINDOWS = (4, 16, 64, 128, 256, 512, 1024, 4096)

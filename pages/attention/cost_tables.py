@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from model_runtime import attention_cost, attention_formulas, infini
-from pages.attention.drawing import Drawing
-from pages.shared.words import counted
-from viz.key_groups import in_bytes
+from model_runtime.attention import cost as attention_cost
+from model_runtime.attention import formulas as attention_formulas
+from model_runtime.attention import infini
+from pages.shared.escape import counted
+from pages.shared.frame.sides import Drawing
+from viz.attention.key_groups import in_bytes
 
 
 def layer_table(drawing: Drawing, window: int) -> None:

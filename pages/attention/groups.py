@@ -7,16 +7,18 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from model_runtime import attention_cost, attention_formulas, layer_rows
-from pages.attention.drawing import Drawing, column
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import counted, plain
-from viz.cache_sizes_figure import cache_sizes_figure
-from viz.key_groups import (
+from model_runtime.attention import cost as attention_cost
+from model_runtime.attention import formulas as attention_formulas
+from model_runtime.attention import layer_rows
+from pages.shared.escape import counted, plain
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from viz.attention.cache_sizes import cache_sizes_figure
+from viz.attention.key_groups import (
     CacheSizes,
     GroupOverlap,
     cache_sentence,
@@ -28,7 +30,7 @@ from viz.key_groups import (
     schemes_of,
     tops_of,
 )
-from viz.key_groups_figure import group_overlap_figure, key_groups_figure
+from viz.attention.key_groups_figure import group_overlap_figure, key_groups_figure
 from viz.style import share
 
 QUESTION = (

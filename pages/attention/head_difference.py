@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.attention.drawing import Drawing, same_tokens
 from pages.attention.head_kinds import choose_head
-from pages.shared.live_figure import live_figure
-from viz.attention_map import attention_difference_figure
-from viz.attention_pattern import attention_difference_record
-from viz.head_grid import head_grid_difference_record, head_grid_figure
-from viz.heads import Measures
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.sides import Drawing, same_tokens
+from viz.attention.head_grid import head_grid_difference_record, head_grid_figure
+from viz.attention.heads import Measures
+from viz.attention.pattern import attention_difference_record
+from viz.attention.pattern_map import attention_difference_figure
 
 
 def difference(drawings: Sequence[Drawing], several: Sequence[Measures], measure: str) -> None:

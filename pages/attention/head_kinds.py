@@ -8,15 +8,15 @@ from dataclasses import replace
 import streamlit as st
 
 from model_runtime.errors import GlassformerError
-from pages.attention.drawing import Drawing
-from pages.shared import runs
-from pages.shared import url_state as state
-from pages.shared.examples import EXAMPLES, OPENING, Example
-from pages.shared.live_figure import Click
-from pages.shared.opening import measures_for
-from pages.shared.settings import LAST_TOKEN, STRONGEST_KEY
-from pages.shared.words import counted, quoted
-from viz.heads import MEASURES, KindFound, Measures, kinds_found, strongest
+from pages.shared.escape import counted, quoted
+from pages.shared.figure.live_figure import Click
+from pages.shared.frame.examples import EXAMPLES, OPENING, Example
+from pages.shared.frame.opening import measures_for
+from pages.shared.frame.sides import Drawing
+from pages.shared.run import runs
+from pages.shared.settings import url_state as state
+from pages.shared.settings.table import LAST_TOKEN, STRONGEST_KEY
+from viz.attention.heads import MEASURES, KindFound, Measures, kinds_found, strongest
 
 MOST_NAMED = 4  # heads of a kind
 COLUMNS = {"normal": 3, "large": 2}  # by text size

@@ -7,11 +7,11 @@ from dataclasses import replace
 import streamlit as st
 
 from model_runtime.interventions import ScaleHead
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.runs import Run
-from pages.shared.words import plain, token_text
-from viz.distribution_change import change_sentence, distribution_change_record
+from pages.shared.escape import plain, token_text
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
+from pages.shared.settings import url_state as state
+from viz.distributions import change_sentence, distribution_change_record
 
 
 def switch(layer: int, head: int) -> None:

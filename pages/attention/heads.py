@@ -13,26 +13,21 @@ from model_runtime import teaching
 from model_runtime.errors import PointUnavailable
 from model_runtime.interventions import ScaleHead
 from pages.attention import heads_words
-from pages.attention.drawing import Drawing, column
 from pages.attention.head_difference import difference
 from pages.attention.head_kinds import choose_head, example_button, list_of_kinds
 from pages.attention.head_switch import effect, heads_off, switch
-from pages.shared import url_state as state
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.opening import measures_for, open_measure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.settings import LAST_TOKEN, STRONGEST_KEY
-from pages.shared.words import plain
-from viz.attention_map import attention_pattern_figure, attention_row_figure
-from viz.attention_pattern import (
-    AttentionPattern,
-    attention_pattern_record,
-    row_sentence,
-    strongest_keys,
-)
-from viz.head_grid import head_grid_figure, head_grid_record
-from viz.heads import MEASURES, Measures, findings, shared_top
+from pages.shared.escape import plain
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.frame.opening import measures_for, open_measure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column
+from pages.shared.settings import url_state as state
+from pages.shared.settings.table import LAST_TOKEN, STRONGEST_KEY
+from viz.attention.head_grid import head_grid_figure, head_grid_record
+from viz.attention.heads import MEASURES, Measures, findings, shared_top
+from viz.attention.pattern import AttentionPattern, attention_pattern_record, row_sentence, strongest_keys
+from viz.attention.pattern_map import attention_pattern_figure, attention_row_figure
 
 MANY_HEADS = 16  # more, and the overview gets half of the page
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pages.attention.drawing import Drawing
-from pages.shared.words import quoted
-from viz.attention_pattern import AttentionPattern, strongest_keys
-from viz.attention_words import softmax_fraction
+from pages.shared.escape import quoted
+from pages.shared.frame.sides import Drawing
+from viz.attention.pattern import AttentionPattern, strongest_keys
+from viz.attention.softmax_fraction import softmax_fraction
 
 
 def mathematics(drawing: Drawing, pattern: AttentionPattern) -> str:

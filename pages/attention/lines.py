@@ -9,15 +9,16 @@ from dataclasses import dataclass
 import streamlit as st
 
 from model_runtime import teaching
-from model_runtime.layer_rows import LayerRows, layer_rows
-from pages.attention.drawing import Drawing, column, same_tokens
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import plain, quoted
-from viz.attention_lines import (
+from model_runtime.attention.layer_rows import LayerRows, layer_rows
+from pages.shared.escape import plain, quoted
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column, same_tokens
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from viz.attention.layer_tops import layer_tops_figure, layer_tops_record
+from viz.attention.lines import (
     AttentionLines,
     attention_lines_record,
     change_sentence,
@@ -25,8 +26,7 @@ from viz.attention_lines import (
     lines_sentence,
     shown_positions,
 )
-from viz.attention_lines_figure import attention_lines_figure
-from viz.layer_tops import layer_tops_figure, layer_tops_record
+from viz.attention.lines_figure import attention_lines_figure
 from viz.style import share, three_digits
 
 QUESTION = (

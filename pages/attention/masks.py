@@ -8,16 +8,17 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from model_runtime import masks
-from model_runtime.masks import MASK_KINDS
-from pages.attention.drawing import Drawing, column
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import counted, plain, quoted
-from viz.attention_masks import (
+from model_runtime.attention import masks
+from model_runtime.attention.masks import MASK_KINDS
+from pages.shared.escape import counted, plain, quoted
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from viz.attention.mask_figures import mask_grids_figure, masked_pattern_figure
+from viz.attention.masks import (
     NAMES,
     MaskChange,
     change_words,
@@ -27,8 +28,7 @@ from viz.attention_masks import (
     masked_pattern_record,
     strongest_words,
 )
-from viz.attention_pattern import AttentionPattern
-from viz.mask_figures import mask_grids_figure, masked_pattern_figure
+from viz.attention.pattern import AttentionPattern
 
 OPENS_ON = "bidirectional"
 QUESTION = (

@@ -11,19 +11,19 @@ import streamlit as st
 
 from model_runtime import teaching
 from pages.attention.cell import choose_cell, stages_of
-from pages.attention.drawing import Drawing, column
-from pages.shared import url_state as state
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import plain, quoted
-from viz import score_terms_words as words
-from viz.attention_pattern import AttentionPattern, attention_pattern_record
-from viz.head_stages import strongest_key
-from viz.score_terms import ScoreTerms, SoftmaxRow, score_terms_record, softmax_row_record
-from viz.score_terms_figure import score_terms_figure
-from viz.score_terms_map import cell_map_figure
-from viz.score_terms_row import softmax_row_figure
+from pages.shared.escape import plain, quoted
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column
+from pages.shared.settings import url_state as state
+from viz.attention.number import words
+from viz.attention.number.figure import score_terms_figure
+from viz.attention.number.map import cell_map_figure
+from viz.attention.number.record import ScoreTerms, SoftmaxRow, score_terms_record, softmax_row_record
+from viz.attention.number.row import softmax_row_figure
+from viz.attention.pattern import AttentionPattern, attention_pattern_record
+from viz.attention.stages.record import strongest_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Side:
     """One run's cell, taken apart and ready to be drawn."""
 
     drawing: Drawing
-    stages: Any  # model_runtime.head_stages.HeadStages
+    stages: Any  # model_runtime.attention.stages.HeadStages
     record: ScoreTerms
     row: SoftmaxRow
     pattern: AttentionPattern
@@ -69,8 +69,8 @@ def sides_of(drawings: Sequence[Drawing]) -> list[Side]:
 
 
 def terms_of(drawing: Drawing, stages: Any) -> Any:
-    """The terms of the chosen cell (`model_runtime.head_stages.ScoreTerms`)."""
-    from model_runtime.head_stages import score_terms
+    """The terms of the chosen cell (`model_runtime.attention.stages.ScoreTerms`)."""
+    from model_runtime.attention.stages import score_terms
 
     return score_terms(stages, drawing.query, key_of(drawing, stages))
 

@@ -11,27 +11,27 @@ import streamlit as st
 
 from model_runtime import teaching
 from pages.attention.cell import choose_cell, stages_of
-from pages.attention.drawing import Drawing, column, same_tokens
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import plain, quoted
-from viz import head_stages_words as words
-from viz.attention_map import attention_row_figure
-from viz.attention_pattern import attention_pattern_record, row_sentence
-from viz.head_stages import (
+from pages.shared.escape import plain, quoted
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column, same_tokens
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from viz.attention.number.words import latex
+from viz.attention.pattern import attention_pattern_record, row_sentence
+from viz.attention.pattern_map import attention_row_figure
+from viz.attention.stages import words
+from viz.attention.stages.difference import difference_record
+from viz.attention.stages.figure import head_stages_figure, trace_stage
+from viz.attention.stages.record import (
     HeadStagesRecord,
     head_stages_record,
     shared_limits,
     strongest_key,
     vector_length,
 )
-from viz.head_stages_difference import difference_record
-from viz.head_stages_figure import head_stages_figure, trace_stage
-from viz.head_stages_scale import scale_effect_figure, scale_effect_record
-from viz.score_terms_words import latex
+from viz.attention.stages.scale import scale_effect_figure, scale_effect_record
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Side:
     """One run's head, taken apart and ready to be drawn."""
 
     drawing: Drawing
-    stages: Any  # model_runtime.head_stages.HeadStages
+    stages: Any  # model_runtime.attention.stages.HeadStages
     record: HeadStagesRecord
 
 
@@ -47,7 +47,7 @@ class Side:
 class Checks:
     """What the runtime compared: with torch's own attention, and all heads with what attention added."""
 
-    torch: Any  # model_runtime.sdpa_check.SdpaCheck
+    torch: Any  # model_runtime.attention.sdpa_check.SdpaCheck
     heads: float | None
 
     @property
@@ -190,8 +190,8 @@ def checked(side: Side) -> None:
 
 def checks_of(drawing: Drawing) -> Checks:
     """The checks of a layer, kept beside its trace."""
-    from model_runtime.head_stages import recombination_error
-    from model_runtime.sdpa_check import sdpa_check
+    from model_runtime.attention.sdpa_check import sdpa_check
+    from model_runtime.attention.stages import recombination_error
 
     model, layer = runtime.model_for(drawing.run), drawing.layer
     return runtime.derived(

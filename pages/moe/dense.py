@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from model_runtime.catalogue import row_of
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.page import View
-from pages.shared.words import counted, in_words, plain
+from model_runtime.loading.catalogue import row_of
+from pages.shared.escape import counted, in_words, plain
+from pages.shared.frame.page import View
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
 
 BUNDLED_MOE = "mixtral-mini"
 

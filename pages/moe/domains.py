@@ -9,21 +9,21 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime import domains as measured
-from model_runtime import router_load
-from pages.attention.drawing import column
+from model_runtime.moe import domains as measured
+from model_runtime.moe import load as router_load
 from pages.moe import domains_words as words
 from pages.moe.drawing import Routed, comparable
-from pages.shared import measurements, runtime
-from pages.shared import url_state as state
-from pages.shared.errors import missing
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.provenance import Provenance
-from pages.shared.settings import FIRST_EXPERT
-from pages.shared.words import plain, token_text
-from viz.domains import (
+from pages.shared.escape import plain, token_text
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.figure.provenance import Provenance
+from pages.shared.frame.errors import missing
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import column
+from pages.shared.run import measurements, runtime
+from pages.shared.settings import url_state as state
+from pages.shared.settings.table import FIRST_EXPERT
+from viz.moe.domains import (
     DomainMap,
     PromptDistance,
     divergence_sentence,
@@ -35,13 +35,13 @@ from viz.domains import (
     typical_record,
     typical_sentence,
 )
-from viz.domains_figure import (
+from viz.moe.domains_figure import (
     divergences_figure,
     domain_map_figure,
     prompt_distance_figure,
     typical_figure,
 )
-from viz.routing import named
+from viz.moe.routing import named
 
 MOST_AT_ONCE = 500_000_000  # active parameters above which measuring waits for a button
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from model_runtime import domains as measured
-from model_runtime import router_load
+from model_runtime.moe import domains as measured
+from model_runtime.moe import load as router_load
 from pages.moe.drawing import Routed
-from viz.domains import TITLES
+from viz.moe.domains import TITLES
 
 QUESTION = (
     "Will one expert do all the arithmetic and another all the Python, or do experts split the work in other "

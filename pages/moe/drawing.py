@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pages.attention.drawing import Drawing, drawings_of
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.page import View
-from pages.shared.provenance import Kind, Provenance
-from pages.shared.runs import Run
-from pages.shared.settings import FIRST_EXPERT
+from pages.shared.figure.provenance import Kind, Provenance
+from pages.shared.frame.page import View
+from pages.shared.frame.sides import Drawing, drawings_of
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
+from pages.shared.settings import url_state as state
+from pages.shared.settings.table import FIRST_EXPERT
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +28,13 @@ class Routed(Drawing):
         return runtime.provenance_of(self.run, kind, layer=self.layer, **extra)
 
     def routing(self) -> Any:
-        """Every router's decisions (`model_runtime.experts.Routing`; cached)."""
+        """Every router's decisions (`model_runtime.moe.routing.Routing`; cached)."""
         return routing_for(self.run)
 
 
 def routing_for(run: Run) -> Any:
     """The decisions of a run's routers, kept beside its trace."""
-    from model_runtime.experts import routing
+    from model_runtime.moe.routing import routing
 
     model = runtime.model_for(run)
     return runtime.derived(run, "routing", lambda trace: routing(model, trace), words="Reading the routers")

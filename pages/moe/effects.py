@@ -8,11 +8,11 @@ from typing import Any
 import streamlit as st
 
 from pages.moe.drawing import Routed
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.words import plain
-from viz.expert_effects import effect_grid_figure, effect_grid_record, effect_sentence, effect_top
+from pages.shared.escape import plain
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from viz.moe.effects import effect_grid_figure, effect_grid_record, effect_sentence, effect_top
 
 QUICK_WORK = 100_000_000_000  # parameters x tokens x forwards: within it, measured unasked
 MOST_FORWARDS = 600
@@ -34,7 +34,7 @@ def section(drawings: Sequence[Routed]) -> None:
 
 def effects_of(drawing: Routed) -> Any | None:
     """The effects of a run's experts; None until they are asked for, where they take long."""
-    from model_runtime.expert_effects import expert_effects, n_forwards
+    from model_runtime.moe.effects import expert_effects, n_forwards
 
     routing, model = drawing.routing(), runtime.model_for(drawing.run)
     forwards = n_forwards(routing)

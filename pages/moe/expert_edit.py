@@ -10,10 +10,10 @@ import streamlit as st
 
 from model_runtime.interventions import ForceExperts, Intervention, ScaleExpert
 from pages.moe.drawing import Routed
-from pages.shared import url_state as state
-from pages.shared.edits import describe, misfit
-from pages.shared.runs import Run
-from viz.routing import listed, named
+from pages.shared.run.runs import Run
+from pages.shared.settings import url_state as state
+from pages.shared.settings.edit_codes import describe, misfit
+from viz.moe.routing import listed, named
 
 WAYS = {
     "cut": "Off",

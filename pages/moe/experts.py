@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from model_runtime import expert_outputs
 from model_runtime.interventions import Intervention
-from pages.attention.drawing import column
+from model_runtime.moe import outputs as expert_outputs
 from pages.moe import effects, expert_edit
 from pages.moe import experts_words as words
 from pages.moe.drawing import Routed
 from pages.moe.without import continuations
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.edits import describe
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.settings import FIRST_EXPERT
-from pages.shared.words import counted, plain, token_text
-from viz.distribution_change import change_sentence
-from viz.experts import (
+from pages.shared.escape import counted, plain, token_text
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import column
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from pages.shared.settings.edit_codes import describe
+from pages.shared.settings.table import FIRST_EXPERT
+from viz.distributions import change_sentence
+from viz.moe.experts import (
     ExpertCosines,
     ExpertShares,
     chosen_sentence,
@@ -35,10 +35,10 @@ from viz.experts import (
     expert_shares_record,
     share_ends,
 )
-from viz.experts_figures import expert_cosines_figure, expert_shares_figure
-from viz.routing import named
+from viz.moe.experts_figures import expert_cosines_figure, expert_shares_figure
+from viz.moe.routing import named
+from viz.output.two_distributions import TwoDistributions, two_distributions_figure, two_distributions_record
 from viz.style import share
-from viz.two_distributions import TwoDistributions, two_distributions_figure, two_distributions_record
 
 MOST_COMPARED = 8  # experts in the map of cosines
 
@@ -48,7 +48,7 @@ class Side:
     """One run, measured: the experts' outputs for the selected token, and the next token with the edit."""
 
     drawing: Routed
-    outputs: Any  # model_runtime.expert_outputs.ExpertOutputs
+    outputs: Any  # model_runtime.moe.outputs.ExpertOutputs
     edit: Intervention
     next_token: TwoDistributions
 

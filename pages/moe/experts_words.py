@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from model_runtime.interventions import ForceExperts, Intervention
-from pages.shared.edits import describe
-from viz.experts import ExpertShares
-from viz.routing import named
+from pages.shared.settings.edit_codes import describe
+from viz.moe.experts import ExpertShares
+from viz.moe.routing import named
 from viz.style import three_digits
 
 QUESTION = (

@@ -9,21 +9,21 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime import collapse as recorded
-from model_runtime import router_load
-from pages.attention.drawing import column
+from model_runtime.moe import collapse as recorded
+from model_runtime.moe import load as router_load
 from pages.moe import load_words as words
 from pages.moe.drawing import Routed
-from pages.shared import url_state as state
-from pages.shared.errors import missing
-from pages.shared.live_figure import Slider, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.provenance import Provenance
-from pages.shared.words import plain
-from viz.collapse import collapse_figure, collapse_record, collapse_sentence
-from viz.expert_load import LoadRecord, load_record, load_words
-from viz.expert_load_figure import load_figure, with_noise_and_capacity
+from pages.shared.escape import plain
+from pages.shared.figure.live_figure import Slider, live_figure
+from pages.shared.figure.provenance import Provenance
+from pages.shared.frame.errors import missing
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import column
+from pages.shared.settings import url_state as state
+from viz.moe.collapse import collapse_figure, collapse_record, collapse_sentence
+from viz.moe.load import LoadRecord, load_record, load_words
+from viz.moe.load_figure import load_figure, with_noise_and_capacity
 
 CAPACITIES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 0.0)  # 0: no limit
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from model_runtime import router_load
+from model_runtime.moe import load as router_load
 from pages.moe.drawing import Routed
-from pages.shared import url_state as state
-from pages.shared.words import counted
-from viz.routing import named
+from pages.shared.escape import counted
+from pages.shared.settings import url_state as state
+from viz.moe.routing import named
 from viz.style import share, three_digits
 
 QUESTION = (

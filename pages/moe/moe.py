@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from model_runtime.errors import PointUnavailable
-from pages.attention.drawing import drawings_of
 from pages.moe.dense import dense_state, tell_of_dense_runs
 from pages.moe.drawing import has_experts, routed_of
-from pages.shared.errors import missing
-from pages.shared.page import end_page, showing_errors, start_page
-from pages.shared.parts import Part, choose, end_part
+from pages.shared.frame.errors import missing
+from pages.shared.frame.page import end_page, showing_errors, start_page
+from pages.shared.frame.parts import Part, choose, end_part
+from pages.shared.frame.sides import drawings_of
 
 PARTS = (
     Part(

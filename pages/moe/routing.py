@@ -8,21 +8,21 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime import experts
-from pages.attention.drawing import column, same_tokens
+from model_runtime.moe import routing as experts
 from pages.moe import routing_words as words
 from pages.moe.drawing import Routed, comparable
-from pages.shared import url_state as state
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.settings import FIRST_EXPERT
-from pages.shared.words import plain
-from viz import routing as records
-from viz.route_map_figure import route_map_figure
-from viz.routed_text_figure import routed_text_figure
-from viz.router_figures import router_bars_figure, token_path_figure
-from viz.routing import RouterBars
+from pages.shared.escape import plain
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import column, same_tokens
+from pages.shared.settings import url_state as state
+from pages.shared.settings.table import FIRST_EXPERT
+from viz.moe import routing as records
+from viz.moe.route_map import route_map_figure
+from viz.moe.routed_text import routed_text_figure
+from viz.moe.router import router_bars_figure, token_path_figure
+from viz.moe.routing import RouterBars
 
 
 def text_figure(drawing: Routed) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from viz.routing import RouterBars, named, rule_words
+from viz.moe.routing import RouterBars, named, rule_words
 from viz.style import share, three_digits
 
 QUESTION = (

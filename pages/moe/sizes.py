@@ -9,18 +9,18 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime import expert_sizes
-from pages.attention.drawing import Drawing, column
+from model_runtime.moe import sizes as expert_sizes
 from pages.moe import sizes_words as words
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import Slider, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.provenance import Provenance
-from pages.shared.words import plain
-from viz.expert_sizes import CalculatorRecord, SizeRow, sizes_record, sizes_sentence, work_sentence
-from viz.expert_sizes_figure import calculator_figure, memory_figure, sizes_figure
+from pages.shared.escape import plain
+from pages.shared.figure.live_figure import Slider, live_figure
+from pages.shared.figure.provenance import Provenance
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from viz.moe.sizes import CalculatorRecord, SizeRow, sizes_record, sizes_sentence, work_sentence
+from viz.moe.sizes_figure import calculator_figure, memory_figure, sizes_figure
 
 EXPERTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TOP_K = (1, 2, 3, 4, 6, 8)

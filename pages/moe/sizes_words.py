@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from model_runtime import expert_sizes
-from pages.attention.drawing import Drawing
-from pages.shared.words import plain
-from viz.expert_sizes import in_parameters
+from model_runtime.moe import sizes as expert_sizes
+from pages.shared.escape import plain
+from pages.shared.frame.sides import Drawing
+from viz.moe.sizes import in_parameters
 from viz.style import share
 
 QUESTION = (

@@ -6,15 +6,15 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime.greedy import greedy_text, parting
 from model_runtime.interventions import Intervention
+from model_runtime.sampling.greedy import greedy_text, parting
 from pages.moe.drawing import Routed
 from pages.moe.expert_edit import before_and_after
-from pages.output.generated_html import STYLE, rows, written
-from pages.shared import runtime
-from pages.shared.edits import describe
-from pages.shared.runs import Run
-from pages.shared.words import counted, plain
+from pages.shared.escape import counted, plain
+from pages.shared.frame.generated_html import STYLE, rows, written
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
+from pages.shared.settings.edit_codes import describe
 
 NEW_TOKENS = 24
 QUICK_PARAMETERS = 50_000_000  # of larger models the texts are written on a button

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from model_runtime import gradients
 from model_runtime.errors import ModelTooLarge
-from model_runtime.gradients import GradientReport, GradientSizes
-from pages.attention.drawing import Drawing
-from pages.shared import runtime
-from pages.shared.provenance import Provenance
-from pages.shared.runs import Run
-from viz.gradient_sizes import Finding
+from model_runtime.numbers import gradients
+from model_runtime.numbers.gradients import GradientReport, GradientSizes
+from pages.shared.figure.provenance import Provenance
+from pages.shared.frame.sides import Drawing
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
+from viz.numbers.gradient_sizes import Finding
 
 SMALL = "gpt2-mini"  # reads the prompt where the run's own model is too large
 KINDS = ("weight", "stream", "logit")
@@ -58,7 +58,7 @@ def reader_of(run: Run) -> Run:
     Raises:
         ModelTooLarge: the run's model is too large, and the small one is not installed.
     """
-    from model_runtime.catalogue import row_of
+    from model_runtime.loading.catalogue import row_of
 
     read = replace(run, edits=())
     if runtime.model_for(read).spec.n_params > gradients.MOST_WEIGHTS:

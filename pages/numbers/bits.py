@@ -8,15 +8,15 @@ from fractions import Fraction
 
 import streamlit as st
 
-from model_runtime import number_formats
-from model_runtime.number_formats import FORMATS, Exact, Stored, decimal_text, decode, number_text
+from model_runtime.numbers import formats as number_formats
+from model_runtime.numbers.formats import FORMATS, Exact, Stored, decimal_text, decode, number_text
 from pages.numbers.typed import all_formats, error_words, number_controls, stored_words, words_of
-from pages.shared import url_state as state
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.provenance import Provenance
-from viz.number_bits import BitRow, number_bits_figure, number_bits_record
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.figure.provenance import Provenance
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.settings import url_state as state
+from viz.numbers.bits import BitRow, number_bits_figure, number_bits_record
 from viz.style import three_digits
 
 QUESTION = (

@@ -10,24 +10,24 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from model_runtime import gguf_blocks, quantization_effects
-from model_runtime.gguf_blocks import (
-    BLOCK,
-    BLOCK_BYTES,
-    Block,
-    FileTensor,
-    encode_block,
-    file_block,
-)
-from pages.attention.drawing import Drawing, column, drawings_of
+from model_runtime.numbers import gguf_blocks, quantization_effects
+from model_runtime.numbers.gguf_blocks import BLOCK, BLOCK_BYTES, Block, FileTensor, encode_block, file_block
 from pages.numbers.matrices import choose_named, file_of, nearest_name, tensors_of, tensors_outside
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import plain
-from viz.gguf_block import GgufBlock, equation, gguf_block_figure, gguf_block_record, place_words, six_digits
+from pages.shared.escape import plain
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column, drawings_of
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from viz.numbers.gguf_block import (
+    GgufBlock,
+    equation,
+    gguf_block_figure,
+    gguf_block_record,
+    place_words,
+    six_digits,
+)
 from viz.style import share
 
 KINDS = {"q4_1": "Q4_1", "q8_0": "Q8_0"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shared import url_state as state
-from viz.scaling_order import gain_words
+from pages.shared.settings import url_state as state
+from viz.numbers.scaling_order import gain_words
 
 GAINS = tuple(2.0 ** (quarter / 4) for quarter in range(29))  # 1 to 128
 FORMATS = ("fp16", "bf16")

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import streamlit as st
 
-from model_runtime import gradients
-from pages.attention.drawing import column, drawings_of
+from model_runtime.numbers import gradients
 from pages.numbers.backwards import (
     KINDS,
     SCALES,
@@ -24,21 +23,22 @@ from pages.numbers.backwards import (
     shares_of,
     side_of,
 )
-from pages.shared import url_state as state
-from pages.shared.live_figure import live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import counted, plain
+from pages.shared.escape import counted, plain
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import column, drawings_of
+from pages.shared.settings import url_state as state
 from viz.drawn import Drawn
-from viz.gradient_fates import (
+from viz.numbers.gradient_fates import (
     gradient_errors_figure,
     gradient_errors_record,
     gradient_fates_figure,
     gradient_fates_record,
     nearest_pass,
 )
-from viz.gradient_layers import gradient_layers_figure, gradient_layers_record
-from viz.gradient_sizes import gradient_histogram_figure, gradient_histogram_record, power
+from viz.numbers.gradient_layers import gradient_layers_figure, gradient_layers_record
+from viz.numbers.gradient_sizes import gradient_histogram_figure, gradient_histogram_record, power
 from viz.style import share, shares, three_digits
 
 BATCHES = {"0": "1", "4": "16", "8": "256", "12": "4,096", "16": "65,536"}  # log2 -> prompts

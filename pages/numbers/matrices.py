@@ -7,11 +7,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from model_runtime.gguf_blocks import BLOCK, BLOCK_BYTES, FileTensor, file_tensors, gguf_file_of
-from pages.attention.drawing import Drawing
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.words import quoted
+from model_runtime.numbers.gguf_blocks import BLOCK, BLOCK_BYTES, FileTensor, file_tensors, gguf_file_of
+from pages.shared.escape import quoted
+from pages.shared.frame.sides import Drawing
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
 
 
 def choose_named(setting: str, label: str, names: Sequence[str], default: str) -> str:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from model_runtime import quantization_effects
 from model_runtime.errors import SettingError
-from model_runtime.quantization import QuantScheme
-from model_runtime.quantization_effects import SCHEMES, CloseLook, LayerErrors, QuantEffect
-from pages.attention.drawing import Drawing
+from model_runtime.numbers import quantization_effects
+from model_runtime.numbers.quantization import QuantScheme
+from model_runtime.numbers.quantization_effects import SCHEMES, CloseLook, LayerErrors, QuantEffect
 from pages.numbers.matrices import choose_named, nearest_name
-from pages.shared import errors as messages
-from pages.shared import measurements, runtime
-from pages.shared import url_state as state
-from pages.shared.words import nth
-from viz.quant_schemes import group_words
+from pages.shared.escape import nth
+from pages.shared.frame import errors as messages
+from pages.shared.frame.sides import Drawing
+from pages.shared.run import measurements, runtime
+from pages.shared.settings import url_state as state
+from viz.numbers.quant_schemes import group_words
 
 KINDS = {"absmax": "absmax", "zero_point": "zero point"}
 GROUPS = {"tensor": "tensor", "channel": "channel", "128": "128", "64": "64", "32": "32"}

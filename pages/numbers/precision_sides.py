@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from model_runtime.interventions import ScaleMLP
-from model_runtime.number_formats import FORMATS
-from model_runtime.precision_texts import PrecisionTexts, compare_texts
-from model_runtime.precisions import COMPARED, STREAM, PrecisionReport, compare_precisions
-from pages.attention.drawing import Drawing
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.runs import Run
+from model_runtime.numbers.formats import FORMATS
+from model_runtime.numbers.precision_texts import PrecisionTexts, compare_texts
+from model_runtime.numbers.precisions import COMPARED, STREAM, PrecisionReport, compare_precisions
+from pages.shared.frame.sides import Drawing
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
+from pages.shared.settings import url_state as state
 
 N_TOKENS = 24
 DTYPES = tuple(str(FORMATS[key].torch_dtype) for key in COMPARED)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from model_runtime.number_formats import FORMATS
-from model_runtime.precision_texts import FormatText, PrecisionTexts
-from model_runtime.precisions import FIRST, NAN, REST, STREAM, FormatReading
+from model_runtime.numbers.formats import FORMATS
+from model_runtime.numbers.precision_texts import FormatText, PrecisionTexts
+from model_runtime.numbers.precisions import FIRST, NAN, REST, STREAM, FormatReading
 from pages.numbers.precision_sides import POWERS, Side, added
-from pages.shared import url_state as state
-from pages.shared.words import counted, plain, quoted, token_text
+from pages.shared.escape import counted, plain, quoted, token_text
+from pages.shared.settings import url_state as state
 from viz.style import prose, share, three_digits
 
 NAMES = {

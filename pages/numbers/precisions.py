@@ -11,19 +11,10 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from model_runtime import precisions
-from model_runtime.inner_precision import InnerPrecision, inner_precision
-from model_runtime.number_formats import FORMATS
-from model_runtime.precisions import (
-    CANCELLED,
-    COMPARED,
-    FIRST,
-    INFINITE,
-    NAN,
-    REST,
-    ZERO,
-)
-from pages.attention.drawing import Drawing, column, drawings_of
+from model_runtime.numbers import precisions
+from model_runtime.numbers.formats import FORMATS
+from model_runtime.numbers.inner_precision import InnerPrecision, inner_precision
+from model_runtime.numbers.precisions import CANCELLED, COMPARED, FIRST, INFINITE, NAN, REST, ZERO
 from pages.numbers.precision_sides import N_TOKENS, POWERS, Side, known_texts, side_of, texts_of
 from pages.numbers.precision_words import (
     ANSWER,
@@ -36,22 +27,23 @@ from pages.numbers.precision_words import (
     parting_words,
     text_table,
 )
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.runs import Run
-from pages.shared.words import plain, token_text
-from viz.precision_counts import lost_counts_figure, lost_counts_record
-from viz.precision_lines import errors_record, largest_record
-from viz.precision_lines_figure import errors_figure, largest_figure
-from viz.style import share
-from viz.three_distributions import (
+from pages.shared.escape import plain, token_text
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column, drawings_of
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
+from pages.shared.settings import url_state as state
+from viz.numbers.precision_counts import lost_counts_figure, lost_counts_record
+from viz.numbers.precision_lines import errors_record, largest_record
+from viz.numbers.precision_lines_figure import errors_figure, largest_figure
+from viz.output.three_distributions import (
     ThreeDistributions,
     three_distributions_figure,
     three_distributions_record,
 )
+from viz.style import share
 
 AT_ONCE = 300e6  # parameters: a larger model writes its three texts on a button
 

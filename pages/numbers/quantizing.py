@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from model_runtime import quantization
-from model_runtime.quantization import QuantScheme
-from model_runtime.quantization_effects import SCHEMES, CloseLook, Strip
-from pages.attention.drawing import column, drawings_of
+from model_runtime.numbers import quantization
+from model_runtime.numbers.quantization import QuantScheme
+from model_runtime.numbers.quantization_effects import SCHEMES, CloseLook, Strip
 from pages.numbers.matrices import bytes_in_file, file_of, nearest_name, tensors_of
 from pages.numbers.packing import (
     Side,
@@ -25,23 +24,19 @@ from pages.numbers.packing import (
     side_of,
     whole_of,
 )
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.provenance import Provenance
-from pages.shared.words import in_words, nth, plain, token_text
-from viz.quant_errors import quant_errors_figure, quant_errors_record
-from viz.quant_schemes import (
-    BlockPoint,
-    SchemePoint,
-    quant_schemes_figure,
-    quant_schemes_record,
-)
+from pages.shared.escape import in_words, nth, plain, token_text
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.figure.provenance import Provenance
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import column, drawings_of
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from viz.numbers.quant_errors import quant_errors_figure, quant_errors_record
+from viz.numbers.quant_schemes import BlockPoint, SchemePoint, quant_schemes_figure, quant_schemes_record
+from viz.numbers.weight_grid import GridStrip, weight_grid_figure, weight_grid_record
+from viz.output.two_distributions import TwoDistributions, two_distributions_figure, two_distributions_record
 from viz.style import share, three_digits, visible
-from viz.two_distributions import TwoDistributions, two_distributions_figure, two_distributions_record
-from viz.weight_grid import GridStrip, weight_grid_figure, weight_grid_record
 
 QUESTION = (
     "Choose 4 bits and one scale a tensor, for this layer. How many of the levels do 32 typical "

@@ -7,20 +7,20 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime import scaling_order
-from model_runtime.narrow import Inside
-from model_runtime.scaling_order import ORDERS, HeadSizes, OrderReport
-from pages.attention.drawing import Drawing, column, drawings_of
+from model_runtime.numbers import scaling_order
+from model_runtime.numbers.narrow import Inside
+from model_runtime.numbers.scaling_order import ORDERS, HeadSizes, OrderReport
 from pages.numbers.gain import GAINS, format_control, gain_slider, inside_control
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import plain
-from viz.breaking_gains import breaking_gains_figure, breaking_gains_record, heads_sentence
-from viz.order_patterns import order_patterns_figure, order_patterns_record
-from viz.scaling_order import (
+from pages.shared.escape import plain
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column, drawings_of
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from viz.numbers.breaking_gains import breaking_gains_figure, breaking_gains_record, heads_sentence
+from viz.numbers.order_patterns import order_patterns_figure, order_patterns_record
+from viz.numbers.scaling_order import (
     ORDER_TITLES,
     OrderRow,
     gain_words,

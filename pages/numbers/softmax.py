@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from model_runtime import narrow, softmax_ways
-from model_runtime.softmax_ways import BreakCurve, RowReport
-from pages.attention.drawing import Drawing, column, drawings_of
+from model_runtime.numbers import narrow, softmax_ways
+from model_runtime.numbers.softmax_ways import BreakCurve, RowReport
 from pages.numbers.gain import GAINS, format_control, gain_slider
-from pages.shared import runtime
-from pages.shared.live_figure import live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import counted, quoted
-from viz.scaling_order import gain_words
-from viz.softmax_ways import (
+from pages.shared.escape import counted, quoted
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column, drawings_of
+from pages.shared.run import runtime
+from viz.numbers.scaling_order import gain_words
+from viz.numbers.softmax_ways import (
     WayRow,
     softmax_breaks_figure,
     softmax_breaks_record,

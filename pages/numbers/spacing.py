@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import streamlit as st
 
-from model_runtime import number_formats
-from model_runtime.number_formats import (
+from model_runtime.numbers import formats as number_formats
+from model_runtime.numbers.formats import (
     FORMATS,
     Exact,
     NumberFormat,
@@ -19,12 +19,12 @@ from model_runtime.number_formats import (
     numbers_between,
 )
 from pages.numbers.typed import number_controls, words_of
-from pages.shared import url_state as state
-from pages.shared.live_figure import live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.provenance import Provenance
-from viz.number_spacing import (
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.figure.provenance import Provenance
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.settings import url_state as state
+from viz.numbers.spacing import (
     MOST_TICKS,
     GapCurve,
     number_line_figure,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shared import url_state as state
-from pages.shared.page import View, end_page, showing_errors, start_page
-from pages.shared.parts import Part, choose, end_part
+from pages.shared.frame.page import View, end_page, showing_errors, start_page
+from pages.shared.frame.parts import Part, choose, end_part
+from pages.shared.settings import url_state as state
 
 PARTS = (
     Part(

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from model_runtime import sums
-from model_runtime.sums import BatchShapes, LengthErrors, SumReport
-from pages.attention.drawing import Drawing, column, drawings_of
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import counted, plain, quoted, token_text
+from model_runtime.numbers import sums
+from model_runtime.numbers.sums import BatchShapes, LengthErrors, SumReport
+from pages.shared.escape import counted, plain, quoted, token_text
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column, drawings_of
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from viz.numbers.sums import sum_errors_figure, sum_errors_record, sum_orders_figure, sum_orders_record
 from viz.style import three_digits
-from viz.sums import sum_errors_figure, sum_errors_record, sum_orders_figure, sum_orders_record
 
 KINDS = {"norm": "Squares under the norm", "logit": "One logit", "vocabulary": "Softmax over the vocabulary"}
 QUESTION = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from model_runtime.errors import SettingError
-from model_runtime.number_formats import (
+from model_runtime.numbers.formats import (
     FORMATS,
     Exact,
     Stored,
@@ -14,8 +14,8 @@ from model_runtime.number_formats import (
     number_text,
     parse_number,
 )
-from pages.shared import url_state as state
-from pages.shared.words import plain
+from pages.shared.escape import plain
+from pages.shared.settings import url_state as state
 from viz.style import three_digits
 
 EXAMPLES = ("0.1", "65504", "65520", "2049", "1e-8", "2^-24", "1/3", "NaN")

@@ -7,18 +7,17 @@ import math
 
 import streamlit as st
 
-from model_runtime import weight_formats
-from model_runtime.number_formats import FORMATS
-from model_runtime.weight_formats import ROUND_TRIPS, WeightRanges
-from pages.attention.drawing import Drawing, column, drawings_of
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import counted, plain
-from viz.style import three_digits
-from viz.weight_ranges import (
+from model_runtime.numbers import weight_formats
+from model_runtime.numbers.formats import FORMATS
+from model_runtime.numbers.weight_formats import ROUND_TRIPS, WeightRanges
+from pages.shared.escape import counted, plain
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column, drawings_of
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from viz.numbers.weight_ranges import (
     FormatLimit,
     WeightSizes,
     outside_sentence,
@@ -27,6 +26,7 @@ from viz.weight_ranges import (
     weight_sizes_figure,
     weight_sizes_record,
 )
+from viz.style import three_digits
 
 QUESTION = (
     "fp16 reaches to 65,504, and no weight of SmolLM2 is larger than 9.25. Will fp16 hold all of its weights "

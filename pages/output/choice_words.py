@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from model_runtime.sampling import Fraction, SamplingReport
+from model_runtime.sampling.steps import Fraction, SamplingReport
 from pages.output.choice import Choice
-from pages.shared.words import plain, quoted
+from pages.shared.escape import plain, quoted
 from viz.style import share, three_digits
 
 

@@ -6,23 +6,23 @@ import dataclasses
 
 import streamlit as st
 
-from model_runtime.sampling import draws
+from model_runtime.sampling.steps import draws
 from pages.output import next_token_texts as texts
 from pages.output import writing
 from pages.output.choice import Choice, appended, choice_of, plain_sampling, report_of
 from pages.output.choice_words import facts, final_fraction, model_fraction, verdict
 from pages.output.sampling_controls import more_settings, sliders
-from pages.shared import runs, runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import live_figure
-from pages.shared.page import details, end_page, showing_errors, start_page, try_this
-from pages.shared.runs import sampling_words
-from viz.draws import draws_figure, draws_record
-from viz.next_token import next_token_record
-from viz.next_token_browser import with_sliders
-from viz.next_token_figure import next_token_figure
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.page import details, end_page, showing_errors, start_page, try_this
+from pages.shared.run import runs, runtime
+from pages.shared.run.runs import sampling_words
+from pages.shared.settings import url_state as state
+from viz.output.draws import draws_figure, draws_record
+from viz.output.next_token.browser import with_sliders
+from viz.output.next_token.figure import next_token_figure
+from viz.output.next_token.record import next_token_record
+from viz.output.temperatures import temperatures_figure, temperatures_record
 from viz.style import share, shorten, visible
-from viz.temperatures import temperatures_figure, temperatures_record
 
 
 def pipeline(choice: Choice) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from model_runtime import sampling_twin
+from model_runtime.sampling import twin as sampling_twin
 
 CLAIM = (
     "Scores (logits) become probabilities, and one token is drawn. "

@@ -13,15 +13,15 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime.generation import GeneratedToken, Generation, generate_many
 from model_runtime.limits import Limits, check_new_tokens
-from model_runtime.sampling_settings import SamplingSettings
+from model_runtime.sampling.generation import GeneratedToken, Generation, generate_many
+from model_runtime.sampling.settings import SamplingSettings
 from pages.output.choice import Choice, plain_sampling
-from pages.output.generated_html import STYLE, rows, written
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.runs import Run, sampling_words
-from pages.shared.settings import MOST_PROMPT_CHARACTERS
+from pages.shared.frame.generated_html import STYLE, rows, written
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run, sampling_words
+from pages.shared.settings import url_state as state
+from pages.shared.settings.table import MOST_PROMPT_CHARACTERS
 
 TEMPERATURES = (0.0, 0.2, 0.8, 1.2, 10.0)
 COMPARED_TOKENS = 15

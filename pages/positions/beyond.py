@@ -10,18 +10,18 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime import length
-from model_runtime.catalogue import row_of
 from model_runtime.interventions import Intervention, RopeScaling
-from pages.attention.drawing import Drawing, column
-from pages.shared import measurements, runtime
-from pages.shared import url_state as state
-from pages.shared.edits import fitting
-from pages.shared.live_figure import live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import plain
-from viz.length import LengthCurves, curve_sentence, length_figure, length_record
+from model_runtime.loading.catalogue import row_of
+from model_runtime.positions import length
+from pages.shared.escape import plain
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column
+from pages.shared.run import measurements, runtime
+from pages.shared.settings import url_state as state
+from pages.shared.settings.edit_codes import fitting
+from viz.positions.length import LengthCurves, curve_sentence, length_figure, length_record
 from viz.style import three_digits
 
 TEXTS = {

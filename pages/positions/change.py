@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from model_runtime import rope, rotation
+from model_runtime.capture import rotary as rope
 from model_runtime.interventions import (
     Intervention,
     PositionsOff,
@@ -18,22 +18,23 @@ from model_runtime.interventions import (
     RopeOffset,
     RopeScaling,
 )
-from pages.attention.drawing import Drawing, column
+from model_runtime.positions import rotation
 from pages.positions.rotation import nothing
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.edits import describe, misfit
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.runs import Run
-from pages.shared.words import plain, token_text
-from viz.attention_map import attention_pattern_figure
-from viz.attention_pattern import attention_difference_record, attention_pattern_record
-from viz.distribution_change import change_sentence
-from viz.rope_change import heads_moved_figure, heads_moved_record, pattern_change_figure
+from pages.shared.escape import plain, token_text
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
+from pages.shared.settings import url_state as state
+from pages.shared.settings.edit_codes import describe, misfit
+from viz.attention.pattern import attention_difference_record, attention_pattern_record
+from viz.attention.pattern_map import attention_pattern_figure
+from viz.distributions import change_sentence
+from viz.output.two_distributions import two_distributions_figure, two_distributions_record
+from viz.positions.rope_change import heads_moved_figure, heads_moved_record, pattern_change_figure
 from viz.style import share, three_digits
-from viz.two_distributions import two_distributions_figure, two_distributions_record
 
 WAYS = {
     "base": "Base",

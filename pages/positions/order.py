@@ -9,19 +9,19 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime import order
 from model_runtime.errors import PromptError
-from pages.attention.drawing import Drawing, column
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.edits import fitting
-from pages.shared.errors import missing
-from pages.shared.live_figure import live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.settings import DEFAULT_PROMPT, LAST_TOKEN
-from pages.shared.words import counted, plain, quoted, token_text
-from viz.shuffled import (
+from model_runtime.positions import shuffling as order
+from pages.shared.escape import counted, plain, quoted, token_text
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.errors import missing
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from pages.shared.settings.edit_codes import fitting
+from pages.shared.settings.table import DEFAULT_PROMPT, LAST_TOKEN
+from viz.positions.shuffled import (
     NextTokens,
     Shuffled,
     change_words,
@@ -30,7 +30,7 @@ from viz.shuffled import (
     selected_words,
     shuffled_record,
 )
-from viz.shuffled_figure import next_tokens_figure, shuffled_figure, token_way_figure
+from viz.positions.shuffled_figure import next_tokens_figure, shuffled_figure, token_way_figure
 from viz.style import share, three_digits
 
 MOST_SEED = 999_999

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from model_runtime.errors import PointUnavailable
-from pages.attention.drawing import drawings_of
-from pages.shared.errors import missing
-from pages.shared.page import end_page, showing_errors, start_page
-from pages.shared.parts import Part, choose, end_part
+from pages.shared.frame.errors import missing
+from pages.shared.frame.page import end_page, showing_errors, start_page
+from pages.shared.frame.parts import Part, choose, end_part
+from pages.shared.frame.sides import drawings_of
 
 PARTS = (
     Part(

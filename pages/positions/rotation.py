@@ -9,26 +9,26 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from model_runtime import rotation
-from pages.attention.drawing import Drawing, column
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.errors import missing
-from pages.shared.live_figure import Slider, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.settings import DEFAULT_MODEL
-from pages.shared.words import counted, plain, quoted
-from viz.distance_score import (
+from model_runtime.positions import rotation
+from pages.shared.escape import counted, plain, quoted
+from pages.shared.figure.live_figure import Slider, live_figure
+from pages.shared.frame.errors import missing
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from pages.shared.settings.table import DEFAULT_MODEL
+from viz.positions.distance_score import (
     DistanceScore,
     distance_score_figure,
     distance_score_record,
     tables_figure,
     tables_record,
 )
+from viz.positions.turning import Turning, turning_record
+from viz.positions.turning_figure import plane_reach, turning_figure
 from viz.style import three_digits
-from viz.turning import Turning, turning_record
-from viz.turning_figure import plane_reach, turning_figure
 
 OWN_POSITION = -1
 LEAST_REACH = 64  # the slider and the curve reach at least this far

@@ -10,20 +10,19 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from model_runtime import position_schemes as schemes
-from model_runtime.catalogue import row_of
 from model_runtime.errors import GlassformerError
 from model_runtime.interventions import RopeBase
-from pages.attention.drawing import Drawing, column
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.runs import Run
-from pages.shared.words import counted, plain
-from viz.position_waves import slopes_figure, spiral_figure, wavelengths_figure
-from viz.schemes import (
+from model_runtime.loading.catalogue import row_of
+from model_runtime.positions import schemes
+from pages.shared.escape import counted, plain
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Drawing, column
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
+from pages.shared.settings import url_state as state
+from viz.positions.schemes import (
     Missing,
     Scheme,
     scheme_record,
@@ -33,7 +32,8 @@ from viz.schemes import (
     wavelengths_record,
     widest_columns,
 )
-from viz.schemes_figure import schemes_figure
+from viz.positions.schemes_figure import schemes_figure
+from viz.positions.waves import slopes_figure, spiral_figure, wavelengths_figure
 from viz.style import three_digits
 
 LEARNED_MODEL = "gpt2-mini"  # where the loaded model has no learned table
@@ -240,7 +240,7 @@ def waves(side: Side) -> None:
 
 
 def slopes(n_heads: int, head: int) -> None:
-    from pages.shared.provenance import Provenance
+    from pages.shared.figure.provenance import Provenance
 
     def choose(click: Any) -> None:
         if isinstance(click.customdata, list) and click.customdata:

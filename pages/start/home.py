@@ -8,15 +8,15 @@ from typing import Any
 import streamlit as st
 
 from model_runtime import stream_contributions, teaching
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import live_figure
-from pages.shared.page import View, details, end_page, showing_errors, start_page, try_this
-from pages.shared.runs import Run
-from pages.shared.words import plain, token_text
-from viz.forward_pass import Block, ForwardPass, forward_pass_record
-from viz.forward_pass_figure import forward_pass_figure
-from viz.forward_pass_words import sentences, stage_sentences
+from pages.shared.escape import plain, token_text
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.page import View, details, end_page, showing_errors, start_page, try_this
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
+from pages.shared.settings import url_state as state
+from viz.start.figure import forward_pass_figure
+from viz.start.forward_pass import Block, ForwardPass, forward_pass_record
+from viz.start.words import sentences, stage_sentences
 from viz.style import share, three_digits
 
 ATTENTION, NEXT_TOKEN = "attention/attention.py", "output/next_token.py"

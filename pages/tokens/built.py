@@ -9,21 +9,21 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from model_runtime import merges
-from model_runtime.encodings import tokenize_with_model
-from model_runtime.merges import MergeChain, merge_chain, n_merges, word_merges
 from model_runtime.records import Token
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.errors import missing
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.token_chips import token_chips
-from pages.shared.words import plain, quoted, token_text
+from model_runtime.tokens import merges
+from model_runtime.tokens.encodings import tokenize_with_model
+from model_runtime.tokens.merges import MergeChain, merge_chain, n_merges, word_merges
+from pages.shared.escape import plain, quoted, token_text
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.frame.errors import missing
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.frame.token_chips import token_chips
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
 from pages.tokens.columns import choose
 from pages.tokens.side import Side, column, columns
-from viz.merge_chain import (
+from viz.tokens.merge_chain import (
     MergeTree,
     merge_tree_figure,
     merge_tree_record,

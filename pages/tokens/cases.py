@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.shared import url_state as state
-from pages.shared.settings import LAST_TOKEN
+from pages.shared.settings import url_state as state
+from pages.shared.settings.table import LAST_TOKEN
 from pages.tokens.columns import changed
 
 _KEY = "gf.case"

@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from pages.shared import server
-from pages.shared import url_state as state
-from pages.shared.settings import LAST_TOKEN
-from viz.token_columns import Column, Columns, columns_record, message
+from pages.shared.server import server
+from pages.shared.settings import url_state as state
+from pages.shared.settings.table import LAST_TOKEN
+from viz.tokens.columns import Column, Columns, columns_record, message
 
 _SHIM = """
 export default async function (component) {

@@ -8,24 +8,30 @@ from dataclasses import replace
 
 import streamlit as st
 
-from model_runtime.encodings import TOKENIZERS, Tokenized, agreement, tokenize_with, tokenize_with_model
 from model_runtime.errors import TokenizerNotFound
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.live_figure import live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.settings import LAST_TOKEN
-from pages.shared.words import plain
+from model_runtime.tokens.encodings import (
+    TOKENIZERS,
+    Tokenized,
+    agreement,
+    tokenize_with,
+    tokenize_with_model,
+)
+from pages.shared.escape import plain
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
+from pages.shared.settings.table import LAST_TOKEN
 from pages.tokens import compare_words
 from pages.tokens.columns import token_columns
 from pages.tokens.languages import SENTENCES
 from pages.tokens.live_text import caret_byte
 from pages.tokens.side import Side, columns
 from viz.drawn import Drawn
-from viz.token_columns import token_column
-from viz.token_counts import token_counts_figure, token_counts_record
-from viz.token_languages import Languages, languages_figure, languages_record
+from viz.tokens.columns import token_column
+from viz.tokens.counts import token_counts_figure, token_counts_record
+from viz.tokens.languages import Languages, languages_figure, languages_record
 
 MODEL = "model"
 

@@ -6,10 +6,10 @@ import inspect
 import math
 from collections.abc import Sequence
 
-from model_runtime import encodings
-from model_runtime.encodings import Tokenized, tokenize_with, tokenize_with_model
-from pages.shared.parts import Lesson
-from pages.shared.words import plain, quoted, token_text
+from model_runtime.tokens import encodings
+from model_runtime.tokens.encodings import Tokenized, tokenize_with, tokenize_with_model
+from pages.shared.escape import plain, quoted, token_text
+from pages.shared.frame.parts import Lesson
 from pages.tokens.side import Side
 
 HEROES = ("cat", "superman", "spiderman")

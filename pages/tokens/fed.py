@@ -9,20 +9,20 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime import foreign
-from model_runtime.encodings import TOKENIZERS, encoding_token
 from model_runtime.errors import GlassformerError
-from pages.shared import measurements
-from pages.shared import url_state as state
-from pages.shared.errors import explain
-from pages.shared.live_figure import live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import counted, plain, quoted, token_text
+from model_runtime.tokens import foreign
+from model_runtime.tokens.encodings import TOKENIZERS, encoding_token
+from pages.shared.escape import counted, plain, quoted, token_text
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.errors import explain
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.run import measurements
+from pages.shared.settings import url_state as state
 from pages.tokens.side import Side, column, columns
-from viz.foreign_reading import MOST_ROWS, Swaps, swaps_figure, swaps_record
-from viz.foreign_surprise import Surprises, reading_of, surprises_figure, surprises_record
 from viz.style import share, three_digits
+from viz.tokens.foreign_reading import MOST_ROWS, Swaps, swaps_figure, swaps_record
+from viz.tokens.foreign_surprise import Surprises, reading_of, surprises_figure, surprises_record
 
 SOURCES = """
 - Radford et al., "Language Models are Unsupervised Multitask Learners", 2019: GPT-2's table of

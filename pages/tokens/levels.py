@@ -7,20 +7,20 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from model_runtime import levels as cutting
-from model_runtime.encodings import Tokenized, tokenize_with_model
-from model_runtime.levels import Level, levels
-from pages.shared import url_state as state
-from pages.shared.live_figure import live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.settings import LAST_TOKEN
-from pages.shared.words import counted, plain, quoted
+from model_runtime.tokens import levels as cutting
+from model_runtime.tokens.encodings import Tokenized, tokenize_with_model
+from model_runtime.tokens.levels import Level, levels
+from pages.shared.escape import counted, plain, quoted
+from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.settings import url_state as state
+from pages.shared.settings.table import LAST_TOKEN
 from pages.tokens.columns import token_columns
 from pages.tokens.live_text import caret_byte
 from pages.tokens.side import Side, columns
-from viz.levels import LevelPoint, level_points_figure, level_points_record
-from viz.token_columns import Column, level_column, token_column
+from viz.tokens.columns import Column, level_column, token_column
+from viz.tokens.levels import LevelPoint, level_points_figure, level_points_record
 
 TITLES = {"words": "Words", "characters": "Characters", "bytes": "Bytes"}
 UNITS = {"words": "word", "characters": "character", "bytes": "byte"}

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from model_runtime.errors import GlassformerError, PromptError
-from pages.shared import runtime, server
-from pages.shared import url_state as state
-from pages.shared.kinds import as_number, clean
-from pages.shared.runs import current_run
-from pages.shared.settings import MOST_PROMPT_CHARACTERS
-from pages.shared.words import counted
+from pages.shared.escape import counted
+from pages.shared.run import runtime
+from pages.shared.run.runs import current_run
+from pages.shared.server import server
+from pages.shared.settings import url_state as state
+from pages.shared.settings.kinds import as_number, clean
+from pages.shared.settings.table import MOST_PROMPT_CHARACTERS
 
 MOST_CHARACTERS = 20_000
 KEY = "gf.live-text"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from viz.merge_chain import text_of
 from viz.style import shorten, token_color
+from viz.tokens.merge_chain import text_of
 
 MOST_PIECES = 1_200  # that are drawn; a screen holds fewer
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import streamlit as st
 
-from pages.shared import runtime
-from pages.shared.page import View
-from pages.shared.provenance import Kind, Provenance
-from pages.shared.runs import Run
+from pages.shared.figure.provenance import Kind, Provenance
+from pages.shared.frame.page import View
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
 
 
 @dataclass(frozen=True, eq=False)

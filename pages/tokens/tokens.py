@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shared import url_state as state
-from pages.shared.errors import missing
-from pages.shared.page import View, end_page, showing_errors, start_page
-from pages.shared.parts import Part, choose, end_part
+from pages.shared.frame.errors import missing
+from pages.shared.frame.page import View, end_page, showing_errors, start_page
+from pages.shared.frame.parts import Part, choose, end_part
+from pages.shared.settings import url_state as state
 from pages.tokens.cases import choose_case
 from pages.tokens.columns import rerun_if_changed
 from pages.tokens.live_text import Draft, live_text

@@ -8,28 +8,28 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from model_runtime import bpe
-from model_runtime.bpe import MAX_MERGES, N_BYTES, BpeTraining, pieces_after, train_bpe
-from model_runtime.encodings import tokenize_with_model
 from model_runtime.errors import GlassformerError
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.errors import explain, missing
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.provenance import Provenance
-from pages.shared.words import counted, plain, quoted
+from model_runtime.tokens import bpe
+from model_runtime.tokens.bpe import MAX_MERGES, N_BYTES, BpeTraining, pieces_after, train_bpe
+from model_runtime.tokens.encodings import tokenize_with_model
+from pages.shared.escape import counted, plain, quoted
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.figure.provenance import Provenance
+from pages.shared.frame.errors import explain, missing
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
 from pages.tokens.segments import Piece, pieces_component
 from pages.tokens.side import Side, column, columns
-from viz.bpe_training import (
+from viz.tokens.bpe_training import (
     TrainingCurve,
     pair_counts_figure,
     pair_counts_record,
     training_curve_figure,
     training_curve_record,
 )
-from viz.merge_chain import text_of
+from viz.tokens.merge_chain import text_of
 
 CUTS = {"words": "within words", "text": "across the whole text"}
 

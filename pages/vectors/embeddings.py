@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pages.shared.page import end_page, showing_errors, start_page
-from pages.shared.parts import Part, choose, end_part
+from pages.shared.frame.page import end_page, showing_errors, start_page
+from pages.shared.frame.parts import Part, choose, end_part
 
 PARTS = (
     Part(

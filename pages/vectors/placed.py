@@ -6,10 +6,10 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from model_runtime import point_sets
 from model_runtime.errors import PromptError
-from model_runtime.point_sets import PointSet
-from model_runtime.projection import (
+from model_runtime.vectors import point_sets
+from model_runtime.vectors.point_sets import PointSet
+from model_runtime.vectors.projection import (
     LEAST_POINTS,
     N_NEIGHBOURS,
     Neighbours,
@@ -19,11 +19,11 @@ from model_runtime.projection import (
     project,
     umap_is_ready,
 )
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.words import counted, quoted
+from pages.shared.escape import counted, quoted
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
 from pages.tokens.side import Side
-from viz.projection import METHODS
+from viz.vectors.projection import METHODS
 
 
 @dataclass(frozen=True, eq=False)

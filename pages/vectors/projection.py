@@ -9,22 +9,23 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime import projection as arithmetic
 from model_runtime.errors import GlassformerError
-from model_runtime.point_sets import vocabulary_order
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.errors import explain
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.provenance import Provenance
-from pages.shared.words import plain, token_text
+from model_runtime.vectors import projection as arithmetic
+from model_runtime.vectors.point_sets import vocabulary_order
+from pages.shared.escape import plain, token_text
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.figure.provenance import Provenance
+from pages.shared.frame.errors import explain
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
 from pages.tokens.side import Side, column, columns, sides_of
 from pages.vectors.placed import Placed, depth_of, first_position, kept_by, placed, point_words
 from pages.vectors.projection_controls import controls
 from viz.palette import token_color
-from viz.projection import (
+from viz.style import share, three_digits
+from viz.vectors.projection import (
     DISTANCES,
     METHODS,
     ProjectionMap,
@@ -35,9 +36,8 @@ from viz.projection import (
     selected_words,
     shared_ranges,
 )
-from viz.projection_figure import projection_figure
-from viz.senses import depth_words
-from viz.style import share, three_digits
+from viz.vectors.projection_figure import projection_figure
+from viz.vectors.senses import depth_words
 
 QUESTION = (
     "Two dimensions of hundreds: how many of a word's ten nearest neighbours will still be its nearest in "

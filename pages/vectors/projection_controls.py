@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.shared import url_state as state
-from pages.shared.word_lists import WORD_GROUPS
+from pages.shared.settings import url_state as state
+from pages.shared.settings.word_lists import WORD_GROUPS
 from pages.tokens.side import Side
 from pages.vectors.placed import depth_of
-from viz.projection import DISTANCES, METHODS
-from viz.senses import depth_words
+from viz.vectors.projection import DISTANCES, METHODS
+from viz.vectors.senses import depth_words
 
 POINTS = {"words": "Words", "prompt": "Prompt", "vocabulary": "Vocabulary"}
 TOPS = (100, 300, 1_000, 2_000, 3_000, 5_000)

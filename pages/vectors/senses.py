@@ -9,22 +9,23 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime import senses as arithmetic
 from model_runtime.errors import GlassformerError
-from model_runtime.senses import Senses
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.edits import fitting
-from pages.shared.errors import explain
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.provenance import Provenance
-from pages.shared.runs import Run
-from pages.shared.word_lists import SENTENCES
-from pages.shared.words import plain, quoted, token_text
+from model_runtime.vectors import senses as arithmetic
+from model_runtime.vectors.senses import Senses
+from pages.shared.escape import plain, quoted, token_text
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.figure.provenance import Provenance
+from pages.shared.frame.errors import explain
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
+from pages.shared.settings import url_state as state
+from pages.shared.settings.edit_codes import fitting
+from pages.shared.settings.word_lists import SENTENCES
 from pages.tokens.side import Side, column, columns, sides_of
-from viz.senses import (
+from viz.style import three_digits
+from viz.vectors.senses import (
     SenseCurves,
     cosines_sentence,
     depth_words,
@@ -33,8 +34,7 @@ from viz.senses import (
     sense_curves_record,
     sense_path_record,
 )
-from viz.senses_figure import sense_curves_figure, sense_paths_figure
-from viz.style import three_digits
+from viz.vectors.senses_figure import sense_curves_figure, sense_paths_figure
 
 QUESTION = (
     "“Mole” is an animal, an amount of substance and a spot on the skin, but one token and so one vector. "

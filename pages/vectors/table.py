@@ -11,24 +11,24 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from model_runtime import embeddings
-from model_runtime.embeddings import OutputRow, Ranked, TableNorms
 from model_runtime.errors import GlassformerError
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.errors import explain
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import plain, quoted, token_text
+from model_runtime.vectors import embeddings
+from model_runtime.vectors.embeddings import OutputRow, Ranked, TableNorms
+from pages.shared.escape import plain, quoted, token_text
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.frame.errors import explain
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
 from pages.tokens.side import Side, column, columns, sides_of
-from viz.embedding_row import (
+from viz.style import share, shared_range, three_digits
+from viz.vectors.embedding_row import (
     ranked_tokens_figure,
     ranked_tokens_record,
     row_strip_figure,
     row_strip_record,
 )
-from viz.style import share, shared_range, three_digits
 
 QUESTION = (
     "The nearest rows to a word: will they be words of similar meaning, or other spellings of the same word "

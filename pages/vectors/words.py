@@ -7,21 +7,21 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime import embeddings
-from model_runtime.embeddings import Analogy, WordVector
 from model_runtime.errors import GlassformerError
-from pages.shared import runtime
-from pages.shared import url_state as state
-from pages.shared.errors import explain
-from pages.shared.live_figure import Click, live_figure
-from pages.shared.page import View
-from pages.shared.parts import Lesson
-from pages.shared.words import counted, quoted, token_text
+from model_runtime.vectors import embeddings
+from model_runtime.vectors.embeddings import Analogy, WordVector
+from pages.shared.escape import counted, quoted, token_text
+from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.frame.errors import explain
+from pages.shared.frame.page import View
+from pages.shared.frame.parts import Lesson
+from pages.shared.run import runtime
+from pages.shared.settings import url_state as state
 from pages.tokens.side import Side, column, columns, sides_of
 from pages.vectors.table import norms_of
-from viz.embedding_row import ranked_tokens_figure, ranked_tokens_record
 from viz.style import three_digits
-from viz.word_similarity import word_similarity_figure, word_similarity_record
+from viz.vectors.embedding_row import ranked_tokens_figure, ranked_tokens_record
+from viz.vectors.word_similarity import word_similarity_figure, word_similarity_record
 
 SUMS = ("king - man + woman", "Paris - France + Italy", "walked - walk + go", "bigger - big + small")
 QUESTION = (

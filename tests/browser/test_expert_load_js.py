@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from model_runtime.router_load import dispatch, gate_noise, moved_slots, noisy_top_k
-from pages.shared.live_figure import encode_arrays
-from viz.expert_load import LoadRecord, load_record, load_words
-from viz.expert_load_figure import load_figure, load_layout, load_traces, with_noise_and_capacity
+from model_runtime.moe.load import dispatch, gate_noise, moved_slots, noisy_top_k
+from pages.shared.figure.live_figure import encode_arrays
+from viz.moe.load import LoadRecord, load_record, load_words
+from viz.moe.load_figure import load_figure, load_layout, load_traces, with_noise_and_capacity
 
 pytestmark = pytest.mark.browser
 

@@ -8,9 +8,9 @@ import json
 import pytest
 from playwright.sync_api import Page
 
-from model_runtime.expert_sizes import Calculator
-from viz.expert_sizes import CalculatorRecord, SizeRow
-from viz.expert_sizes_figure import calculator_figure, calculator_layout, calculator_traces
+from model_runtime.moe.sizes import Calculator
+from viz.moe.sizes import CalculatorRecord, SizeRow
+from viz.moe.sizes_figure import calculator_figure, calculator_layout, calculator_traces
 
 pytestmark = pytest.mark.browser
 

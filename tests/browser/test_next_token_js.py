@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from model_runtime.sampling import sampling_steps
-from model_runtime.sampling_settings import SamplingSettings
-from pages.shared.live_figure import encode_arrays
-from viz.next_token import next_token_record
-from viz.next_token_browser import with_sliders
-from viz.next_token_figure import next_token_figure
+from model_runtime.sampling.settings import SamplingSettings
+from model_runtime.sampling.steps import sampling_steps
+from pages.shared.figure.live_figure import encode_arrays
+from viz.output.next_token.browser import with_sliders
+from viz.output.next_token.figure import next_token_figure
+from viz.output.next_token.record import next_token_record
 from viz.text import share, three_digits
 
 pytestmark = pytest.mark.browser

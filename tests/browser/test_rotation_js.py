@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from pages.shared.live_figure import encode_arrays
+from pages.shared.figure.live_figure import encode_arrays
+from viz.positions.turning import Turning, turned_point, turning_record, turning_title, turning_words
+from viz.positions.turning_figure import moving_traces, turning_figure
 from viz.style import inert
-from viz.turning import Turning, turned_point, turning_record, turning_title, turning_words
-from viz.turning_figure import moving_traces, turning_figure
 
 pytestmark = pytest.mark.browser
 

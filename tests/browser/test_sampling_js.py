@@ -1,4 +1,4 @@
-"""assets/js/sampling.js in a real Chromium against model_runtime.sampling: same logits, same answers."""
+"""sampling.js in a real Chromium against model_runtime.sampling.steps: same logits, same answers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Error
 
-from model_runtime.sampling import SamplingReport, StepResult, draws, request_generator, sampling_steps
-from model_runtime.sampling_settings import DEFAULT_ORDER, SamplingSettings
+from model_runtime.sampling.settings import DEFAULT_ORDER, SamplingSettings
+from model_runtime.sampling.steps import SamplingReport, StepResult, draws, request_generator, sampling_steps
 
 pytestmark = pytest.mark.browser
 
@@ -184,7 +184,7 @@ def test_equal_to_python_over_a_whole_vocabulary(page: Any) -> None:
 
 @pytest.mark.slow
 def test_equal_to_python_on_the_default_models_logits(page: Any) -> None:
-    from model_runtime.loading import load_model
+    from model_runtime.loading.load import load_model
 
     model = load_model()
     for prompt in ("The capital of France is", "Once upon a time there was a little"):

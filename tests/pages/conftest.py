@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import contents
-from tests.unit.tiny_checkpoints import save, tiny_gpt2, tiny_llama
+from pages.shared.frame import contents
+from tests.tiny_checkpoints import save, tiny_gpt2, tiny_llama
 
 HERE = Path(__file__).resolve().parent
 Visit = Callable[..., AppTest]

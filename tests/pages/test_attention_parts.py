@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from model_runtime.attention_cost import score_counts
+from model_runtime.attention.cost import score_counts
 from tests.pages.test_home_and_attention import ATTENTION, HOSTILE, figures, open_page, pinned, said, single
 
 FIGURES = {

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import bertviz_route
-from viz import bertviz_files
-from viz.bertviz import BertvizView
+from pages.shared.server import bertviz_route
+from viz.attention import bertviz_files
+from viz.attention.bertviz import BertvizView
 
 MAIN = Path(__file__).resolve().parents[2] / "pages" / "main.py"
 HOSTILE = "</script><img src=x onerror=a()> $a$ \u202e\u200b👩 ש\n\tok"  # 54 bytes, so 54 tokens

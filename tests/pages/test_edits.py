@@ -20,7 +20,7 @@ from model_runtime.interventions import (
     ScaleNeuron,
     Steer,
 )
-from pages.shared.edits import (
+from pages.shared.settings.edit_codes import (
     MOST_EDITS,
     describe,
     format_edit,

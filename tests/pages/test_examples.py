@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from model_runtime import head_measures, load_model
-from pages.shared import contents
-from pages.shared.examples import EXAMPLES, Example
-from pages.shared.kinds import Refused
-from pages.shared.settings import DEFAULT_HEAD, DEFAULT_LAYER, DEFAULT_MODEL, DEFAULT_PROMPT, SETTINGS
+from pages.shared.frame import contents
+from pages.shared.frame.examples import EXAMPLES, Example
+from pages.shared.settings.kinds import Refused
+from pages.shared.settings.table import DEFAULT_HEAD, DEFAULT_LAYER, DEFAULT_MODEL, DEFAULT_PROMPT, SETTINGS
 
 MEASURES = {
     "previous": "previous_token",

@@ -9,11 +9,11 @@ from streamlit.testing.v1 import AppTest
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pages.numbers import blocks
-from pages.shared.live_figure import Click
+from pages.shared.figure.live_figure import Click
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
 from tests.pages.test_number_formats_page import NUMBERS
+from tests.tiny_checkpoints import byte_tokenizer, save
 from tests.tiny_models import tiny_model
-from tests.unit.tiny_checkpoints import byte_tokenizer, save
 
 DEFAULT = "smollm2-135m-instruct"
 

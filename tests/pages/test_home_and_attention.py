@@ -11,10 +11,12 @@ from streamlit.testing.v1 import AppTest
 
 from model_runtime.interventions import ScaleHead
 from pages.attention.head_kinds import example_of
-from pages.shared import opening, settings, url_state
-from pages.shared.opening import measures_for
-from pages.shared.runs import run_of
-from viz.heads import measure_to_open
+from pages.shared.frame import opening
+from pages.shared.frame.opening import measures_for
+from pages.shared.run.runs import run_of
+from pages.shared.settings import table as settings
+from pages.shared.settings import url_state
+from viz.attention.heads import measure_to_open
 
 MAIN = Path(__file__).resolve().parents[2] / "pages" / "main.py"
 ATTENTION = "attention/attention.py"

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_runtime import foreign, quantization_effects
 from model_runtime.errors import PromptError
 from model_runtime.interventions import ScaleHead
 from model_runtime.model import Model
-from model_runtime.quantization import QuantScheme
-from pages.shared import measurements, runtime
-from pages.shared.runs import Run
+from model_runtime.numbers import quantization_effects
+from model_runtime.numbers.quantization import QuantScheme
+from model_runtime.tokens import foreign
+from pages.shared.run import measurements, runtime
+from pages.shared.run.runs import Run
 from tests.pages.test_runtime import run
 
 FOUR = QuantScheme(4, "absmax", "tensor")

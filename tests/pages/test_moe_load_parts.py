@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from model_runtime import collapse, domains
+from model_runtime.moe import collapse, domains
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said, single
 from tests.tiny_models import build_model, tiny_tokenizer
-from tests.unit.test_collapse import written
+from tests.unit.model_runtime.moe.test_collapse import written
 
 MOE = "moe/moe.py"
 PROMPT = "the quick brown fox jumps over the lazy dog"
@@ -33,9 +33,7 @@ def sparse_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def sparse(
-    sparse_folder: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> str:
+def sparse(sparse_folder: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Name of the tiny Mixtral, allowed on this server beside the dense ones; and a recording."""
     monkeypatch.setenv("GLASSFORMER_ALLOW", f"{sparse_folder},{model_folder}")
     monkeypatch.setattr(collapse.read_collapse, "__defaults__", (written(tmp_path),))
@@ -137,7 +135,7 @@ def test_the_load_is_measured_until_a_slider_moves(sparse: str) -> None:
 
 def test_a_forced_router_has_no_noise(sparse: str) -> None:
     from model_runtime.interventions import ForceExperts
-    from pages.shared.edits import format_edits
+    from pages.shared.settings.edit_codes import format_edits
 
     edit = format_edits((ForceExperts(layer=1, experts=(0, 1)),))
     message = figures(part(sparse, "load", noise="2", edits=edit))["load"]
@@ -145,9 +143,7 @@ def test_a_forced_router_has_no_noise(sparse: str) -> None:
     assert "E0 9, E1 9, E2 0, E3 0" in message["alt"]
 
 
-def test_the_recording_is_shown_as_one(
-    sparse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_recording_is_shown_as_one(sparse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collapse.read_collapse, "__defaults__", (tmp_path / "none.json",))
     app = part(sparse, "load")
     assert "is not here" in "\n".join(info.value for info in app.info).replace("\\", "")
@@ -159,10 +155,8 @@ def test_the_recording_is_shown_as_one(
     assert "100 % without it" in told(app)
 
 
-def test_missing_text_leaves_the_rest(
-    sparse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pages.shared import runtime
+def test_missing_text_leaves_the_rest(sparse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pages.shared.run import runtime
 
     runtime._cache.clear()
     monkeypatch.setattr(domains.read_heldout, "__defaults__", (tmp_path,))
@@ -173,7 +167,7 @@ def test_missing_text_leaves_the_rest(
 
 def test_large_models_wait_for_the_button(sparse: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from pages.moe import domains as page
-    from pages.shared import runtime
+    from pages.shared.run import runtime
 
     runtime._cache.clear()
     monkeypatch.setattr(page, "MOST_AT_ONCE", 10)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import contents
+from pages.shared.frame import contents
 from tests.pages.test_attention_parts import told
 from tests.pages.test_home_and_attention import HOSTILE, figures, pinned, said, single
 from tests.pages.test_pages import visit

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from model_runtime.generation import GeneratedToken
 from model_runtime.records import Token
+from model_runtime.sampling.generation import GeneratedToken
 from pages.output.choice_words import bracketed, tex
-from pages.output.generated_html import rows, written
+from pages.shared.frame.generated_html import rows, written
 
 ROOT = Path(__file__).resolve().parents[2]
 Page = Callable[..., AppTest]

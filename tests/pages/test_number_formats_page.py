@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.numbers import bits
-from pages.shared.live_figure import Click
+from pages.shared.figure.live_figure import Click
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
 
 NUMBERS = "numbers/formats.py"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import contents
-from pages.shared.settings import DEFAULT_MODEL
+from pages.shared.frame import contents
+from pages.shared.settings.table import DEFAULT_MODEL
 
 ROUTER = Path(__file__).resolve().parents[2] / "pages" / "main.py"
 HOSTILE = "</script><img src=x onerror=a()> `*_ :material/home: $\u202e\n\t😀"  # 63 bytes

@@ -15,15 +15,15 @@ from markdown_it import MarkdownIt
 
 from model_runtime.errors import ModelNotFound, ModelTooLarge
 from model_runtime.records import Token
-from pages.shared import contents
-from pages.shared.edits import parse_edits
-from pages.shared.errors import for_people
-from pages.shared.model_shelf import ModelShelf
-from pages.shared.runs import differences, run_of, sampling_words
-from pages.shared.runtime import Turns
-from pages.shared.settings import defaults
-from pages.shared.token_chips import MOST_CHIPS, chips_of, shown_positions
-from pages.shared.words import in_words, plain, quoted
+from pages.shared.escape import in_words, plain, quoted
+from pages.shared.frame import contents
+from pages.shared.frame.errors import for_people
+from pages.shared.frame.token_chips import MOST_CHIPS, chips_of, shown_positions
+from pages.shared.run.model_shelf import ModelShelf
+from pages.shared.run.runs import differences, run_of, sampling_words
+from pages.shared.run.runtime import Turns
+from pages.shared.settings.edit_codes import parse_edits
+from pages.shared.settings.table import defaults
 
 HOSTILE = st.one_of(
     st.text(max_size=40),
@@ -110,7 +110,7 @@ def shelf(
 
 @pytest.fixture(autouse=True)
 def _fake_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pages.shared.model_shelf._model_bytes", lambda model: model.size)
+    monkeypatch.setattr("pages.shared.run.model_shelf._model_bytes", lambda model: model.size)
 
 
 def test_the_least_recently_used_models_go_first() -> None:

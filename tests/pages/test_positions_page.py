@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from model_runtime import length
-from model_runtime.catalogue import row_of
+from model_runtime.loading.catalogue import row_of
+from model_runtime.positions import length
 from pages.positions import beyond
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
 

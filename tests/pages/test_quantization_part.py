@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from model_runtime import load_model, quantization_effects
+from model_runtime import load_model
+from model_runtime.numbers import quantization_effects
 from pages.numbers import quantizing
 from pages.numbers.quantizing import megabytes
-from pages.shared import runtime
-from pages.shared.live_figure import Click
+from pages.shared.figure.live_figure import Click
+from pages.shared.run import runtime
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
 from tests.pages.test_number_formats_page import FIGURES, NUMBERS
+from tests.tiny_checkpoints import byte_tokenizer
 from tests.tiny_models import tiny_model
-from tests.unit.tiny_checkpoints import byte_tokenizer
 
 
 def part(model: str, **link: str) -> AppTest:

@@ -16,12 +16,12 @@ import pytest
 import model_runtime
 from model_runtime.errors import GlassformerError, ModelNotFound, PromptError
 from model_runtime.interventions import ScaleHead
-from pages.shared import runtime
-from pages.shared.edits import parse_edits
-from pages.shared.provenance import caption
-from pages.shared.runs import Run, run_of, sampling_words
-from pages.shared.settings import defaults
-from tests.unit.tiny_checkpoints import save, tiny_llama
+from pages.shared.figure.provenance import caption
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run, run_of, sampling_words
+from pages.shared.settings.edit_codes import parse_edits
+from pages.shared.settings.table import defaults
+from tests.tiny_checkpoints import save, tiny_llama
 
 
 def run(model: str, prompt: str = "hello", **changes: Any) -> Run:

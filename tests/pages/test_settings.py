@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import settings as speed
 from hypothesis import strategies as st
 
-from model_runtime.sampling_settings import DEFAULT_ORDER
-from pages.shared import setting_names
-from pages.shared.kinds import Refused
-from pages.shared.runs import run_of, values_of
-from pages.shared.settings import (
+from model_runtime.sampling.settings import DEFAULT_ORDER
+from pages.shared.run.runs import run_of, values_of
+from pages.shared.settings import names as setting_names
+from pages.shared.settings.kinds import Refused
+from pages.shared.settings.table import (
     DEFAULT_PROMPT,
     LAST_TOKEN,
     MOST_PROMPT_CHARACTERS,

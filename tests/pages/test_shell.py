@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.examples import EXAMPLES
-from pages.shared.settings import MOST_PROMPT_CHARACTERS, SETTINGS
+from pages.shared.frame.examples import EXAMPLES
+from pages.shared.settings.table import MOST_PROMPT_CHARACTERS, SETTINGS
 from tests.pages.conftest import Visit, texts
 
 HOSTILE = "</script><img src=x onerror=alert(1)> `x` *y* [z](javascript:alert(1)) :material/home: $a$ \u202e"
@@ -320,6 +320,6 @@ def test_the_sidebar_counts_as_people_do(visit: Visit) -> None:
 
 def test_every_check_of_the_proof_is_said_in_words_first() -> None:
     from model_runtime import proof as checks
-    from pages.shared import proof
+    from pages.shared.frame import proof
 
     assert {*proof._WORDS} == {*checks._LAYER_CHECKS, checks._HEAD_CHECK}

@@ -12,13 +12,13 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from model_runtime import gradients
-from model_runtime.sampling_settings import SamplingSettings
-from pages.attention.drawing import Drawing
+from model_runtime.numbers import gradients
+from model_runtime.sampling.settings import SamplingSettings
 from pages.numbers import backwards
 from pages.numbers import gradients as page
-from pages.shared import runtime
-from pages.shared.runs import Run
+from pages.shared.frame.sides import Drawing
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
 from tests.pages.watched_turns import watch, watch_turns
 from tests.tiny_models import tiny_model

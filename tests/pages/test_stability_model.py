@@ -14,15 +14,15 @@ from streamlit.testing.v1 import AppTest
 
 from model_runtime.interventions import ScaleMLP
 from model_runtime.model import Model
-from model_runtime.precision_texts import FormatText, Parting, PrecisionTexts
-from model_runtime.precisions import INFINITE, NAN, STREAM, FormatReading
+from model_runtime.numbers.precision_texts import FormatText, Parting, PrecisionTexts
+from model_runtime.numbers.precisions import INFINITE, NAN, STREAM, FormatReading
 from model_runtime.records import Token
-from model_runtime.sampling_settings import SamplingSettings
+from model_runtime.sampling.settings import SamplingSettings
 from pages.numbers import precision_sides, precision_words, precisions
 from pages.numbers.precision_words import broken_words, parting_words, text_table
-from pages.shared import runtime
-from pages.shared.live_figure import Click
-from pages.shared.runs import Run
+from pages.shared.figure.live_figure import Click
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
 from tests.pages.watched_turns import watch, watch_turns
 

@@ -19,8 +19,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from model_runtime.convert import find_wheel_file
-from model_runtime.encodings import _FILES
+from model_runtime.loading.convert import find_wheel_file
+from model_runtime.tokens.encodings import _FILES
 
 MAIN = Path(__file__).resolve().parents[2] / "pages" / "main.py"
 TOKENS = "tokens/tokens.py"

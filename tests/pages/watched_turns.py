@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pages.shared import runtime
+from pages.shared.run import runtime
 
 
 class WatchedTurns:

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from model_runtime import Model, head_measures, load_model, self_proof
-from model_runtime.convert import ensure_converted
+from model_runtime.loading.convert import ensure_converted
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from model_runtime import Model
-from model_runtime.embeddings import (
+from model_runtime.errors import PromptError
+from model_runtime.vectors.embeddings import (
     analogy,
     cosine,
     embedding_row,
@@ -21,7 +22,6 @@ from model_runtime.embeddings import (
     table_norms,
     word_vector,
 )
-from model_runtime.errors import PromptError
 from tests.tiny_models import FAMILY_CASES, build_model, tiny_tokenizer
 
 

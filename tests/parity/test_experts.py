@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from model_runtime import expert_outputs as eo
 from model_runtime.errors import PointUnavailable
-from model_runtime.expert_effects import expert_effects, n_forwards
-from model_runtime.experts import (
+from model_runtime.interventions import ForceExperts, ScaleExpert, ScaleMLP
+from model_runtime.model import Model
+from model_runtime.moe import outputs as eo
+from model_runtime.moe.effects import expert_effects, n_forwards
+from model_runtime.moe.routing import (
     RouterRule,
     moe_block,
     router_rule,
@@ -19,8 +21,6 @@ from model_runtime.experts import (
     sparse_layers,
     weights_by_rule,
 )
-from model_runtime.interventions import ForceExperts, ScaleExpert, ScaleMLP
-from model_runtime.model import Model
 from tests.tiny_models import TEXT, tiny_model
 
 FAMILIES = ("mixtral", "mixtral-window", "qwen2_moe", "qwen3_moe", "olmoe", "gpt_oss")

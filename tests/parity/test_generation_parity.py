@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model_runtime.generation import generate, generate_many
-from model_runtime.loading import load_model
+from model_runtime.loading.load import load_model
 from model_runtime.model import Model
-from model_runtime.sampling_settings import SamplingSettings
+from model_runtime.sampling.generation import generate, generate_many
+from model_runtime.sampling.settings import SamplingSettings
 from tests.tiny_models import FAMILY_CASES, TEXT, build_model, tiny_tokenizer
 
 

@@ -10,7 +10,7 @@ from gguf import GGMLQuantizationType, GGUFReader, quants
 
 from model_runtime import load_model
 from model_runtime.errors import SettingError
-from model_runtime.gguf_blocks import (
+from model_runtime.numbers.gguf_blocks import (
     BLOCK,
     BLOCK_BYTES,
     decode_block,

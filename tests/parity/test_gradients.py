@@ -10,9 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from model_runtime import Model, gradients
+from model_runtime import Model
 from model_runtime.errors import ModelTooLarge, PromptError
-from model_runtime.gradients import LOWEST, SCALES, backward, fp16_limits, loss_gradients, weight_groups
+from model_runtime.numbers import gradients
+from model_runtime.numbers.gradients import (
+    LOWEST,
+    SCALES,
+    backward,
+    fp16_limits,
+    loss_gradients,
+    weight_groups,
+)
 from tests.tiny_models import FAMILY_CASES, TEXT, build_model, tiny_tokenizer
 
 PASSES = (-16, 0, 8, 24)

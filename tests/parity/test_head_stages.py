@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from model_runtime import Model, interventions, recombination_error, score_terms
+from model_runtime.attention.masks import as_used, pattern_under
+from model_runtime.attention.sdpa_check import sdpa_check
+from model_runtime.attention.stages import head_stages
 from model_runtime.errors import NotCaptured
-from model_runtime.head_stages import head_stages
 from model_runtime.interventions import CutEdge, Patch, ScaleHead
-from model_runtime.masks import as_used, pattern_under
-from model_runtime.sdpa_check import sdpa_check
 from tests.tiny_models import ALL_CASES, VOCABULARY, build_model, tiny_tokenizer
 
 IDS = torch.randint(1, VOCABULARY, (24,), generator=torch.Generator().manual_seed(3)).tolist()

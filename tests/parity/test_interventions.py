@@ -13,7 +13,7 @@ import torch
 
 from model_runtime import Model
 from model_runtime import interventions as edit
-from model_runtime.apply_interventions import _MAKERS
+from model_runtime.capture.planner import _MAKERS
 from model_runtime.errors import InterventionError
 from tests.tiny_models import VOCABULARY, build_model, tiny_tokenizer
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model_runtime.attention_cost import cache_bytes
+from model_runtime.attention.cost import cache_bytes
+from model_runtime.attention.infini import infini_sizes, pays_from
+from model_runtime.attention.layer_rows import head_overlap, layer_rows, overlap_of
 from model_runtime.errors import PointUnavailable
-from model_runtime.infini import infini_sizes, pays_from
-from model_runtime.layer_rows import head_overlap, layer_rows, overlap_of
 from model_runtime.model import Model
 from tests.pages.specs import spec_of
 from tests.tiny_models import FAMILY_CASES, TEXT, tiny_model

@@ -17,7 +17,7 @@ from assets.train import data
 from assets.train.evaluate import divergence, measure, routers, sums_right
 from assets.train.recipe import unigram_losses
 from model_runtime import load_model, self_proof
-from model_runtime.catalogue import BUNDLED, offline_ids, row_of
+from model_runtime.loading.catalogue import BUNDLED, offline_ids, row_of
 
 MINIS = ("mixtral-mini", "gpt2-mini")
 

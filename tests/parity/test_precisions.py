@@ -14,12 +14,11 @@ import pytest
 import torch
 
 from model_runtime.errors import ModelTooLarge, PromptError, UnsupportedModel
-from model_runtime.greedy import greedy_text
-from model_runtime.inner_precision import inner_precision, longest_rows
 from model_runtime.interventions import ScaleMLP
 from model_runtime.model import Model
-from model_runtime.precision_texts import compare_texts
-from model_runtime.precisions import (
+from model_runtime.numbers.inner_precision import inner_precision, longest_rows
+from model_runtime.numbers.precision_texts import compare_texts
+from model_runtime.numbers.precisions import (
     ALL,
     CANCELLED,
     COMPARED,
@@ -36,6 +35,7 @@ from model_runtime.precisions import (
     largest_value,
     stream_errors,
 )
+from model_runtime.sampling.greedy import greedy_text
 from tests.tiny_models import FAMILY_CASES, build_model, tiny_tokenizer
 
 IDS = (3, 14, 15, 92, 65, 35, 89)
@@ -189,7 +189,7 @@ def test_the_first_broken_place_by_hand(point: str, row: int, found: tuple[int, 
 def test_layers_read_in_groups_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     model_of = models_of("llama")
     whole = compare_precisions(model_of, IDS)
-    monkeypatch.setattr("model_runtime.precisions._MOST_BYTES", 1)
+    monkeypatch.setattr("model_runtime.numbers.precisions._MOST_BYTES", 1)
     turns: list[int] = []
 
     class Turn:
@@ -213,7 +213,7 @@ def test_each_model_is_had_once_and_let_go(
     most_bytes: int, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many groups of layers there are; and the next one is loaded after the last one has gone."""
-    monkeypatch.setattr("model_runtime.precisions._MOST_BYTES", most_bytes)
+    monkeypatch.setattr("model_runtime.numbers.precisions._MOST_BYTES", most_bytes)
     loads, alive = Counter[str](), weakref.WeakSet[Model]()
 
     def model_of(dtype: str) -> Model:
@@ -278,7 +278,7 @@ def test_a_family_without_the_format_is_told() -> None:
 
 
 def test_fp32_is_counted_where_no_other_format_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model_runtime.precisions._MOST_BYTES", 1)
+    monkeypatch.setattr("model_runtime.numbers.precisions._MOST_BYTES", 1)
     whole = compare_precisions(models_of("llama"), IDS).reading("fp32")
 
     def lacking(dtype: str) -> Model:

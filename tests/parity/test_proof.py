@@ -11,7 +11,7 @@ import torch
 
 from model_runtime import Model, self_proof
 from model_runtime import interventions as edit
-from model_runtime.attention import pattern_and_sink
+from model_runtime.capture.attention_function import pattern_and_sink
 from model_runtime.proof import _summary
 from model_runtime.trace import Trace
 from tests.tiny_models import ALL_CASES, VOCABULARY, build_model, tiny_tokenizer
@@ -128,7 +128,7 @@ def test_a_wrong_capture_is_found(name: str, value: str, monkeypatch: pytest.Mon
 
 def test_a_wrong_mask_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """If our pattern saw the future, the kernel's z would disagree with it."""
-    from model_runtime import attention
+    from model_runtime.capture import attention_function as attention
 
     def everything(call: Any, head: int | None = None) -> torch.Tensor:
         return torch.ones((1, call.query.shape[2], call.key.shape[2]), dtype=torch.bool)

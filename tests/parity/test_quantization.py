@@ -10,7 +10,7 @@ import torch
 
 from model_runtime import Model
 from model_runtime.errors import SettingError
-from model_runtime.quantization import (
+from model_runtime.numbers.quantization import (
     GROUPS,
     KINDS,
     QuantScheme,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from model_runtime import quantization_effects as effects
 from model_runtime.errors import SettingError
 from model_runtime.interventions import ScaleHead
-from model_runtime.quantization import QuantScheme, dequantize, quantize, quantized
-from model_runtime.quantization_effects import (
+from model_runtime.numbers import quantization_effects as effects
+from model_runtime.numbers.quantization import QuantScheme, dequantize, quantize, quantized
+from model_runtime.numbers.quantization_effects import (
     SCHEMES,
     close_look,
     effect_of,

@@ -8,7 +8,7 @@ import pytest
 from model_runtime import Model
 from model_runtime.errors import PointUnavailable
 from model_runtime.interventions import RopeBase, RopeOffset
-from model_runtime.rotation import (
+from model_runtime.positions.rotation import (
     POINTS,
     HeadRotation,
     head_rotation,

@@ -19,8 +19,8 @@ from transformers.generation.logits_process import (
     TypicalLogitsWarper,
 )
 
-from model_runtime.sampling import SamplingReport, final_distribution, sampling_steps
-from model_runtime.sampling_settings import DEFAULT_ORDER, SamplingSettings
+from model_runtime.sampling.settings import DEFAULT_ORDER, SamplingSettings
+from model_runtime.sampling.steps import SamplingReport, final_distribution, sampling_steps
 
 MAKERS = {
     "repetition": lambda s: RepetitionPenaltyLogitsProcessor(float(s.repetition_penalty)),

@@ -10,9 +10,9 @@ import torch
 
 from model_runtime import Model, load_model
 from model_runtime.interventions import CutEdge
-from model_runtime.scaling_order import ORDERS, compare_orders, head_sizes
-from model_runtime.softmax_ways import WAYS, break_curve, softmax_row
-from model_runtime.sums import KINDS, batch_shapes, error_by_length, in_orders, sum_terms
+from model_runtime.numbers.scaling_order import ORDERS, compare_orders, head_sizes
+from model_runtime.numbers.softmax_ways import WAYS, break_curve, softmax_row
+from model_runtime.numbers.sums import KINDS, batch_shapes, error_by_length, in_orders, sum_terms
 from model_runtime.trace import Trace
 from tests.tiny_models import FAMILY_CASES, build_model, tiny_tokenizer
 
@@ -257,7 +257,7 @@ def test_a_sum_that_overflows_alone_loses_the_row_too(monkeypatch: pytest.Monkey
     model, trace = traced("llama")
     flat = torch.full((7, 7), 10.5).tril()
     flat[flat == 0] = float("-inf")
-    monkeypatch.setattr("model_runtime.softmax_ways.head_scores", lambda *args: flat)
+    monkeypatch.setattr("model_runtime.numbers.softmax_ways.head_scores", lambda *args: flat)
     row = softmax_row(model, trace, 0, 0, 6, gain=1.0, dtype="fp16")
     naive = row.results[False, "narrow"]
     assert np.isfinite(naive.exps).all()

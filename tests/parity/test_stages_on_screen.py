@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from model_runtime import teaching
-from model_runtime.head_stages import head_stages, head_weight, score_terms
+from model_runtime.attention.stages import head_stages, head_weight, score_terms
 from model_runtime.model import Model
 from tests.tiny_models import FAMILY_CASES, TEXT, tiny_model
-from viz.head_stages import head_stages_record
-from viz.head_stages_scale import scale_effect_record
-from viz.score_terms import score_terms_record, softmax_row_record
+from viz.attention.number.record import score_terms_record, softmax_row_record
+from viz.attention.stages.record import head_stages_record
+from viz.attention.stages.scale import scale_effect_record
 
 LAYER, HEAD = 1, 1
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model_runtime import Model, teaching
-from tests.unit.tiny_checkpoints import byte_tokenizer, tiny_llama
+from tests.tiny_checkpoints import byte_tokenizer, tiny_llama
 
 TEXT = "the quick brown fox jumps over the lazy dog"
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from model_runtime import Model, context
+from model_runtime import Model
 from model_runtime import interventions as edit
+from model_runtime.capture import context
 from tests.tiny_models import TEXT, VOCABULARY, build_model, tiny_tokenizer
 
 N_THREADS = 16

@@ -19,11 +19,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from model_runtime import Model, load_model
-from model_runtime.bpe import merge_pair, pieces_after, train_bpe
-from model_runtime.encodings import TOKENIZERS, _encoding, tokenize_with, tokenize_with_model
-from model_runtime.foreign import read_foreign
-from model_runtime.merges import merge_chain, nth_merge, word_merges
-from model_runtime.tokens import byte_alphabet
+from model_runtime.tokenizer import byte_alphabet
+from model_runtime.tokens.bpe import merge_pair, pieces_after, train_bpe
+from model_runtime.tokens.encodings import TOKENIZERS, _encoding, tokenize_with, tokenize_with_model
+from model_runtime.tokens.foreign import read_foreign
+from model_runtime.tokens.merges import merge_chain, nth_merge, word_merges
 
 LONG = (Path(__file__).resolve().parents[2] / "LICENSE").read_text(encoding="utf-8")[:6_000]
 TEXTS = (

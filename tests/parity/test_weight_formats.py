@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from model_runtime.number_formats import FORMATS
-from model_runtime.weight_formats import LOWEST, ROUND_TRIPS, weight_ranges
+from model_runtime.numbers.formats import FORMATS
+from model_runtime.numbers.weight_formats import LOWEST, ROUND_TRIPS, weight_ranges
 from tests.tiny_models import build_model
 
 

@@ -10,12 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from model_runtime import quantization_effects as effects
-from model_runtime import weight_rows
 from model_runtime.errors import SettingError
-from model_runtime.quantization import QuantScheme, dequantize, packed_bytes, quantize, quantized
-from model_runtime.quantization_effects import SCHEMES, close_look, layer_errors, matrices_of, step_for
-from model_runtime.weight_rows import row_chunks, sum_of_squares
+from model_runtime.numbers import quantization_effects as effects
+from model_runtime.numbers import weight_rows
+from model_runtime.numbers.quantization import QuantScheme, dequantize, packed_bytes, quantize, quantized
+from model_runtime.numbers.quantization_effects import (
+    SCHEMES,
+    close_look,
+    layer_errors,
+    matrices_of,
+    step_for,
+)
+from model_runtime.numbers.weight_rows import row_chunks, sum_of_squares
 from tests.parity.test_quantization import model_of
 
 MODELS = ("gpt2", "mixtral", "gpt_oss")  # [in, out], stacked experts, experts as [in, out]
@@ -190,7 +196,7 @@ def test_a_device_without_float64_gets_the_same_numbers(narrow: Any) -> None:
 
 
 def test_packing_a_model_on_such_a_device_reports_the_same_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from model_runtime import quantization
+    from model_runtime.numbers import quantization
 
     model = model_of("llama")
     _, expected = quantized(model, SCHEMES[5])

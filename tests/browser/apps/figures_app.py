@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import server
+from pages.shared.server import server
 
 HERE = Path(__file__).parent
 app = st.App(

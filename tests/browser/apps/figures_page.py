@@ -6,8 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from pages.shared.live_figure import Slider, live_figure
-from pages.shared.provenance import Provenance
+from pages.shared.figure.live_figure import Slider, live_figure
+from pages.shared.figure.provenance import Provenance
 from viz.drawn import Drawn
 from viz.style import CUT, LIGHT, MASKED, PROBABILITY_SCALE, SIGNED_SCALE, TEMPLATE, label, share
 

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from pages.shared import contents, url_state
+from pages.shared.frame import contents
+from pages.shared.settings import url_state
 
 page = st.navigation(
     [

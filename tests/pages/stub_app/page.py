@@ -3,7 +3,7 @@
 import streamlit as st
 
 from model_runtime.errors import SamplingError
-from pages.shared.page import end_page, showing_errors, start_page
+from pages.shared.frame.page import end_page, showing_errors, start_page
 
 view = start_page("Stub", "Stub", "A page without a figure.")
 with showing_errors():

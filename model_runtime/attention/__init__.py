@@ -1,0 +1,1 @@
+"""Attention taken apart: one head by stages, measures of all heads, masks, scale, cost."""

@@ -1,0 +1,128 @@
+"""Who may look at whom: masks as pictures, and what a layer would have looked at under another mask.
+
+A mask is bool [query_pos, key_pos], True where attention may look. Its four kinds: causal (a decoder: no
+token sees a later one, Vaswani et al. 2017, 3.2.3), a sliding window of it (Beltagy et al. 2020,
+arXiv:2004.05150; Jiang et al. 2023, arXiv:2310.06825), bidirectional (an encoder: Devlin et al. 2018,
+arXiv:1810.04805), and a prefix that sees itself whole with causal attention after it (Raffel et al. 2019,
+arXiv:1910.10683, 3.2.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+
+from model_runtime.capture.attention_function import pattern_and_sink, query_rows, visible_cells
+from model_runtime.errors import SettingError
+from model_runtime.trace import Trace
+
+MaskKind = Literal["causal", "window", "bidirectional", "prefix"]
+MASK_KINDS: tuple[MaskKind, ...] = ("causal", "window", "bidirectional", "prefix")
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderDecoderMasks:
+    """The three masks of an encoder-decoder (Vaswani et al. 2017, figure 1), bool, True is visible.
+
+    encoder_self [source_pos, source_pos]: everything sees everything. decoder_self [target_pos,
+    target_pos]: causal. cross [target_pos, source_pos]: every written token sees the whole source.
+    """
+
+    encoder_self: np.ndarray
+    decoder_self: np.ndarray
+    cross: np.ndarray
+
+
+def visible_under(kind: MaskKind, n: int, window: int | None = None, prefix: int | None = None) -> np.ndarray:
+    """The mask of a kind for n tokens, bool [query_pos, key_pos].
+
+    Args:
+        window: for "window", how many tokens each one sees, itself included; 1 or more.
+        prefix: for "prefix", how many tokens at the beginning see each other; 0 (causal) or more.
+
+    >>> visible_under("window", 4, window=2).astype(int).tolist()
+    [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
+    >>> visible_under("prefix", 4, prefix=2).astype(int).tolist()
+    [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
+
+    Raises:
+        SettingError: an unknown kind, or a window or prefix that is missing or too small.
+    """
+    return _cells(kind, torch.arange(n), n, window, prefix).numpy()
+
+
+def _cells(
+    kind: MaskKind, queries: torch.Tensor, n_keys: int, window: int | None, prefix: int | None
+) -> torch.Tensor:
+    """`visible_under` for some queries only, bool [query_pos, key_pos]."""
+    rows, keys = queries[:, None], torch.arange(n_keys, device=queries.device)[None, :]
+    causal = keys <= rows
+    if kind == "causal":
+        return causal
+    if kind == "bidirectional":
+        return torch.ones_like(causal)
+    if kind == "window":
+        return causal & (keys > rows - _at_least(1, "window", window))
+    if kind == "prefix":
+        return causal | (keys < _at_least(0, "prefix", prefix)) & (rows < _at_least(0, "prefix", prefix))
+    raise SettingError(f"There is no mask {kind!r}.", f"Masks are {', '.join(MASK_KINDS)}.")
+
+
+def _at_least(least: int, name: str, value: int | None) -> int:
+    if value is None or value < least:
+        raise SettingError(f"The mask's {name} is {value}.", f"Give a whole number of {least} or more.")
+    return value
+
+
+def encoder_decoder_masks(n_source: int, n_target: int) -> EncoderDecoderMasks:
+    """The masks of an encoder-decoder that has read n_source tokens and written n_target."""
+    return EncoderDecoderMasks(
+        encoder_self=visible_under("bidirectional", n_source),
+        decoder_self=visible_under("causal", n_target),
+        cross=np.ones((n_target, n_source), dtype=bool),
+    )
+
+
+def as_used(trace: Trace, layer: int, head: int | None = None) -> np.ndarray:
+    """The cells that a layer really used, bool [query_pos, key_pos]: its window and cut edges included.
+
+    Args:
+        head: one head; None gives the cells that at least one head used (edits can cut edges by head).
+
+    Raises:
+        NotCaptured, PointUnavailable: as `Trace.call`.
+    """
+    cells = visible_cells(trace.call(layer), head)
+    return cells.any(dim=0).cpu().numpy().copy()
+
+
+def pattern_under(
+    trace: Trace,
+    layer: int,
+    head: int,
+    kind: MaskKind,
+    window: int | None = None,
+    prefix: int | None = None,
+    queries: int | Sequence[int] | None = None,
+) -> np.ndarray:
+    """One head's pattern from the same q and k under another mask, float32 [query_pos, key_pos].
+
+    A calculation, not a measurement: the q and k are those of the model with its own mask, and a model
+    trained or run with another one would have others. Scaling, soft cap and sink stay; "causal" in a layer
+    with a sliding window lifts the window; edges that the run's edits cut stay cut. A row that may look at
+    nothing (all cut) is 0.
+
+    Args:
+        queries: token positions of the rows; None keeps all rows of the trace.
+
+    Raises:
+        SettingError: as `visible_under`. NotCaptured, PointUnavailable: as `head_stages`.
+    """
+    call = trace.call(layer, head, queries)
+    cells = _cells(kind, query_rows(call), call.key.shape[2], window, prefix)
+    pattern, _ = pattern_and_sink(replace(call, mask=cells[None, None]), head)
+    return np.array(pattern[0].float().nan_to_num(nan=0.0).cpu().numpy())

@@ -1,0 +1,299 @@
+"""One attention head taken apart: every matrix between the captured q, k, v and what it adds to the stream.
+
+    z = softmax(mask(cap(q k^T x scaling))) v,   result = z W_O      (Vaswani et al. 2017, 3.2.1 and 3.2.2)
+
+Names follow TransformerLens (`z`, `result`) and "A Mathematical Framework for Transformer Circuits" (Elhage
+et al. 2021), in which heads add to the stream independently of each other. Where the model's kernel is fused
+(sdpa), the matrices between q, k and z never exist inside it: they are computed here from the captured q, k
+and v by the arithmetic of the family's eager attention, in the model's own dtype and order of operations,
+as `Trace.get("pattern")` is. `sdpa_check` holds the two against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from model_runtime.capture.attention_function import (
+    dots,
+    query_rows,
+    soft_capped,
+    softmax_and_sink,
+    visible_cells,
+)
+from model_runtime.errors import NotCaptured, PointUnavailable
+from model_runtime.interventions import Intervention, Patch, ScaleHead, Steer
+from model_runtime.model import Model
+from model_runtime.trace import Trace
+
+
+@dataclass(frozen=True, eq=False)
+class HeadStages:
+    """All stages of one head, float32 (what the model computed in its dtype, widened); rows are `queries`.
+
+    Attributes:
+        queries: token position of each row, int64 [query_pos].
+        kv_head: the key and value head that this head reads (its own, unless heads share them).
+        group: query heads that share this kv head, this one included, in order.
+        q [query_pos, d_head], k [key_pos, d_head]: as attention received them, rotated where the layer
+            rotates. v [key_pos, d_head].
+        dots: q k^T. scaled: times `scaling`. capped: bent by the soft cap, None where there is none.
+        scores: the last of these with cells that are not visible at -inf. [query_pos, key_pos] each.
+        pattern: softmax of the scores [query_pos, key_pos]; with a sink, rows sum to less than 1.
+        sink: share of each row that goes to the learned sink (GPT-OSS), [query_pos]; None without one.
+        sink_logit: the sink's score, the same in every row; None without one.
+        z: pattern v [query_pos, d_head], times `z_factor` where an edit scales the head.
+        z_factor: what the run's `ScaleHead` edits multiply z by, [query_pos]; None where there are none.
+        result: z W_O [query_pos, d_model], in float32: what the head adds to the stream, before the layer's
+            output bias and any post-norm (in a post-norm family the norm mixes the heads).
+        visible: cells that this head may use [query_pos, key_pos], bool; edges cut by an edit are not.
+        scaling: what q k^T is multiplied by here. 1 / sqrt(d_head) in most models.
+        q_handed_over_scaled: q was already divided by sqrt(d_head) when attention received it (OPT, whose
+            `scaling` is therefore 1).
+        w_o_shape: (d_head, d_model), of this head's rows of W_O.
+        dtype: in which the model computed.
+    """
+
+    layer: int
+    head: int
+    kv_head: int
+    group: tuple[int, ...]
+    queries: np.ndarray
+    q: np.ndarray
+    k: np.ndarray
+    v: np.ndarray
+    dots: np.ndarray
+    scaled: np.ndarray
+    capped: np.ndarray | None
+    scores: np.ndarray
+    pattern: np.ndarray
+    sink: np.ndarray | None
+    sink_logit: float | None
+    z: np.ndarray
+    z_factor: np.ndarray | None
+    result: np.ndarray
+    visible: np.ndarray
+    scaling: float
+    softcap: float | None
+    q_handed_over_scaled: bool
+    w_o_shape: tuple[int, int]
+    dtype: str
+
+    @property
+    def nbytes(self) -> int:
+        return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
+
+    def row_of(self, query_pos: int) -> int:
+        """The row that holds a token position.
+
+        Raises:
+            NotCaptured: the stages were asked for other queries.
+        """
+        found = np.flatnonzero(self.queries == query_pos)
+        if not len(found):
+            raise NotCaptured(f"These stages have no query {query_pos}.", "Name it in queries=.")
+        return int(found[0])
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTerms:
+    """Where one cell of a pattern comes from, in float64 from the captured float32 values.
+
+    dot = sum(products); scaled = dot x scaling; capped = softcap tanh(scaled / softcap) (else = scaled);
+    exp = e^(capped - row_max); denominator = sum of exp over the row's visible cells + sink_term;
+    probability = exp / denominator. A cell that is not visible has exp and probability 0.
+
+    Attributes:
+        products: q_i k_i, [d_head].
+        row_max: the largest score of the row, the sink's included; it is taken off before exp so that
+            nothing overflows, and cancels.
+        sink_term: e^(sink_logit - row_max), 0 without a sink.
+        n_visible: cells of the row in the denominator.
+    """
+
+    query_pos: int
+    key_pos: int
+    q: np.ndarray
+    k: np.ndarray
+    products: np.ndarray
+    dot: float
+    scaling: float
+    scaled: float
+    softcap: float | None
+    capped: float
+    visible: bool
+    row_max: float
+    exp: float
+    sink_term: float
+    denominator: float
+    n_visible: int
+    probability: float
+
+
+def head_stages(
+    model: Model, trace: Trace, layer: int, head: int, queries: int | Sequence[int] | None = None
+) -> HeadStages:
+    """Take one head of a trace apart. Holds this head's matrices only.
+
+    Interventions of the run are in the numbers: with edges cut, `visible` and all after it are what the
+    model used; with a scaled head, z and result are those after the scaling (`z_factor`). An edit of the
+    stream (Patch, Steer) comes after the heads and is in none of them.
+
+    Args:
+        model: the model that made the trace, for W_O.
+        queries: token positions of the rows; None keeps all rows of the trace.
+
+    Raises:
+        NotCaptured: the trace has no patterns, or not of these queries.
+        PointUnavailable: no such layer or head.
+    """
+    call = trace.call(layer, head, queries)
+    group = call.query.shape[1] // call.key.shape[1]
+    kv_head = head // group
+    product = dots(call, head)
+    scaled = product * call.scaling
+    capped = soft_capped(scaled, call.softcap)
+    visible = visible_cells(call, head)
+    masked = capped.masked_fill(~visible, float("-inf"))
+    pattern, sink = softmax_and_sink(call, masked, head)
+    factor = _z_factor(trace.interventions, layer, head, query_rows(call))
+    z = torch.matmul(pattern[0], call.value[0, kv_head])
+    if factor is not None:
+        z = (z.float() * factor[:, None]).to(z.dtype)
+    w_o = head_weight(model, layer, head)
+    return HeadStages(
+        layer=layer,
+        head=head,
+        kv_head=kv_head,
+        group=tuple(range(kv_head * group, (kv_head + 1) * group)),
+        queries=query_rows(call).cpu().numpy().copy(),
+        q=_array(call.query[0, head]),
+        k=_array(call.key[0, kv_head]),
+        v=_array(call.value[0, kv_head]),
+        dots=_array(product[0]),
+        scaled=_array(scaled[0]),
+        capped=None if call.softcap is None else _array(capped[0]),
+        scores=_array(masked[0]),
+        pattern=_array(pattern[0]),
+        sink=None if sink is None else _array(sink[0]),
+        sink_logit=None if call.sinks is None else float(call.sinks[head]),
+        z=_array(z),
+        z_factor=None if factor is None else _array(factor),
+        result=_array(torch.matmul(z.float(), w_o.float())),
+        visible=visible[0].cpu().numpy().copy(),
+        scaling=call.scaling,
+        softcap=call.softcap,
+        q_handed_over_scaled=model.family.q_handed_over_scaled,
+        w_o_shape=(int(w_o.shape[0]), int(w_o.shape[1])),
+        dtype=str(call.query.dtype).removeprefix("torch."),
+    )
+
+
+def head_weight(model: Model, layer: int, head: int) -> torch.Tensor:
+    """The rows of W_O that read one head's z, [d_head, d_model]; the weights themselves."""
+    d_head = model.spec.d_head
+    return model.adapter.output_projection(layer)[0][head * d_head : (head + 1) * d_head]
+
+
+def _z_factor(
+    edits: tuple[Intervention, ...], layer: int, head: int, queries: torch.Tensor
+) -> torch.Tensor | None:
+    """What the run's edits multiply this head's z by, [query_pos]; None without such an edit."""
+    mine = [e for e in edits if isinstance(e, ScaleHead) and (e.layer, e.head) == (layer, head)]
+    if not mine:
+        return None
+    factor = torch.ones(len(queries), device=queries.device)
+    for edit in mine:
+        chosen = queries.tolist() if edit.positions is None else edit.positions
+        at = torch.isin(queries, torch.tensor(chosen, device=queries.device))
+        factor[at] = factor[at] * edit.factor
+    return factor
+
+
+def score_terms(stages: HeadStages, query_pos: int, key_pos: int) -> ScoreTerms:
+    """The equation behind one cell of the pattern, number by number.
+
+    In float64: its probability is the pattern's to the rounding of the model's dtype.
+
+    Raises:
+        NotCaptured: the stages have no such query.
+        PointUnavailable: there is no such key.
+    """
+    if not 0 <= key_pos < len(stages.k):
+        raise PointUnavailable(f"There is no key {key_pos}.", f"There are {len(stages.k)}, counted from 0.")
+    row = stages.row_of(query_pos)
+    q, keys = stages.q[row].astype(np.float64), stages.k.astype(np.float64)
+    scaled = keys @ q * stages.scaling
+    capped = scaled if stages.softcap is None else np.tanh(scaled / stages.softcap) * stages.softcap
+    seen = capped[stages.visible[row]]
+    sinks = [] if stages.sink_logit is None else [stages.sink_logit]
+    row_max = float(max([*sinks, seen.max()] if len(seen) else sinks or [0.0]))
+    sink_term = float(np.exp(sinks[0] - row_max)) if sinks else 0.0
+    denominator = float(np.exp(seen - row_max).sum()) + sink_term
+    visible = bool(stages.visible[row, key_pos])
+    exp = float(np.exp(capped[key_pos] - row_max)) if visible else 0.0
+    products = q * keys[key_pos]
+    return ScoreTerms(
+        query_pos=query_pos,
+        key_pos=key_pos,
+        q=q,
+        k=keys[key_pos],
+        products=products,
+        dot=float(products.sum()),
+        scaling=stages.scaling,
+        scaled=float(scaled[key_pos]),
+        softcap=stages.softcap,
+        capped=float(capped[key_pos]),
+        visible=visible,
+        row_max=row_max,
+        exp=exp,
+        sink_term=sink_term,
+        denominator=denominator,
+        n_visible=len(seen),
+        probability=exp / denominator if visible else 0.0,
+    )
+
+
+def recombination_error(model: Model, trace: Trace, layer: int) -> float | None:
+    """Largest absolute difference between the heads' results added up (with the output bias) and attn_out.
+
+    None where they need not be equal: a family with a norm after attention, or a run that edits attn_out
+    itself. A trace that did not keep attn_out is run again, for this layer alone.
+
+    Raises:
+        NotCaptured: the trace has no patterns of this layer.
+    """
+    edited = any(
+        isinstance(edit, Patch | Steer) and (edit.point, edit.layer) == ("attn_out", layer)
+        for edit in trace.interventions
+    )
+    if edited or model.family.post_attention_norm is not None:
+        return None
+    total = sum(
+        torch.from_numpy(head_stages(model, trace, layer, head).result) for head in range(trace.spec.n_heads)
+    )
+    bias = model.adapter.output_projection(layer)[1]
+    if bias is not None:
+        total = total + bias.float().cpu()
+    return float((total - torch.from_numpy(_attn_out(model, trace, layer))).abs().max())
+
+
+def _attn_out(model: Model, trace: Trace, layer: int) -> np.ndarray:
+    if ("attn_out", layer) not in trace.kept:
+        trace = model.trace(
+            [token.id for token in trace.tokens],
+            points=("attn_out",),
+            layers=(layer,),
+            positions=trace.positions,
+            interventions=trace.interventions,
+            exact=trace.exact,
+        )
+    return trace.get("attn_out", layer)
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    """A float32 copy in main memory."""
+    return np.array(tensor.detach().to("cpu", torch.float32).numpy())

@@ -1,0 +1,1 @@
+"""From a name to a loaded model: catalogue, hub, folders, GGUF files, device and number format."""

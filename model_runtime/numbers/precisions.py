@@ -1,0 +1,345 @@
+"""One model and one prompt in fp32, bf16 and fp16: how large its numbers get, what is lost, what it says.
+
+    report = compare_precisions(lambda dtype: load_model(name, dtype=dtype), prompt)
+    report.reading("fp16").error[:, REST]  # by layer
+
+"fp32", "bf16" and "fp16" mean that weights and activations are stored in that format; what a product or a
+norm does inside is measured by `inner_precision`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from model_runtime.errors import ModelTooLarge, SamplingError, UnsupportedModel
+from model_runtime.interventions import Intervention, as_interventions
+from model_runtime.limits import MIB
+from model_runtime.model import Model
+from model_runtime.numbers.formats import FORMATS
+from model_runtime.sampling.arithmetic import checked_scores
+
+COMPARED: tuple[str, ...] = ("fp32", "bf16", "fp16")  # keys of `number_formats.FORMATS`
+STREAM = "resid_post"
+BRANCHES: tuple[str, ...] = ("attn_out", "mlp_post", "mlp_out")  # in the order of the forward pass
+POINTS: tuple[str, ...] = (*BRANCHES, STREAM)
+INFINITE, NAN, SUBNORMAL, ZERO, CANCELLED = range(5)  # columns of the counts
+ALL, FIRST, REST = range(3)  # columns of the errors
+_MOST_BYTES = 512 * MIB  # of float32 values held at a time; a longer prompt is read in several forwards
+
+ModelOf = Callable[[str], Model]  # dtype ("float16") -> the model in it
+Turn = Callable[[], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, eq=False)
+class FormatReading:
+    """One forward pass in one format.
+
+    A place is a point of the stream: 0 is what enters the first layer, l + 1 what leaves layer l.
+
+    largest: point -> float64 [place] ([layer] for the branches): the largest absolute value; infinite where
+        one is, NaN where one is not a number and none infinite, or where the layer has no such point.
+    counts: point -> int64 [place or layer, 5]. INFINITE, NAN: such values. Underflow is counted where fp32
+        has a number other than 0: SUBNORMAL where the format has one below its smallest normal number (2^-14
+        in fp16, 2^-126 in bf16 and fp32), so that digits are lost; ZERO where it has exactly 0. CANCELLED:
+        those of ZERO whose fp32 value is no smaller than the smallest normal number: not too small for the
+        format, but lost when rounded numbers cancelled.
+    sizes: point -> int64 [place or layer]: how many values there are.
+    error: float64 [place, 3]: |x - x32| / |x32| of the stream (Euclidean), over ALL tokens, the FIRST (whose
+        activations can be thousands of times larger), and the REST; NaN where a value is not finite or there
+        is no such token.
+    finite_tokens: int64 [place]: tokens whose stream is finite.
+    logits: float32 [d_vocab] of the next token.
+    refusal: why nothing can be drawn from them, "" where something can.
+    """
+
+    key: str  # of FORMATS
+    largest: dict[str, np.ndarray]
+    counts: dict[str, np.ndarray]
+    sizes: dict[str, np.ndarray]
+    error: np.ndarray
+    finite_tokens: np.ndarray
+    logits: np.ndarray
+    refusal: str
+
+    @property
+    def first_broken(self) -> tuple[int, str] | None:
+        """(layer, point) where the first infinity or NaN appears, in the order of the forward pass.
+
+        Layer -1 is what enters the first layer. None where all is finite.
+        """
+        broken = {point: rows[:, : NAN + 1].sum(1) > 0 for point, rows in self.counts.items()}
+        for layer in range(-1, len(self.finite_tokens) - 1):
+            for point in POINTS:
+                row = layer + (point == STREAM)
+                if row >= 0 and point in broken and broken[point][row]:
+                    return layer, point
+        return None
+
+    @property
+    def lost(self) -> np.ndarray:
+        """Counts of all points together, int64 [place, 5]; the branches of layer l are at place l + 1."""
+        return _all_points(self.counts)
+
+    @property
+    def looked_at(self) -> np.ndarray:
+        """How many values `lost` is a count of, int64 [place]."""
+        return _all_points(self.sizes)
+
+    @property
+    def nbytes(self) -> int:
+        arrays = [*self.largest.values(), *self.counts.values(), *self.sizes.values()]
+        return sum(a.nbytes for a in (*arrays, self.error, self.finite_tokens, self.logits))
+
+
+def _all_points(table: dict[str, np.ndarray]) -> np.ndarray:
+    total = table[STREAM].copy()
+    for point in BRANCHES:
+        if point in table:
+            total[1:] += table[point]
+    return total
+
+
+@dataclass(frozen=True, eq=False)
+class PrecisionReport:
+    """One prompt in several formats; `readings` begin with fp32.
+
+    missing: format -> why the model does not run in it here, in words.
+    """
+
+    n_tokens: int
+    n_layers: int
+    readings: tuple[FormatReading, ...]
+    missing: dict[str, str]
+
+    def reading(self, key: str) -> FormatReading:
+        """One format's.
+
+        Raises:
+            KeyError: the model does not run in it; `missing` says why.
+        """
+        return {reading.key: reading for reading in self.readings}[key]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(reading.nbytes for reading in self.readings)
+
+
+def compare_precisions(
+    model_of: ModelOf,
+    prompt: str | Sequence[int],
+    interventions: Intervention | Iterable[Intervention] = (),
+    *,
+    turn: Turn = nullcontext,
+) -> PrecisionReport:
+    """Run the model over the prompt in each format and hold the values against fp32's, layer by layer.
+
+    The edits are made by each format's own arithmetic, for these forwards only; no trace is kept.
+
+    Args:
+        model_of: called once for each dtype; may load the model. At most two of its models are held at a
+            time, and one where all layers fit into one forward's memory.
+        turn: entered around each forward, so that others get theirs in between.
+
+    Raises:
+        PromptError, InterventionError: as `Model.trace`.
+        ModelTooLarge: there is not enough memory for the model in one of the formats.
+        GlassformerError: the model cannot be had in float32.
+    """
+    edits = as_interventions(interventions)
+    model = model_of(str(FORMATS["fp32"].torch_dtype))
+    ids = model.prompt_ids(prompt)
+    n_layers, groups = model.spec.n_layers, _groups(model, len(ids))
+    points = [point for point in POINTS if None in model.reasons[point]]
+    tallies = {key: _Tally(key, model, points) for key in COMPARED}
+
+    def trace(model: Model, layers: range) -> Any:
+        first = ["resid_pre"] if layers.start == 0 else []
+        with turn():
+            return model.trace(ids, points=[*first, *points], layers=layers, interventions=edits)
+
+    exact = _Reference(model, trace, groups, tallies["fp32"])
+    del model  # the reference lets it go as soon as it can
+    missing: dict[str, str] = {}
+
+    def fill(tally: _Tally) -> None:
+        other = model_of(str(FORMATS[tally.key].torch_dtype))
+        for layers in groups:
+            reference = exact.of(layers)
+            tally.add(trace(other, layers), reference)
+
+    for key in COMPARED[1:]:
+        with narrow(key, missing):
+            fill(tallies[key])
+    exact.complete()
+    readings = tuple(tally.reading() for key, tally in tallies.items() if key not in missing)
+    return PrecisionReport(len(ids), n_layers, readings, missing)
+
+
+class _Reference:
+    """The forwards in fp32: each counted once; kept where one holds all layers, run again where not."""
+
+    def __init__(
+        self, model: Model, trace: Callable[[Model, range], Any], groups: list[range], tally: _Tally
+    ) -> None:
+        self.model: Model | None = model
+        self.trace, self.tally = trace, tally
+        self.uncounted, self.alone = list(groups), len(groups) == 1
+        self.kept = self.of(groups[0]) if self.alone else None
+
+    def of(self, layers: range) -> Any:
+        if self.model is None:
+            return self.kept
+        found = self.trace(self.model, layers)
+        if layers in self.uncounted:
+            self.tally.add(found, found)
+            self.uncounted.remove(layers)
+        if self.alone:
+            self.model = None
+        return found
+
+    def complete(self) -> None:
+        """Count what no narrow format has asked for."""
+        for layers in tuple(self.uncounted):
+            self.of(layers)
+
+
+@contextmanager
+def narrow(key: str, missing: dict[str, str]) -> Iterator[None]:
+    """Around the work in one narrow format: notes in `missing` that the machine does not compute in it.
+
+    Raises:
+        ModelTooLarge: the memory does not suffice, now; anything else is raised as it is.
+    """
+    try:
+        yield
+    except UnsupportedModel as error:
+        missing[key] = str(error)
+    except (RuntimeError, MemoryError) as error:
+        words = str(error)
+        if "not implemented for" in words:
+            missing[key] = words.strip().splitlines()[0]
+        elif isinstance(error, MemoryError | torch.OutOfMemoryError) or "ried to allocate" in words:
+            raise ModelTooLarge(
+                f"There is not enough memory to run the model in {key} beside what is loaded.",
+                "Choose a smaller model or a shorter prompt, or try again later.",
+            ) from error
+        else:
+            raise
+
+
+def _groups(model: Model, n_tokens: int) -> list[range]:
+    """Layers to keep at a time, so that the float32 values of one group stay within `_MOST_BYTES`."""
+    spec = model.spec
+    bytes_per_layer = 4 * n_tokens * (3 * spec.d_model + spec.d_mlp)
+    size = max(1, _MOST_BYTES // bytes_per_layer)
+    return [range(start, min(start + size, spec.n_layers)) for start in range(0, spec.n_layers, size)]
+
+
+class _Tally:
+    """What is kept of one format, filled layer by layer."""
+
+    def __init__(self, key: str, model: Model, points: list[str]) -> None:
+        n = model.spec.n_layers
+        self.key, self.reasons = key, model.reasons
+        self.least = float(FORMATS[key].smallest_normal)
+        rows = {point: n + (point == STREAM) for point in points}
+        self.largest = {point: np.full(k, np.nan) for point, k in rows.items()}
+        self.counts = {point: np.zeros((k, 5), dtype=np.int64) for point, k in rows.items()}
+        self.sizes = {point: np.zeros(k, dtype=np.int64) for point, k in rows.items()}
+        self.error = np.full((n + 1, 3), np.nan)
+        self.finite_tokens = np.zeros(n + 1, dtype=np.int64)
+        self.logits = np.zeros(0, dtype=np.float32)
+
+    def add(self, trace: Any, reference: Any) -> None:
+        """The layers of one forward, against the same layers in fp32."""
+        if not self.logits.size:
+            self.logits = trace.next_token_logits()
+        if 0 in trace.layers:
+            self._stream(0, trace.get("resid_pre", 0), reference.get("resid_pre", 0))
+        for layer in trace.layers:
+            for point in self.counts:
+                if self.reasons[point][layer] is None:
+                    values, exact = trace.get(point, layer), reference.get(point, layer)
+                    if point == STREAM:
+                        self._stream(layer + 1, values, exact)
+                    else:
+                        self._count(point, layer, values, exact)
+
+    def _stream(self, place: int, values: np.ndarray, exact: np.ndarray) -> None:
+        self._count(STREAM, place, values, exact)
+        finite = np.isfinite(values).all(1)
+        self.finite_tokens[place] = finite.sum()
+        self.error[place] = stream_errors(values, exact)
+
+    def _count(self, point: str, row: int, values: np.ndarray, exact: np.ndarray) -> None:
+        self.largest[point][row] = largest_value(values)
+        self.counts[point][row] = count_lost(values, exact, self.least)
+        self.sizes[point][row] = values.size
+
+    def reading(self) -> FormatReading:
+        try:
+            checked_scores(self.logits)
+            refusal = ""
+        except SamplingError as error:
+            refusal = error.what
+        return FormatReading(
+            self.key,
+            self.largest,
+            self.counts,
+            self.sizes,
+            self.error,
+            self.finite_tokens,
+            self.logits,
+            refusal,
+        )
+
+
+def largest_value(values: np.ndarray) -> float:
+    """Largest absolute value; infinite where one is, else NaN where one is not a number."""
+    largest = float(np.abs(values).max())
+    return np.inf if np.isnan(largest) and np.isinf(values).any() else largest
+
+
+def count_lost(values: np.ndarray, exact: np.ndarray, least: float) -> tuple[int, int, int, int, int]:
+    """The five counts of `FormatReading.counts`.
+
+    Args:
+        values, exact: float32, the same shape: in the format, and in fp32.
+        least: the format's smallest normal number.
+    """
+    sizes = np.abs(values)
+    small = np.flatnonzero(sizes < least)  # few: the other tests look at these only
+    meant = np.abs(exact.flat[small])
+    zero, there = sizes.flat[small] == 0, meant != 0
+    lost = zero & there
+    bad = 0 if np.isfinite(sizes.max()) else int(np.isnan(values).sum())
+    infinite = int(np.isinf(values).sum()) if bad or np.isinf(sizes.max()) else 0
+    return infinite, bad, int((~zero & there).sum()), int(lost.sum()), int((lost & (meant >= least)).sum())
+
+
+def stream_errors(values: np.ndarray, exact: np.ndarray) -> tuple[float, float, float]:
+    """|x - x32| / |x32| over all tokens, the first, and the rest; NaN where that is no number.
+
+    Args:
+        values, exact: float32 [pos, d_model].
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = (values - exact).astype(np.float64)
+    off = np.einsum("pd,pd->p", difference, difference)
+    wide = exact.astype(np.float64)
+    size = np.einsum("pd,pd->p", wide, wide)
+    first, rest = _ratio(off[:1], size[:1]), _ratio(off[1:], size[1:])
+    return _ratio(off, size), first, rest
+
+
+def _ratio(off: np.ndarray, size: np.ndarray) -> float:
+    total = float(size.sum())
+    if not len(off) or not np.isfinite(off).all() or total == 0:
+        return float("nan")
+    return float(np.sqrt(off.sum() / total))

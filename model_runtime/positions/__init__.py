@@ -1,0 +1,1 @@
+"""The order of tokens: shuffles, position schemes, rotations, and lengths beyond the trained one."""

@@ -1,0 +1,224 @@
+"""Why order must be added: the same tokens in another order, read with and without mask and positions.
+
+Attention is a weighted sum over a set: without a mask and without positions, shuffling its inputs shuffles
+its outputs and does nothing else (it is permutation-equivariant: Lee et al. 2019, arXiv:1810.00825, 3.1).
+Norms, MLPs and routers work on each token alone, so this holds for a whole transformer. A causal mask breaks
+it: how much a token sees tells where it stands (Haviv et al. 2022, arXiv:2203.16634; Kazemnejad et al. 2023,
+arXiv:2305.19466). Measured here by real forwards of the loaded model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from model_runtime.capture.hooks import Run
+from model_runtime.errors import PromptError, SettingError
+from model_runtime.interventions import Intervention, PositionsOff, as_interventions
+from model_runtime.model import Model
+
+LONGEST = 256  # tokens of the prompt that are read: six forwards are made
+_POINTS = ("resid_pre", "attn_out", "z", "resid_post")
+_TRIES = 64  # shuffles drawn until one changes the text
+
+
+@dataclass(frozen=True, eq=False)
+class OrderCase:
+    """A text and its shuffle under one rule. A token is followed to its new place.
+
+    A change is the distance of two vectors over their mean length: 0 is unmoved, 2 turned round.
+    """
+
+    masked: bool  # no token sees a later one
+    positions: bool  # the model's own positions are on
+    stream: np.ndarray  # float32 [layer + 1, token]: change of what enters layer l; last: of what leaves
+    attention: np.ndarray  # float32 [layer, token]: change of what attention adds
+    heads: np.ndarray  # float32 [layer, head]: largest absolute difference of any number of z
+    logits_before: np.ndarray  # float32 [d_vocab], for the token after the last
+    logits_after: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        arrays = (self.stream, self.attention, self.heads, self.logits_before, self.logits_after)
+        return sum(array.nbytes for array in arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class OrderExperiment:
+    """One prompt and one shuffle of it, under three rules."""
+
+    ids: tuple[int, ...]
+    order: tuple[int, ...]  # at each place of the shuffled text, the place where its token stood
+    n_fixed: int  # tokens at the beginning that stay: what the tokenizer adds
+    open: OrderCase  # no mask, no positions
+    masked: OrderCase  # causal mask, no positions
+    model: OrderCase  # mask and positions: the model as it is
+    epsilon: float  # spacing of numbers at 1 in the model's dtype
+
+    @property
+    def tolerance(self) -> float:
+        """Below this change two values count as one: they agree in half the digits of the dtype.
+
+        A sum whose terms come in another order is rounded otherwise, and a deep model passes that on.
+        """
+        return self.epsilon**0.5
+
+    @property
+    def nbytes(self) -> int:
+        return self.open.nbytes + self.masked.nbytes + self.model.nbytes
+
+
+def attend(
+    q: np.ndarray,  # [query_pos, d_head]
+    k: np.ndarray,  # [key_pos, d_head]
+    v: np.ndarray,  # [key_pos, d_head]
+    causal: bool,
+) -> np.ndarray:  # [query_pos, d_head]
+    """softmax(q k^T / sqrt(d_head)) v: one head in three lines (Vaswani et al. 2017, 3.2.1).
+
+    Nothing in it knows where a key stands: a sum has no order. The mask alone looks at places.
+
+    >>> rng = np.random.default_rng(0)
+    >>> q, k, v = rng.normal(size=(3, 5, 4))
+    >>> order = [2, 0, 3, 1, 4]
+    >>> bool(np.allclose(attend(q[order], k[order], v[order], False), attend(q, k, v, False)[order]))
+    True
+    >>> masked = attend(q, k, v, True)
+    >>> same = np.isclose(attend(q[order], k[order], v[order], True), masked[order]).all(axis=1)
+    >>> same.tolist()  # only the last token, which sees all the others in any order
+    [False, False, False, False, True]
+    """
+    scores = q @ k.T / np.sqrt(q.shape[-1])
+    if causal:
+        scores = np.where(np.tril(np.ones_like(scores)) > 0, scores, -np.inf)
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    out: np.ndarray = weights / weights.sum(axis=-1, keepdims=True) @ v
+    return out
+
+
+def shuffled_order(ids: Sequence[int], seed: int, n_fixed: int = 0) -> tuple[int, ...]:
+    """A random order of the tokens between the first `n_fixed` and the last one, which stay.
+
+    The last token stays so that the question asked of the model, what comes after it, stays the same.
+
+    Returns:
+        at each place of the new text, the place where its token stood; another text than `ids`.
+
+    Raises:
+        PromptError: there is no other text: fewer than two tokens may move, or all are the same.
+        SettingError: a negative seed.
+
+    >>> sorted(shuffled_order((5, 6, 7, 8), seed=1))
+    [0, 1, 2, 3]
+    >>> shuffled_order((5, 6, 7, 8), seed=1)[-1]
+    3
+    """
+    if seed < 0:
+        raise SettingError(f"The seed of a shuffle is {seed}.", "Give a whole number of 0 or more.")
+    movable = list(range(n_fixed, len(ids) - 1))
+    if len({ids[place] for place in movable}) < 2:
+        raise PromptError(
+            "This prompt has no other order: fewer than two different tokens stand before its last one.",
+            "Type a few more words.",
+        )
+    rng = np.random.default_rng(seed)
+    for _ in range(_TRIES):
+        moved = rng.permutation(movable).tolist()
+        if [ids[place] for place in moved] != [ids[place] for place in movable]:
+            break
+    else:  # nearly all tokens are equal: swapping two different ones always gives another text
+        one = next(place for place in movable if ids[place] != ids[movable[0]])
+        moved = [one if p == movable[0] else movable[0] if p == one else p for p in movable]
+    return (*range(n_fixed), *moved, len(ids) - 1)
+
+
+def fixed_beginning(model: Model, prompt: str) -> int:
+    """How many tokens the tokenizer puts before a text by itself; they are no part of its order."""
+    places = model.tokens.encode_with_places(prompt)
+    return next((i for i, place in enumerate(places) if not place.added), 0)
+
+
+def order_experiment(
+    model: Model,
+    prompt: str | Sequence[int],
+    seed: int = 1,
+    interventions: Intervention | Iterable[Intervention] = (),
+) -> OrderExperiment:
+    """Read a prompt and a shuffle of it under three rules: six forwards. Long prompts: the first `LONGEST`.
+
+    Args:
+        interventions: hold under all rules; `PositionsOff` is left out, since it is what is compared.
+
+    Raises:
+        PromptError: as `Model.prompt_ids` and `shuffled_order`.
+        InterventionError: an edit of something that does not exist here.
+
+    Example:
+        experiment = order_experiment(model, "the cat sat on the mat")
+        experiment.open.stream.max() < experiment.tolerance        # True: without mask and positions
+    """
+    ids = model.prompt_ids(prompt)[:LONGEST]
+    n_fixed = fixed_beginning(model, prompt) if isinstance(prompt, str) else 0
+    order = shuffled_order(ids, seed, n_fixed)
+    edits = tuple(edit for edit in as_interventions(interventions) if not isinstance(edit, PositionsOff))
+    return OrderExperiment(
+        ids=ids,
+        order=order,
+        n_fixed=n_fixed,
+        open=_case(model, ids, order, edits, masked=False, positions=False),
+        masked=_case(model, ids, order, edits, masked=True, positions=False),
+        model=_case(model, ids, order, edits, masked=True, positions=True),
+        epsilon=torch.finfo(getattr(torch, model.spec.dtype)).eps,
+    )
+
+
+def _case(
+    model: Model,
+    ids: tuple[int, ...],
+    order: tuple[int, ...],
+    edits: tuple[Intervention, ...],
+    *,
+    masked: bool,
+    positions: bool,
+) -> OrderCase:
+    edits = edits if positions else (*edits, PositionsOff())
+    before = _read(model, ids, edits, masked)
+    after = _read(model, tuple(ids[place] for place in order), edits, masked)
+    places = torch.tensor(np.argsort(order))  # where each token of the first text stands in the second
+    layers = range(model.spec.n_layers)
+    streams = [("resid_pre", 0), *(("resid_post", layer) for layer in layers)]
+    return OrderCase(
+        masked=masked,
+        positions=positions,
+        stream=np.stack([_change(before.kept[key], after.kept[key], places) for key in streams]),
+        attention=np.stack(
+            [_change(before.kept["attn_out", at], after.kept["attn_out", at], places) for at in layers]
+        ),
+        heads=np.stack([_largest(before.kept["z", at], after.kept["z", at], places) for at in layers]),
+        logits_before=before.kept["logits", None][-1].float().numpy(),
+        logits_after=after.kept["logits", None][-1].float().numpy(),
+    )
+
+
+def _read(model: Model, ids: tuple[int, ...], edits: tuple[Intervention, ...], masked: bool) -> Run:
+    """One forward that keeps the stream; without a mask where it is not `masked`."""
+    plan = model.planner.plan(edits, len(ids))
+    run = Run(model.adapter, plan, points=_POINTS, layers=range(model.spec.n_layers))
+    run.kept["logits", None], _ = model.forward(ids, run, (len(ids) - 1,), looks_ahead=not masked)
+    run.finish()
+    return run
+
+
+def _change(before: torch.Tensor, after: torch.Tensor, places: torch.Tensor) -> np.ndarray:
+    """|after - before| over the mean of both lengths for each token, float32 [token]; [pos, d] both."""
+    old, new = before.double(), after.double()[places]
+    distance, length = (new - old).norm(dim=-1), (old.norm(dim=-1) + new.norm(dim=-1)) / 2
+    return torch.where(distance > 0, distance / length, 0.0).float().numpy()
+
+
+def _largest(before: torch.Tensor, after: torch.Tensor, places: torch.Tensor) -> np.ndarray:
+    """Largest absolute difference of each head, float32 [head]; [head, pos, d_head] both."""
+    return (after.float()[:, places] - before.float()).abs().amax(dim=(1, 2)).numpy()

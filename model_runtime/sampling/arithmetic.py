@@ -1,0 +1,184 @@
+"""The eight sampling steps as arithmetic on one row of scores: float32 in, float32 out, -inf where cut.
+
+Each function does what transformers' processor of the same name does (Temperature-, TopK-, TopP-, MinP-,
+TypicalLogitsWarper, RepetitionPenaltyLogitsProcessor), operation by operation and in float32. That is on
+purpose: a filter decides by comparing a rounded sum with a threshold, and another order of addition, or
+float64, moves single tokens in or out at the boundary. Presence and frequency penalties, which transformers
+lacks, follow the formula of OpenAI's API documentation.
+
+All work is on the CPU whatever the model's device, so that one rule decides which tokens are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from model_runtime.errors import SamplingError
+from model_runtime.sampling.settings import SamplingSettings
+
+CUT = -float("inf")
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """The tokens that the penalties look at, each id once and inside the vocabulary.
+
+    Repetition looks at everything in the context, the prompt included, as transformers does. Presence and
+    frequency look at the generated tokens only, as their formula says.
+    """
+
+    context: torch.Tensor  # [n] int64
+    generated: torch.Tensor  # [m] int64
+    counts: torch.Tensor  # [m] float32: how often each was generated
+
+
+def seen_tokens(context_ids: Sequence[int], generated_ids: Sequence[int], d_vocab: int) -> Seen:
+    """Count what the penalties need. Ids beyond the head's vocabulary cannot be drawn and are left out."""
+    context = {token_id for token_id in (*context_ids, *generated_ids) if 0 <= token_id < d_vocab}
+    generated = np.array([i for i in generated_ids if 0 <= i < d_vocab], dtype=np.int64)
+    ids, counts = np.unique(generated, return_counts=True)
+    return Seen(
+        torch.tensor(sorted(context), dtype=torch.int64),
+        torch.tensor(ids, dtype=torch.int64),
+        torch.tensor(counts, dtype=torch.float32),
+    )
+
+
+def repetition(scores: torch.Tensor, settings: SamplingSettings, seen: Seen) -> torch.Tensor:
+    """Positive scores of tokens in the context divided by the penalty, negative ones multiplied by it.
+
+    Source: Keskar et al. 2019, CTRL, section 4.1; the two cases are transformers' reading of it.
+    """
+    penalty = settings.repetition_penalty
+    score = scores[seen.context]
+    changed = torch.where(score < 0, score * penalty, score / penalty)
+    return scores.scatter(0, seen.context, _finite(changed, score))
+
+
+def presence(scores: torch.Tensor, settings: SamplingSettings, seen: Seen) -> torch.Tensor:
+    """mu[j] - float(c[j] > 0) * alpha_presence, c[j] = how often token j was generated (OpenAI API docs)."""
+    score = scores[seen.generated]
+    return scores.scatter(0, seen.generated, _finite(score - settings.presence_penalty, score))
+
+
+def frequency(scores: torch.Tensor, settings: SamplingSettings, seen: Seen) -> torch.Tensor:
+    """mu[j] - c[j] * alpha_frequency, c[j] = how often token j was generated (OpenAI API docs)."""
+    score = scores[seen.generated]
+    return scores.scatter(0, seen.generated, _finite(score - seen.counts * settings.frequency_penalty, score))
+
+
+def _finite(changed: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
+    """A penalty cuts nothing: a score that it would carry out of float32 stops at float32's ends.
+
+    It takes a temperature near 0 before the penalty. A score that was cut stays cut.
+    """
+    most = torch.finfo(torch.float32).max
+    return torch.where(score == CUT, score, changed.clamp(-most, most))
+
+
+def temperature(scores: torch.Tensor, settings: SamplingSettings, _: Seen) -> torch.Tensor:
+    """scores / T. At T = 0 only the likeliest token stays; of equals the one with the lowest id (greedy)."""
+    if settings.temperature == 0.0:
+        only = torch.full_like(scores, CUT)
+        top = int(torch.argmax(scores))
+        only[top] = scores[top]
+        return only
+    scaled = scores / settings.temperature
+    if bool(((scaled == CUT) == (scores == CUT)).all()) and bool((scaled < float("inf")).all()):
+        return scaled
+    # A tiny T overflows float32. Subtracting the top score first changes no probability and keeps every
+    # surviving token finite: far below the top, at probability 0, but not cut.
+    gaps = (scores.double() - scores.max().double()) / settings.temperature
+    lowest = torch.finfo(torch.float32).min
+    return torch.where(scores == CUT, CUT, gaps.clamp(min=lowest)).float()
+
+
+def top_k(scores: torch.Tensor, settings: SamplingSettings, _: Seen) -> torch.Tensor:
+    """Keep the k likeliest tokens, and all that equal the last of them (Fan et al. 2018, section 5.1)."""
+    k = min(settings.top_k, scores.numel())
+    return scores.masked_fill(scores < torch.topk(scores, k).values[-1], CUT)
+
+
+def top_p(scores: torch.Tensor, settings: SamplingSettings, _: Seen) -> torch.Tensor:
+    """Keep the smallest set of likeliest tokens with at least top_p together (Holtzman et al. 2020).
+
+    Counted from the least likely token up: those whose running sum is still at most 1 - top_p go. Of
+    equals at the edge the highest ids stay, on every machine (transformers' sort leaves that open).
+    """
+    ascending, order = torch.sort(scores, stable=True)
+    goes = ascending.softmax(-1).cumsum(-1) <= (1 - settings.top_p)
+    goes[-1] = False
+    return scores.masked_fill(goes.scatter(0, order, goes), CUT)
+
+
+def min_p(scores: torch.Tensor, settings: SamplingSettings, _: Seen) -> torch.Tensor:
+    """Keep tokens with at least min_p times the top token's probability (Nguyen et al. 2024)."""
+    probabilities = scores.softmax(-1)
+    return scores.masked_fill(probabilities < settings.min_p * probabilities.amax(-1), CUT)
+
+
+def typical_p(scores: torch.Tensor, settings: SamplingSettings, _: Seen) -> torch.Tensor:
+    """Keep the tokens whose surprise -ln p is closest to the entropy, up to typical_p of the probability.
+
+    Source: Meister et al. 2023, Locally typical sampling, section 4. The likeliest token can be cut.
+    """
+    log_p = scores.log_softmax(-1)
+    entropy = -(log_p * log_p.exp()).nansum(-1, keepdim=True)
+    distance, order = torch.sort(torch.abs(-log_p - entropy), stable=True)
+    running = scores[order].softmax(-1).cumsum(-1)
+    last = (running < settings.typical_p).sum().clamp(max=scores.numel() - 1)
+    goes = distance > distance[last]
+    goes[0] = False
+    return scores.masked_fill(goes.scatter(0, order, goes), CUT)
+
+
+NOTHING_SEEN = seen_tokens((), (), 0)  # for steps that do not look
+
+Step = Callable[[torch.Tensor, SamplingSettings, Seen], torch.Tensor]
+
+STEPS: dict[str, Step] = {
+    "repetition": repetition,
+    "presence": presence,
+    "frequency": frequency,
+    "temperature": temperature,
+    "top_k": top_k,
+    "top_p": top_p,
+    "min_p": min_p,
+    "typical_p": typical_p,
+}
+
+
+def checked_scores(logits: np.ndarray) -> torch.Tensor:
+    """One row of logits as float32 scores of our own.
+
+    Raises:
+        SamplingError: not one row, or a value is NaN or infinite.
+    """
+    if logits.ndim != 1 or logits.size == 0:
+        raise SamplingError(f"Logits of shape {logits.shape} are not one row.", "Pass [d_vocab] numbers.")
+    scores = torch.tensor(logits, dtype=torch.float32)
+    bad = scores.numel() - int(np.count_nonzero(np.isfinite(scores.numpy())))
+    if bad:
+        raise SamplingError(
+            f"{bad:,} of the model's {scores.numel():,} logits are not finite: there is no distribution.",
+            "Try the model in float32, or undo the last intervention.",
+        )
+    return scores
+
+
+def apply_step(name: str, scores: torch.Tensor, settings: SamplingSettings, seen: Seen) -> torch.Tensor:
+    """Scores after one step.
+
+    Raises:
+        SamplingError: the step left no token, or a score that is not a number.
+    """
+    after = STEPS[name](scores, settings, seen)
+    if not bool(torch.isfinite(after.max())):  # max passes NaN on
+        raise SamplingError(
+            f"The step {name} left nothing that can be drawn.", "Choose a milder setting for this step."
+        )
+    return after

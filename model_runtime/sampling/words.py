@@ -1,0 +1,130 @@
+"""The sampling steps in plain words: what a setting is called, and why a token was cut, with the numbers.
+
+`assets/js/sampling.js` says the same sentences in the browser; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+
+import numpy as np
+
+from model_runtime.sampling.settings import SamplingSettings
+
+LABELS: dict[str, str] = {
+    "repetition": "repetition penalty",
+    "presence": "presence penalty",
+    "frequency": "frequency penalty",
+    "temperature": "temperature",
+    "top_k": "top-k",
+    "top_p": "top-p",
+    "min_p": "min-p",
+    "typical_p": "typical-p",
+}
+
+
+def setting(name: str, settings: SamplingSettings) -> str:
+    """A step's setting for people: "temperature 0.8", "top-k off".
+
+    >>> setting("top_p", SamplingSettings(top_p=0.9))
+    'top-p 0.9'
+    """
+    return f"{LABELS[name]} {settings.value(name):g}" if settings.is_active(name) else f"{LABELS[name]} off"
+
+
+def share(probability: float) -> str:
+    """Three digits: percent from 0.1 % up, scientific below.
+
+    >>> share(0.3381), share(0.00002)
+    ('33.8 %', '2.00e-5')
+    """
+    if probability == 0:
+        return "0 %"
+    if probability >= 0.001:
+        return f"{_three(probability * 100)} %"
+    return _scientific(probability)
+
+
+def _three(value: float) -> str:
+    """Three significant digits of a number from 0.1 to 100, halves up, as JavaScript writes them.
+
+    >>> _three(31.25), _three(99.96), _three(0.1)
+    ('31.3', '100', '0.100')
+    """
+    exact = Decimal(value)
+    for size in (
+        exact.adjusted(),
+        exact.adjusted() + 1,
+    ):  # 99.96 becomes 100: one digit more before the point
+        rounded = exact.quantize(Decimal(1).scaleb(size - 2), ROUND_HALF_UP)
+        if rounded.adjusted() == size:
+            break
+    return str(rounded)
+
+
+def _scientific(value: float) -> str:
+    digits, exponent = f"{value:.2e}".split("e")
+    return f"{digits}e{int(exponent)}"
+
+
+def _nats(value: float) -> str:
+    return f"{value:.2f} nats"
+
+
+def why_cut(
+    name: str,
+    settings: SamplingSettings,
+    scores: np.ndarray,
+    probabilities: np.ndarray,
+    kept: np.ndarray,
+    token_id: int,
+) -> str:
+    """Why the step `name` cut `token_id`.
+
+    Args:
+        scores, probabilities: [d_vocab], as the step found them.
+        kept: [d_vocab] bool, as the step left them.
+    """
+    own = share(float(probabilities[token_id]))
+    place = 1 + int((scores > scores[token_id]).sum())
+    top = float(probabilities.max())
+    last = float(probabilities[kept].min())
+    n_kept = int(kept.sum())
+    if name == "temperature":
+        return (
+            f"Temperature 0 always takes the likeliest token. It has {share(top)}, this one {own} "
+            f"(number {place:,})."
+        )
+    if name == "top_k":
+        return (
+            f"Top-k keeps the {settings.top_k:,} likeliest tokens. This one is number {place:,} with {own}; "
+            f"the last kept has {share(last)}."
+        )
+    if name == "top_p":
+        kept_mass = share(float(probabilities[kept].sum()))
+        return (
+            f"Top-p keeps the likeliest tokens until they have {share(settings.top_p)} together. The first "
+            f"{n_kept:,} already have {kept_mass}; this one, with {own}, is number {place:,}."
+        )
+    if name == "min_p":
+        return (
+            f"Min-p asks for {settings.min_p:g} of the likeliest token's {share(top)}, which is "
+            f"{share(settings.min_p * top)}; this one has {own}."
+        )
+    assert name == "typical_p", f"the step {name} cuts no token"
+    return _why_not_typical(settings, probabilities, kept, token_id)
+
+
+def _why_not_typical(
+    settings: SamplingSettings, probabilities: np.ndarray, kept: np.ndarray, token_id: int
+) -> str:
+    possible = probabilities > 0
+    surprises = -np.log(probabilities, where=possible, out=np.full_like(probabilities, -np.inf))
+    entropy = float((probabilities[possible] * surprises[possible]).sum())
+    farthest = float(np.abs(surprises[kept & possible] - entropy).max())
+    surprise = float(surprises[token_id]) if possible[token_id] else float("inf")
+    return (
+        f"Typical-p keeps the tokens whose surprise (-ln p) is closest to the average, {_nats(entropy)}, "
+        f"until they have {share(settings.typical_p)} together. This one's surprise is {_nats(surprise)}, "
+        f"{_nats(abs(surprise - entropy))} away; the farthest kept is {_nats(farthest)} away."
+    )

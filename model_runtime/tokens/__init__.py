@@ -1,0 +1,1 @@
+"""Text to tokens: several tokenizers, words and letters, byte-pair encoding learned and replayed."""

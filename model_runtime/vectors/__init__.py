@@ -1,0 +1,1 @@
+"""Tokens as points: embeddings and their neighbours, projections, one word in several sentences."""

@@ -1,0 +1,1 @@
+"""The one live figure that every page uses: drawn in place, clicked, moved by sliders, exported."""

@@ -1,0 +1,69 @@
+"""What a first visitor sees: a head that does something on this prompt, rather than layer 0, head 0, and the
+measure that shows what it does."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from model_runtime.errors import PointUnavailable
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
+from pages.shared.settings import url_state as state
+from pages.shared.settings.table import DEFAULT_HEAD, DEFAULT_LAYER, DEFAULT_MODEL
+from viz.attention import heads
+
+LONGEST_PROMPT = 512  # tokens; measuring every head of a longer one would hold up the first picture
+_OPENED = "gf.opened_measure"  # (model, prompt) that the measure was opened for
+
+
+def measures_for(run: Run) -> heads.Measures:
+    """Every head's measures on the run's prompt, by their keys in the link."""
+    from model_runtime import head_measures
+
+    n_tokens, spec = len(runtime.tokens_for(run)), runtime.model_for(run).spec
+    measured = runtime.derived(
+        run,
+        "head_measures",
+        head_measures,
+        words=f"Measuring {spec.n_layers * spec.n_heads:,} heads on {n_tokens:,} tokens",
+    )
+    return heads.Measures(
+        previous=measured.previous_token,
+        first=measured.first_token,
+        induction=measured.induction,
+        duplicate=measured.duplicate_token,
+        entropy=measured.entropy,
+        distance=measured.mean_distance,
+        n_tokens=n_tokens,
+        n_repeated=measured.n_repeated,
+    )
+
+
+def head_to_open(run: Run) -> tuple[int, int]:
+    """(layer, head) to select while nobody has chosen one.
+
+    On a prompt too long to measure first: the default model's induction head, which has much to find there.
+    """
+    if is_long(run):
+        return (DEFAULT_LAYER, DEFAULT_HEAD) if run.model == DEFAULT_MODEL else (0, 0)
+    try:
+        return heads.head_to_open(measures_for(run))
+    except PointUnavailable:  # a model without attention patterns: the Attention page says so
+        return 0, 0
+
+
+def is_long(run: Run) -> bool:
+    """Whether measuring every head would hold up the first picture."""
+    return len(runtime.tokens_for(run)) > LONGEST_PROMPT
+
+
+def open_measure(run: Run, layer: int, head: int) -> None:
+    """While nobody has chosen a measure: the one that shows what this head does on a new model or prompt.
+
+    It then stays, so that a click on another head does not colour the overview anew.
+    """
+    opened_for = (run.model, run.prompt)
+    if state.chosen("measure") or st.session_state.get(_OPENED) == opened_for or is_long(run):
+        return
+    st.session_state[_OPENED] = opened_for
+    state.values()["measure"] = heads.measure_to_open(measures_for(run), layer, head)

@@ -1,0 +1,227 @@
+"""The frame of every page: title and claim, the run to draw, the foot, and what happens on errors.
+
+view = start_page("Attention", "Attention", "Each row shows ...")
+with showing_errors():
+    for run in view.runs:
+        trace = runtime.trace_for(run)
+        live_figure(...)
+try_this("Which head ...?", "Head 5: ...")
+details(mathematics=..., code=..., sources=...)
+end_page()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import streamlit as st
+
+from model_runtime.errors import GlassformerError
+from model_runtime.records import Token
+from pages.shared.figure.provenance import Kind, badge_text
+from pages.shared.frame import contents, errors, opening, proof, sidebar
+from pages.shared.run import runs, runtime
+from pages.shared.run.runs import Run
+from pages.shared.settings import history, url_state
+from pages.shared.settings.edit_codes import describe, misfit
+from pages.shared.settings.table import Limits
+
+_LAST_GOOD = "gf.last_good"
+_FAILED = "gf.failed"  # (run, error): found while a page was drawn
+TEXT_PIXELS = {"normal": 16, "large": 22}
+_STYLE = """
+.st-key-gf-head h1 { padding: 0 0 1.2rem; }
+@media (min-width: 640px) {
+  [data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; }
+}
+[data-testid="stMarkdownContainer"]:has(> table) { overflow-x: auto; }
+[data-testid="stSidebarNavLink"]:focus-visible, [data-testid="stPageLink-NavLink"]:focus-visible {
+  outline: 2px solid currentColor; outline-offset: -2px;
+}
+"""
+
+
+@dataclass(frozen=True)
+class View:
+    """What a page draws: the runs (a pinned one second), the first run's model and tokens, the selection."""
+
+    runs: tuple[Run, ...]
+    model: Any
+    tokens: tuple[Token, ...]
+    layer: int
+    head: int
+    token: int  # position in `tokens`
+
+
+def start_page(section: str, title: str, claim: str, kind: Kind | None = None) -> View:
+    """Draw title and claim, load the model, clamp the selection, draw the sidebar.
+
+    Where the current run cannot be computed, the reason is shown and the view is of the last run that
+    could; where there is none the script ends here, with the reason and a way on.
+
+    Args:
+        kind: "measured", "computed" or "illustration" puts a badge beside the title.
+    """
+    _set_style()
+    with st.container(key="gf-head", gap=None):
+        with st.container(horizontal=True, gap="small"):
+            st.caption(section, width="content")
+            badge = st.empty() if kind else None
+            history.one_entry_a_change()
+        st.title(title, anchor=False)
+        st.markdown(claim)
+    view = _open()
+    _tell_notices(view)
+    sidebar.draw(view.model if view else None, view.tokens if view else ())
+    url_state.write()
+    if view is None:
+        end_page()
+        st.stop()
+    if badge is not None and kind is not None:
+        badge.badge(
+            badge_text(runtime.provenance_of(view.runs[0], kind)),
+            color="blue",
+        )
+    return view
+
+
+def _tell_notices(view: View | None) -> None:
+    """What a link or a box asked for and did not get, in one quiet box."""
+    told = url_state.notices()
+    if view is not None:
+        spec, n_tokens = view.model.spec, len(view.tokens)
+        for edit in url_state.get("edits"):
+            if wrong := misfit(edit, spec, n_tokens):
+                told.append(f"Not made: {describe(edit)}, {wrong}.")
+    if told:
+        st.warning("  \n".join(told))  # two spaces: one line each
+
+
+def _set_style() -> None:
+    """Text size (all of Streamlit's sizes follow the root font), and more room for the figure."""
+    pixels = TEXT_PIXELS[url_state.get("text")]
+    st.html(f"<style>:root {{ font-size: {pixels}px !important; }}{_STYLE}</style>")
+
+
+def _open() -> View | None:
+    """The view of the current run, or of the last good one under a message, or None under a message."""
+    asked = runs.current_run()
+    failed = st.session_state.get(_FAILED)
+    pinned = _open_pinned()
+    try:
+        if failed and failed[0] == asked:
+            raise failed[1]
+        return _view_of(asked, pinned)
+    except GlassformerError as error:
+        kept = st.session_state.get(_LAST_GOOD)
+        if kept is None or kept == asked:
+            errors.explain_alone(error)
+            return None
+        if url_state.refused("prompt"):
+            # The box holds text that was not taken, and a notice says so; what it held before is past.
+            url_state.open_with(prompt=kept.prompt)
+        else:
+            errors.explain_kept(error, kept)
+        try:
+            return _view_of(kept, pinned)
+        except GlassformerError as second:
+            st.session_state.pop(_LAST_GOOD)
+            errors.explain(second)
+            return None
+
+
+def _view_of(run: Run, pinned: Run | None) -> View:
+    run = runtime.drawable(run)
+    runs.draw(run, pinned)
+    model = runtime.model_for(run)
+    tokens = runtime.tokens_for(run)
+    spec = model.spec
+    if not url_state.chosen("layer") and not url_state.chosen("head"):
+        layer, head = opening.head_to_open(run)
+        url_state.open_with(layer=layer, head=head)
+    url_state.fit_to(Limits(spec.n_layers, spec.n_heads, len(tokens), spec.d_vocab, spec.n_experts))
+    return View(
+        runs.runs(),
+        model,
+        tokens,
+        url_state.get("layer"),
+        url_state.get("head"),
+        url_state.selected_token(len(tokens)),
+    )
+
+
+def _open_pinned() -> Run | None:
+    """The pinned run, if there is one that can be computed; where it cannot, why."""
+    pinned = runs.pinned_run()
+    if pinned is None:
+        return None
+    try:
+        return runtime.drawable(pinned)
+    except GlassformerError as error:
+        errors.explain(error, title="The pinned run cannot be drawn")
+        return None
+
+
+@contextmanager
+def showing_errors() -> Iterator[None]:
+    """Turn a `GlassformerError` of the block into a message; the last good picture is drawn again."""
+    try:
+        yield
+        st.session_state[_LAST_GOOD] = runs.runs()[0]
+    except GlassformerError as error:
+        asked = runs.current_run()
+        kept = st.session_state.get(_LAST_GOOD)
+        drawn = runs.runs()[0]
+        # The last good picture is drawn under the sampling settings of now, which may be what fails.
+        if kept is not None and replace(kept, sampling=drawn.sampling) != drawn:
+            st.session_state[_FAILED] = (asked, error)
+            st.rerun()
+        errors.explain(error)
+
+
+def try_this(question: str, answer: str) -> None:
+    """A question that asks to predict; the answer opens below it. Both are our own markdown."""
+    with st.expander(f"**Try this:** {question}"):
+        st.markdown(answer)
+
+
+def details(
+    mathematics: str | Callable[[], str] = "", code: str | Callable[[], str] = "", sources: str = ""
+) -> None:
+    """The closed lines at the end of a page: mathematics (markdown with formulas), code, sources.
+
+    What is given as a function is computed when its line is open.
+    """
+    if mathematics and (opened := _closed("The mathematics")):
+        opened.markdown(mathematics() if callable(mathematics) else mathematics)
+    if code and (opened := _closed("The code")):
+        opened.code(code() if callable(code) else code, language="python")
+    if sources and (opened := _closed("Where this comes from")):
+        opened.markdown(sources)
+
+
+def _closed(label: str) -> Any:
+    """An expander to fill, or None while it is closed.
+
+    What stands in a closed one is sent and drawn all the same, and code alone brings half a megabyte of
+    highlighter with it.
+    """
+    expander = st.expander(label, key=f"gf.details.{label}", on_change="rerun")
+    return expander if expander.open else None
+
+
+def end_page() -> None:
+    """Write the URL with the page's own controls in it, and draw the links to the pages before and after."""
+    url_state.write()
+    before, after = contents.neighbours(url_state.page())
+    st.divider()
+    left, right = st.columns(2)
+    if before is not None:
+        left.page_link(before.file, label=f"← {before.title}", help=before.says)
+    if after is not None:
+        with right.container(horizontal_alignment="right"):
+            st.page_link(after.file, label=f"{after.title} →", help=after.says)
+    proof.show_if_asked()

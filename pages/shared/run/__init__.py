@@ -1,0 +1,1 @@
+"""A run, what is computed of it, and where that is kept."""

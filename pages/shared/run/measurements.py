@@ -1,0 +1,159 @@
+"""Measurements that a page asks for by name: made once by whoever asks first, kept for all visitors.
+
+Each waits its turn in the runtime's lines and says on the page what it is doing. The small and dear ones have
+a memory of their own, so that traces do not push them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from model_runtime.capture.trace_cache import TraceCache
+from model_runtime.interventions import Intervention
+from model_runtime.limits import MIB
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
+
+_COSTS_BYTES = 256 * 1024  # some 250 measurements of cost
+_LENGTHS_BYTES = 32 * MIB  # some 60 readings of 10,000 tokens
+
+
+def foreign_for(run: Run, key: str, text: str) -> Any:
+    """What the run's model makes of `text` in the ids of another tokenizer (`foreign.ForeignReading`).
+
+    Args:
+        key: of `encodings.TOKENIZERS`.
+        text: instead of the run's prompt; the run's edits are left out.
+
+    Raises:
+        GlassformerError: a blank text, no such tokenizer, or its files are not installed.
+    """
+    from model_runtime.tokens.encodings import tokenize_with
+    from model_runtime.tokens.foreign import read_foreign
+
+    model = runtime.model_for(run)
+    tokenized = tokenize_with(key, text)
+
+    def read() -> Any:
+        with runtime.turns().take():
+            return read_foreign(model, tokenized)
+
+    words = f"Running {model.spec.name} over another tokenizer's numbers"
+    return runtime.kept(("foreign", key, text, runtime.model_key(run)), read, words)
+
+
+def quantized_for(run: Run, scheme: Any, layers: tuple[int, ...] | None) -> Any:
+    """What the run's model says with its weights packed (`quantization_effects.QuantEffect`).
+
+    The packed model is made, run once and let go; only its logits and the report are kept, for all visitors.
+    One such model exists at a time (`slow_turns`), and its forward takes a turn.
+
+    Args:
+        scheme: a `QuantScheme`.
+        layers: whose matrices are packed; None: all.
+
+    Raises:
+        SettingError: not enough memory for the packed weights.
+    """
+    from model_runtime.numbers.quantization_effects import effect_of
+
+    model = runtime.model_for(run)
+
+    def make() -> Any:
+        with runtime.slow_turns().take():
+            return effect_of(model, run.prompt, scheme, layers, run.edits, runtime.turns().take)
+
+    place = "all layers" if layers is None else f"layer {layers[0]}"
+    words = f"Packing {place} of {model.spec.name} in {scheme.bits} bits and running the prompt"
+    return runtime.kept(("quantized", scheme, layers, runtime.recipe(run, {})), make, words)
+
+
+def cost_for(run: Run) -> Any:
+    """What attention costs on this machine for the run's model (`CostMeasurement`): about 20 s of work.
+
+    Kept for all visitors, by model and number format; takes a turn. Only on a button.
+    """
+    from model_runtime.attention.cost import measure_cost
+
+    model = runtime.model_for(run)
+    ids = [token.id for token in runtime.tokens_for(run)]
+
+    def measure() -> Any:
+        with runtime.turns().take():
+            return measure_cost(model, ids)
+
+    with runtime.working(f"Measuring {model.spec.name} at growing lengths (about 20 s)"):
+        return _costs().get(runtime.model_key(run), measure)
+
+
+def known_cost(run: Run) -> Any | None:
+    """The measurement of `cost_for` if somebody has made it; never waits."""
+    return _costs().peek(runtime.model_key(run))
+
+
+def domains_for(run: Run) -> Any:
+    """Which experts the run's model uses for which kind of text (`domains.DomainRouting`).
+
+    Measured on the bundled held-out text, without the run's edits; kept for all visitors, by model and number
+    format; takes a turn.
+
+    Raises:
+        GlassformerError: the model has no experts, or the text is missing.
+    """
+    from model_runtime.moe.domains import domain_routing, read_heldout
+
+    model = runtime.model_for(run)
+
+    def measure() -> Any:
+        with runtime.turns().take():
+            return domain_routing(model, read_heldout())
+
+    words = f"Running {model.spec.name} over the held-out text"
+    return runtime.kept(("domains", runtime.model_key(run)), measure, words)
+
+
+def known_domains(run: Run) -> Any | None:
+    """The measurement of `domains_for` if it has been made and is still kept; never waits."""
+    return runtime.peek(("domains", runtime.model_key(run)))
+
+
+def length_for(
+    run: Run,
+    text: str,
+    ids: Sequence[int],
+    edits: tuple[Intervention, ...],
+    show: Callable[[int, int, float], None],
+) -> Any:
+    """Loss and entropy along a long text (`length.LengthReading`): a minute or more for a larger model.
+
+    Kept for all visitors by model, text, its length and the edits. Takes a turn for each chunk, so that
+    others get theirs in between; what `show` raises (a page that is run again) ends it.
+    """
+    from model_runtime.positions.length import loss_by_position
+
+    model = runtime.model_for(run)
+
+    def read() -> Any:
+        return loss_by_position(model, ids, interventions=edits, progress=show, turn=runtime.turns().take)
+
+    return _lengths().get((runtime.model_key(run), text, len(ids), edits), read)
+
+
+def known_length(run: Run, text: str, n: int, edits: tuple[Intervention, ...]) -> Any | None:
+    """The reading of `length_for` if somebody has made it; never waits."""
+    return _lengths().peek((runtime.model_key(run), text, n, edits))
+
+
+@st.cache_resource(show_spinner=False)
+def _lengths() -> TraceCache:
+    """Readings of long texts: about half a megabyte each, and not to be pushed out by traces."""
+    return TraceCache(_LENGTHS_BYTES)
+
+
+@st.cache_resource(show_spinner=False)
+def _costs() -> TraceCache:
+    """Measurements of cost by model: small, and not to be pushed out by traces."""
+    return TraceCache(_COSTS_BYTES)

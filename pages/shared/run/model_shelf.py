@@ -1,0 +1,86 @@
+"""Keeps the models that were used last, within a budget of bytes. The cache itself is `runtime`'s."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from model_runtime.errors import ModelTooLarge
+
+Key = tuple[str, str]  # name, dtype
+
+
+def release(model: object) -> None:
+    """Called when a model leaves the cache. Visitors who still draw with it keep it alive until they end."""
+    del model
+    gc.collect()
+
+
+class ModelShelf:
+    """Decides which models stay loaded.
+
+    Args:
+        load: gives the model of a name and dtype, loading it at most once until it is dropped.
+        drop: makes `load` forget one.
+        max_bytes: for all models besides the one in use.
+    """
+
+    def __init__(
+        self, load: Callable[[str, str], Any], drop: Callable[[str, str], Any], max_bytes: int
+    ) -> None:
+        self._load, self._drop = load, drop
+        self._max_bytes = max_bytes
+        self._used: OrderedDict[Key, int] = OrderedDict()  # bytes; the least recently used first
+        self._lock = threading.Lock()
+
+    def get(self, name: str, dtype: str) -> Any:
+        """The model, after making room for it where memory is short.
+
+        Raises:
+            GlassformerError: as `load_model`; `ModelTooLarge` only if no other model could be dropped.
+        """
+        try:
+            model = self._load(name, dtype)
+        except ModelTooLarge:
+            if not self._drop_all():
+                raise
+            model = self._load(name, dtype)
+        self._keep((name, dtype), model)
+        return model
+
+    def holds(self, name: str, dtype: str) -> bool:
+        """Whether `get` will find it loaded (unless memory runs short in this very moment)."""
+        with self._lock:
+            return (name, dtype) in self._used
+
+    def _keep(self, key: Key, model: Any) -> None:
+        """Note the use and drop what was not used for longest, until the others fit."""
+        with self._lock:
+            known = self._used.pop(key, None)
+            others = sum(self._used.values())
+            too_many = []
+            while others > self._max_bytes:
+                dropped, size = self._used.popitem(last=False)
+                too_many.append(dropped)
+                others -= size
+            self._used[key] = known if known is not None else _model_bytes(model)
+        for dropped in too_many:
+            self._drop(*dropped)
+
+    def _drop_all(self) -> bool:
+        """Drop every model; whether there was one."""
+        with self._lock:
+            keys = list(self._used)
+            self._used.clear()
+        for key in keys:
+            self._drop(*key)
+        return bool(keys)
+
+
+def _model_bytes(model: Any) -> int:
+    from model_runtime.loading.load import model_bytes
+
+    return model_bytes(model.hf_model)

@@ -1,0 +1,319 @@
+"""The pages' only way to the model: loaded models and traces, cached here and nowhere else.
+
+What takes longer than 0.3 s says what it is doing and for how long, at the place of the page where it was
+asked for. Forward passes take turns: thirty students who press a key at once wait in line instead of
+slowing one another down.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import threading
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
+
+from model_runtime.capture.trace_cache import HasBytes, TraceCache
+from model_runtime.errors import PromptError
+from model_runtime.limits import MIB, Limits, check_prompt_length
+from model_runtime.loading.permitted import resolve_for_app
+from model_runtime.records import Token
+from pages.shared.figure.provenance import Kind, Provenance
+from pages.shared.run.model_shelf import ModelShelf, release
+from pages.shared.run.runs import Run, sampling_words
+from pages.shared.settings.edit_codes import describe, fitting
+
+if TYPE_CHECKING:
+    from model_runtime import SelfProof
+
+SHOW_AFTER_SECONDS = 0.3
+Value = TypeVar("Value", bound=HasBytes)
+
+
+def _whole_number(variable: str, default: int) -> int:
+    """An environment variable as a whole number of at least 1."""
+    words = os.environ.get(variable, "")
+    return max(1, int(words)) if words.strip().isdecimal() else default
+
+
+@st.cache_resource(max_entries=8, on_release=release, show_spinner=False)
+def _model(name: str, dtype: str) -> Any:
+    """A loaded model. Callers of the same model wait for one load and get the same object."""
+    from model_runtime import load_model
+
+    return load_model(name, dtype=dtype)
+
+
+@st.cache_resource(show_spinner=False)
+def _models() -> ModelShelf:
+    """The models kept loaded, bounded in bytes."""
+    return ModelShelf(_model, _model.clear, Limits.from_environment().model_cache_mib * MIB)
+
+
+@st.cache_resource(show_spinner=False)
+def _cache() -> TraceCache:
+    """One bounded memory of traces and what follows from them, for all visitors."""
+    return TraceCache(Limits.from_environment().trace_cache_mib * MIB)
+
+
+class Turns:
+    """Lets at most `places` forward passes run at a time and says how many are waiting."""
+
+    def __init__(self, places: int) -> None:
+        self.places = threading.BoundedSemaphore(places)
+        self.lock = threading.Lock()
+        self.waiting = 0
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """One turn; waits in line, and says so on the page, while all places are taken."""
+        if not self.places.acquire(blocking=False):
+            with self.lock:
+                self.waiting += 1
+                ahead = self.waiting
+            try:
+                others = "one other run is" if ahead == 1 else f"{ahead} other runs are"
+                with working(f"Waiting for a turn: {others} before this one"):
+                    self.places.acquire()
+            finally:
+                with self.lock:
+                    self.waiting -= 1
+        try:
+            yield
+        finally:
+            self.places.release()
+
+
+@st.cache_resource(show_spinner=False)
+def turns() -> Turns:
+    """The one line in which forward passes of this process wait."""
+    return Turns(_whole_number("GLASSFORMER_FORWARDS", 2))
+
+
+@contextmanager
+def working(words: str) -> Iterator[None]:
+    """Show `words` and the elapsed time while the block runs, from 0.3 s on. Nothing outside a page."""
+    if get_script_run_ctx() is None:
+        yield
+        return
+    done = threading.Event()
+
+    def show() -> None:
+        with st.spinner(words, show_time=True):
+            done.wait()
+
+    # The copied context carries the container that is open here ("with st.sidebar") into the thread.
+    timer = threading.Timer(SHOW_AFTER_SECONDS, contextvars.copy_context().run, args=(show,))
+    timer.daemon = True
+    add_script_run_ctx(timer)
+    timer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        timer.cancel()
+        timer.join()
+
+
+def model_for(run: Run) -> Any:
+    """The model of a run, loaded at most once per process.
+
+    Raises:
+        GlassformerError: it is unknown, unsupported, too large, or cannot be reached.
+    """
+    name = resolve_for_app(run.model)
+    if _models().holds(name, run.dtype):
+        return _models().get(name, run.dtype)
+    with working(f"Loading {name}"):
+        return _models().get(name, run.dtype)
+
+
+def in_dtype(run: Run, dtype: str) -> Run:
+    """`run` with its model in a dtype: itself where "auto" gave that one, so that no second copy is loaded.
+
+    Raises:
+        GlassformerError: as `model_for`.
+    """
+    if run.dtype == "auto" and model_for(run).spec.dtype == dtype:
+        return run
+    return replace(run, dtype=dtype)
+
+
+def tokens_for(run: Run) -> tuple[Token, ...]:
+    """The tokens of a run's prompt, as the model reads them.
+
+    Raises:
+        PromptError: blank, or more tokens than the model or the app takes (both numbers are in the text).
+    """
+    if not run.prompt.strip():
+        raise PromptError("The prompt is blank.", "Type a word, or choose one of the examples.")
+    model = model_for(run)
+    tokens = model.tokenize(run.prompt)
+    check_prompt_length(len(tokens), model.spec.n_ctx, Limits.from_environment())
+    return tokens
+
+
+def trace_for(run: Run, **request: Any) -> Any:
+    """The trace of a run. Without `request` it is the recipe that all pages share, so it is made once.
+
+    Args:
+        request: arguments of `Model.trace` (points, layers, positions, exact, logits_at), hashable.
+
+    Raises:
+        GlassformerError: the prompt, an edit or a point cannot be used.
+    """
+    model = model_for(run)
+
+    def forward() -> Any:
+        with turns().take():
+            return model.trace(run.prompt, interventions=run.edits, **request)
+
+    tokens_for(run)
+    return kept(recipe(run, request), forward, f"Running {model.spec.name} over the prompt")
+
+
+def kept(key: Hashable, make: Callable[[], Value], words: str) -> Value:
+    """The value of `key` in the shared memory, made if it is not there; `words` while that takes time.
+
+    `key` must hold everything that decides the value: `model_key` or `recipe`, and what else was asked.
+    """
+    if peek(key) is not None:
+        return _cache().get(key, make)  # no clock is wound up for what is there
+    with working(words):
+        return _cache().get(key, make)
+
+
+def peek(key: Hashable) -> Any | None:
+    """The value of `key` in the shared memory if it is there; never waits."""
+    return _cache().peek(key)
+
+
+def drawable(run: Run) -> Run:
+    """`run` without the edits that its model or prompt cannot take, after making its shared trace.
+
+    Raises:
+        GlassformerError: it cannot be computed.
+    """
+    edits = fitting(run.edits, model_for(run).spec, len(tokens_for(run)))
+    run = replace(run, edits=edits)
+    trace_for(run)
+    return run
+
+
+def logits_for(run: Run) -> Any:
+    """Logits of the next token, float32 [d_vocab]."""
+    return trace_for(run).next_token_logits()
+
+
+def derived(
+    run: Run, name: Hashable, compute: Callable[[Any], Value], *, words: str = "Computing", **request: Any
+) -> Value:
+    """What `compute` makes of the trace of `run`, kept beside it under `name`; `words` while it takes time.
+
+    The value must know its `nbytes` (arrays do). Takes a turn: it may run the model.
+    """
+
+    def make() -> Value:
+        trace = trace_for(run, **request)
+        with turns().take():
+            return compute(trace)
+
+    return kept(("derived", name, recipe(run, request)), make, words)
+
+
+@st.cache_resource(show_spinner=False)
+def slow_turns() -> Turns:
+    """The line of long work that is no forward pass: one at a time, and forwards pass it by."""
+    return Turns(1)
+
+
+def computed(
+    run: Run, name: Hashable, compute: Callable[[], Value], *, words: str = "Computing", slow: bool = False
+) -> Value:
+    """What `compute` makes of the model of `run` without running it, kept for all visitors under `name`.
+
+    Args:
+        name: everything that decides the value beside the model.
+        slow: seconds of work: it waits its turn in a line of its own (`slow_turns`).
+    """
+
+    def make() -> Value:
+        if not slow:
+            return compute()
+        with slow_turns().take():
+            return compute()
+
+    return kept(("computed", name, model_key(run)), make, words)
+
+
+def known(run: Run, name: Hashable) -> Any | None:
+    """The value of `computed` if it is kept; never waits."""
+    return peek(("computed", name, model_key(run)))
+
+
+def model_key(run: Run) -> Hashable:
+    """What the loaded model is: two runs of the same weights in the same format have the same."""
+    spec = model_for(run).spec
+    return spec.model_id, spec.revision, spec.dtype, spec.device
+
+
+def recipe(run: Run, request: Mapping[str, Any]) -> Hashable:
+    """The key of a run's trace: what the model is and reads, the edits, what is kept; not the sampling."""
+    return model_for(run).trace_recipe(run.prompt, interventions=run.edits, **request)
+
+
+def warm_up(run: Run) -> None:
+    """Load the model of `run` and trace its prompt, so that the first visitor finds both ready."""
+    trace_for(run)
+
+
+def self_proof_for(run: Run) -> SelfProof:
+    """The runtime's check of its own capture, on the run's prompt and under its edits."""
+    from model_runtime import self_proof
+
+    model = model_for(run)
+    with working("Checking the captured numbers"), turns().take():
+        return self_proof(model, run.prompt, interventions=run.edits)
+
+
+def provenance_of(
+    run: Run,
+    kind: Kind = "measured",
+    *,
+    layer: int | None = None,
+    head: int | None = None,
+    seed: int | None = None,
+    compared_with: Run | None = None,
+    **extra: object,
+) -> Provenance:
+    """Where a picture of `run` comes from, for `live_figure`: with its edits; `extra` is what else made it.
+
+    Where `extra` holds the run's sampling settings (`runs.sampling_words`), those of the run compared with
+    are told too; all else in `extra` holds for both.
+    """
+    spec = model_for(run).spec
+    other = None
+    if compared_with is not None:
+        mine, theirs = sampling_words(run.sampling), sampling_words(compared_with.sampling)
+        sampled = bool(mine) and mine.items() <= extra.items()
+        other = provenance_of(compared_with, kind, layer=layer, head=head, seed=seed)
+        other = replace(other, extra=theirs) if sampled else other
+    return Provenance(
+        kind=kind,
+        model=spec.name,
+        revision=spec.revision,
+        dtype=spec.dtype,
+        device=spec.device,
+        prompt=run.prompt,
+        layer=layer,
+        head=head,
+        seed=seed,
+        extra=extra,
+        compared_with=other,
+        edits="; ".join(map(describe, run.edits)),
+    )

@@ -1,0 +1,1 @@
+"""Routes, compression and short-lived files of the server."""

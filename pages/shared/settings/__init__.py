@@ -1,0 +1,1 @@
+"""Everything that changes a picture, and its way to the URL and back."""

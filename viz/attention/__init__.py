@@ -1,0 +1,1 @@
+"""Figures of attention: heads, patterns, lines, masks, shared keys, cost, BertViz."""

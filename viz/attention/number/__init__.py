@@ -1,0 +1,1 @@
+"""Figures of one number of a pattern: where a single probability comes from."""

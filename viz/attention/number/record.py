@@ -1,0 +1,208 @@
+"""Where one number of a pattern comes from, as records: the terms of its dot product, and its softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from viz.attention.stages.record import Stages
+
+N_NAMED_TERMS = 3
+MOST_BARS = 128  # keys of the row with a bar each; above, those read most
+
+
+class Terms(Protocol):
+    """`model_runtime.attention.stages.ScoreTerms`, by its attributes: one cell, in float64."""
+
+    @property
+    def query_pos(self) -> int: ...
+    @property
+    def key_pos(self) -> int: ...
+    @property
+    def q(self) -> np.ndarray: ...  # [d_head]
+    @property
+    def k(self) -> np.ndarray: ...  # [d_head]
+    @property
+    def products(self) -> np.ndarray: ...  # [d_head]
+    @property
+    def dot(self) -> float: ...
+    @property
+    def scaling(self) -> float: ...
+    @property
+    def scaled(self) -> float: ...
+    @property
+    def softcap(self) -> float | None: ...
+    @property
+    def capped(self) -> float: ...
+    @property
+    def visible(self) -> bool: ...
+    @property
+    def row_max(self) -> float: ...
+    @property
+    def exp(self) -> float: ...
+    @property
+    def sink_term(self) -> float: ...
+    @property
+    def denominator(self) -> float: ...
+    @property
+    def n_visible(self) -> int: ...
+    @property
+    def probability(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class ScoreTerms:
+    """One cell from its vectors to its probability."""
+
+    query: int
+    key: int
+    query_text: str
+    key_text: str
+    layer: int
+    head: int
+    q: tuple[float, ...]
+    k: tuple[float, ...]
+    products: tuple[float, ...]
+    running: tuple[float, ...]  # sum of the products up to and with each dimension
+    largest: tuple[int, ...]  # dimensions of the largest terms by size, the largest first
+    d_rotary: int  # the first so many dimensions were turned, i together with i + d_rotary / 2; 0: none
+    dot: float
+    scaling: float
+    scaled: float
+    softcap: float | None
+    capped: float
+    visible: bool
+    row_max: float
+    exp: float
+    sink_term: float
+    denominator: float
+    n_visible: int
+    probability: float
+    measured: float  # the same cell of the pattern, in the model's own dtype
+    vector_limit: float  # ends of the colour scale of q and k
+    sum_range: tuple[float, float]  # of products and running sums
+
+    @property
+    def d_head(self) -> int:
+        return len(self.q)
+
+    @property
+    def difference(self) -> float:
+        """Between the probability computed here and the measured one."""
+        return abs(self.probability - self.measured)
+
+    def pair_of(self, dimension: int) -> int | None:
+        """The dimension that the rotation turns together with this one; None where it turns none."""
+        if dimension >= self.d_rotary:
+            return None
+        half = self.d_rotary // 2
+        return dimension + half if dimension < half else dimension - half
+
+
+def score_terms_record(
+    terms: Terms,
+    token_texts: Sequence[str],
+    *,
+    layer: int,
+    head: int,
+    measured: float,
+    d_rotary: int = 0,
+    shared_with: Sequence[Terms] = (),
+) -> ScoreTerms:
+    """Values -> what will be drawn; `shared_with`: terms of other runs that are drawn on the same scales."""
+    every = [terms, *shared_with]
+    vectors = max(float(np.abs(v).max()) for each in every for v in (each.q, each.k))
+    sums = [value for each in every for v in (each.products, np.cumsum(each.products)) for value in v]
+    order = np.argsort(-np.abs(terms.products), kind="stable")[:N_NAMED_TERMS]
+    return ScoreTerms(
+        query=terms.query_pos,
+        key=terms.key_pos,
+        query_text=token_texts[terms.query_pos],
+        key_text=token_texts[terms.key_pos],
+        layer=layer,
+        head=head,
+        q=tuple(terms.q.tolist()),
+        k=tuple(terms.k.tolist()),
+        products=tuple(terms.products.tolist()),
+        running=tuple(np.cumsum(terms.products).tolist()),
+        largest=tuple(int(i) for i in order),
+        d_rotary=d_rotary,
+        dot=terms.dot,
+        scaling=terms.scaling,
+        scaled=terms.scaled,
+        softcap=terms.softcap,
+        capped=terms.capped,
+        visible=terms.visible,
+        row_max=terms.row_max,
+        exp=terms.exp,
+        sink_term=terms.sink_term,
+        denominator=terms.denominator,
+        n_visible=terms.n_visible,
+        probability=terms.probability,
+        measured=measured,
+        vector_limit=vectors or 1.0,
+        sum_range=(min(0.0, *sums), max(0.0, *sums)),
+    )
+
+
+@dataclass(frozen=True)
+class RowBar:
+    """One key's part of the softmax of a row."""
+
+    key: int
+    text: str
+    score: float  # scaled and capped; what the softmax reads where the cell is visible
+    numerator: float  # e^(score - row_max); 0 where masked
+    probability: float
+    visible: bool
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class SoftmaxRow:
+    """The row of one query: what every key puts into the denominator."""
+
+    query: int
+    query_text: str
+    bars: tuple[RowBar, ...]  # by position
+    n_keys: int  # of the prompt
+    others: float  # share of the keys without a bar of their own
+    sink: float | None  # share of a learned sink
+    denominator: float
+
+
+def softmax_row_record(stages: Stages, terms: Terms, token_texts: Sequence[str]) -> SoftmaxRow:
+    """The measured scores of the row that holds the cell of `terms`."""
+    query, chosen = terms.query_pos, terms.key_pos
+    visible = np.asarray(stages.visible[query], dtype=bool)
+    raw = stages.scaled if stages.capped is None else stages.capped
+    scores = np.asarray(raw[query], dtype=np.float64)
+    numerators = np.exp(np.where(visible, scores - terms.row_max, -np.inf))
+    shares = numerators / (terms.denominator or 1.0)
+    keys = _shown_keys(shares, visible, chosen)
+    bars = tuple(
+        RowBar(
+            key,
+            token_texts[key],
+            float(scores[key]),
+            float(numerators[key]),
+            float(shares[key]),
+            bool(visible[key]),
+            key == chosen,
+        )
+        for key in keys
+    )
+    sink = None if stages.sink is None else terms.sink_term / terms.denominator
+    rest = max(0.0, float(shares.sum() - shares[keys].sum()))
+    return SoftmaxRow(query, token_texts[query], bars, len(token_texts), rest, sink, terms.denominator)
+
+
+def _shown_keys(shares: np.ndarray, visible: np.ndarray, chosen: int) -> list[int]:
+    """Every key where there is room, else those read most and the chosen one, by position."""
+    if len(shares) <= MOST_BARS:
+        return list(range(len(shares)))
+    most = [int(key) for key in np.argsort(-shares, kind="stable")[: MOST_BARS // 4] if visible[key]]
+    return sorted({*most, chosen})

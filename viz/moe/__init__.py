@@ -1,0 +1,1 @@
+"""Figures of experts: routes, shares, load, domains, sizes."""

@@ -1,0 +1,180 @@
+"""How far the next token moves without each expert: layers by experts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from viz import style
+from viz.drawn import Drawn
+from viz.moe.axes import cell_frame, dense_rows, expert_axis, layer_axis
+from viz.moe.routing import named
+
+
+@dataclass(frozen=True)
+class EffectGrid:
+    """One number a layer and expert: KL divergence in nats; None where no token was sent to the expert."""
+
+    values: tuple[tuple[float | None, ...] | None, ...]  # [layer][expert]; None in dense layers
+    layer: int
+    expert: int
+    top: float  # end of the colour scale
+
+    @property
+    def largest(self) -> tuple[int, int, float] | None:
+        """(layer, expert, nats) of the expert that matters most; None where no expert has a number."""
+        found = [
+            (value, layer, expert)
+            for layer, line in enumerate(self.values)
+            for expert, value in enumerate(line or ())
+            if value is not None
+        ]
+        if not found:
+            return None
+        value, layer, expert = max(found, key=lambda item: (item[0], -item[1], -item[2]))
+        return layer, expert, value
+
+
+def effect_grid_record(
+    divergence: np.ndarray,  # [sparse layer, expert]; NaN: not asked
+    layers: Sequence[int],
+    *,
+    n_layers: int,
+    layer: int,
+    expert: int,
+    top: float | None = None,
+) -> EffectGrid:
+    """Measured values -> what will be drawn; `top` ends a common scale."""
+    rows = {number: row for row, number in enumerate(layers)}
+    lines = tuple(
+        tuple(float(v) if np.isfinite(v) else None for v in divergence[rows[n]]) if n in rows else None
+        for n in range(n_layers)
+    )
+    return EffectGrid(lines, layer, expert, effect_top(divergence) if top is None else top)
+
+
+def effect_top(*divergences: np.ndarray) -> float:
+    """The largest finite value, the end of a scale from 0."""
+    return max(style.shared_range(*divergences)[1], 1e-9)
+
+
+def effect_grid_figure(record: EffectGrid) -> Drawn:
+    """Darker: the next token moves further without this expert. Bare: no token was sent to it."""
+    cells = [
+        (layer, expert, value)
+        for layer, line in enumerate(record.values)
+        for expert, value in enumerate(line or ())
+    ]
+    return Drawn(
+        figure=_figure(record, most_names=24),
+        alt=effect_sentence(record),
+        stem="expert-effects",
+        table={
+            "layer": [layer for layer, _, _ in cells],
+            "expert": [expert for _, expert, _ in cells],
+            "KL divergence in nats": [value for _, _, value in cells],
+        },
+        narrow_figure=_figure(record, most_names=10),
+    )
+
+
+def _figure(record: EffectGrid, most_names: int) -> go.Figure:
+    n_layers, n_experts = len(record.values), max(len(line or ()) for line in record.values)
+    lines = [
+        [np.nan] * n_experts if line is None else [np.nan if v is None else v for v in line]
+        for line in record.values
+    ]
+    words = [["not asked" if v is None else "" for v in line or [0.0] * n_experts] for line in record.values]
+    figure = go.Figure()
+    figure.add_heatmap(
+        name="effects",
+        z=np.array(lines, dtype=np.float32),
+        zmin=0,
+        zmax=record.top,
+        colorscale=style.PROBABILITY_SCALE,
+        xgap=1,
+        ygap=1,
+        hoverongaps=False,
+        text=[[_in_cell(value) for value in line] for line in lines],
+        texttemplate="%{text}" if n_experts <= most_names // 2 + 2 else None,
+        textfont={"size": 11},
+        hovertemplate="without E%{x} in L%{y}: %{z:.4f} nats<extra></extra>",
+        colorbar={
+            "title": {"text": "KL divergence (nats)", "side": "top"},
+            "orientation": "h",
+            "thickness": 8,
+            "y": 0,
+            "yanchor": "top",
+            "ypad": 24,
+            "len": 0.86,
+            "tickvals": [0, record.top],
+            "ticktext": ["0", style.three_digits(record.top)],
+            "ticklabeloverflow": "allow",
+        },
+    )
+    crosses = [
+        (expert, layer) for layer, line in enumerate(words) for expert, word in enumerate(line) if word
+    ]
+    figure.add_scatter(
+        name="not asked",
+        mode="text",
+        x=[expert for expert, _ in crosses],
+        y=[layer for _, layer in crosses],
+        text=["×"] * len(crosses),
+        textfont={"size": 12, "color": style.LIGHT.muted},
+        hoverinfo="skip",
+    )
+    figure.update_xaxes(side="top", **expert_axis(n_experts, most_names))
+    figure.update_yaxes(**layer_axis(n_layers, record.layer, 16))
+    figure.update_layout(
+        template=style.TEMPLATE,
+        height=min(max(34 * n_layers + 130, 260), 640),
+        title={"text": effect_title(record)},
+        plot_bgcolor=style.MASKED,
+        showlegend=False,
+        shapes=[cell_frame(record.expert, record.layer)],
+        annotations=dense_rows(
+            (n for n, line in enumerate(record.values) if line is None),
+            (n_experts - 1) / 2,
+            "dense: the whole MLP",
+        ),
+        margin={"l": 8, "r": 24, "t": 62, "b": 8},
+    )
+    return figure
+
+
+def _in_cell(value: float) -> str:
+    """Two digits in a cell; the hover has more."""
+    if value != value:
+        return ""
+    return f"{value:.2g}" if value >= 0.001 or value == 0 else "≈\u20090"
+
+
+def effect_title(record: EffectGrid) -> str:
+    """The finding: who matters most."""
+    if record.largest is None:
+        return "No expert was asked"
+    layer, expert, value = record.largest
+    return f"Most: L{layer} {named(expert)}, {style.three_digits(value, 'nats')}"
+
+
+def effect_sentence(record: EffectGrid) -> str:
+    """The most important expert, and the chosen one, in plain text."""
+    if record.largest is None:
+        return "No expert was asked, so none can be missed."
+    layer, expert, value = record.largest
+    said = (
+        f"The next token's distribution moves furthest without {named(expert)} of layer {layer}: KL "
+        f"divergence {style.three_digits(value, 'nats')}."
+    )
+    line = record.values[record.layer]
+    here = None if line is None else line[record.expert]
+    if (record.layer, record.expert) == (layer, expert):
+        return said
+    own = f"{named(record.expert)} of layer {record.layer}"
+    if here is None:
+        return f"{said} {own} works on no token of this prompt."
+    return f"{said} Without {own}, the chosen one: {style.three_digits(here, 'nats')}."

@@ -1,0 +1,1 @@
+"""Figures of number formats and of what breaks in them."""

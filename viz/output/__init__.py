@@ -1,0 +1,1 @@
+"""Figures of distributions over the next token, and of choosing from them."""

@@ -1,0 +1,1 @@
+"""The bars of the next token, with every sampling step, redrawn in the browser."""

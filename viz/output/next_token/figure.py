@@ -1,0 +1,158 @@
+"""The next-token picture: the pipeline as bars of 100 %, above the likeliest tokens one by one.
+
+`viz.output.next_token.traces` fills its traces; here are the places, the axes, and the words around them.
+"""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from viz.drawn import Drawn
+from viz.output.next_token.record import NextTokenRecord, axis_ticks
+from viz.output.next_token.traces import STRIP_END, column_edges, difference, traces_of
+from viz.style import LIGHT, MONO, TEMPLATE, faded
+from viz.text import inert, share
+
+STEP_HEIGHT, ROW_HEIGHT = 22, 19  # pixels
+GAP, AXIS = 4, 48  # between the panels, for the probability axis and its words
+WIDTH = 760  # of an export with a pinned run; the page gives its own
+TOP, RIGHT = 40, 12
+LEAST_LEFT, MOST_LEFT, NARROW_LEFT = 132, 190, 118  # the margin of the rows' labels
+
+
+def next_token_figure(record: NextTokenRecord) -> Drawn:
+    """Draw one choice. A click on a candidate's row carries its token id as customdata."""
+    return Drawn(
+        figure=go.Figure(data=traces_of(record), layout=_layout(record)),
+        alt=_alt(record),
+        stem="next-token",
+        table=_table(record),
+        narrow_layout=_narrow(record),
+    )
+
+
+def heights(record: NextTokenRecord) -> tuple[int, int]:
+    """Pixels of the pipeline's panel, headings and legend included, and of the candidates' panel."""
+    return STEP_HEIGHT * (len(record.steps) + 2), ROW_HEIGHT * (len(record.candidates) + 1)
+
+
+def tick_words(record: NextTokenRecord) -> tuple[list[str], list[str]]:
+    """Labels at the left: of the pipeline's rows, of the candidates (the rest as the last)."""
+    steps = [f"<b>{inert(row.setting)}</b>" if row.active else inert(row.setting) for row in record.steps]
+    candidates = [
+        f"<b>▸ {isolated(candidate.label)}</b>  {candidate.rank:,}"
+        if candidate.token_id == record.selected
+        else f"{isolated(candidate.label)}  {candidate.rank:,}"
+        for candidate in record.candidates
+    ]
+    return steps, [*candidates, f"{record.rest.n_tokens:,} more"]
+
+
+def isolated(text: str) -> str:
+    """`text` between Unicode's isolates (UAX 9): a right-to-left token leaves its neighbours in place."""
+    return f"\u2068{text}\u2069"
+
+
+def _layout(record: NextTokenRecord) -> go.Layout:
+    steps, rows = heights(record)
+    inner = steps + GAP + rows
+    below, above = rows / inner, (rows + GAP) / inner
+    step_words, candidate_words = tick_words(record)
+    paired = record.pinned_label is not None
+    hidden = {"showgrid": False, "showticklabels": False, "fixedrange": True, "zeroline": False}
+    row_axis = {"showgrid": False, "automargin": False, "fixedrange": True, "ticklabeloverflow": "allow"}
+    return go.Layout(
+        template=TEMPLATE,
+        height=TOP + inner + AXIS,
+        margin={"l": left_margin(record), "r": RIGHT, "t": TOP, "b": 8},
+        barmode="overlay",
+        title={"text": record.title, "x": 0, "xref": "container", "y": 1, "yref": "container",
+               "yanchor": "top", "pad": {"t": 8, "l": 4}},
+        xaxis={**hidden, "domain": [0, 1], "range": [0, 1 / STRIP_END], "anchor": "y"},
+        yaxis={**row_axis, "domain": [above, above + steps / inner], "range": [len(record.steps) + 0.5, -1.5],
+               "tickvals": list(range(len(step_words))), "ticktext": step_words, "anchor": "x"},
+        xaxis2={"domain": [0, 0.66 if paired else 1], "range": [0, record.axis_end * 1.2],
+                "anchor": "y2", "ticklabeloverflow": "allow",
+                "tickformat": "~%", "tickvals": axis_ticks(record.axis_end), "fixedrange": True,
+                "title": {"text": "probability of being the next token"}},
+        yaxis2={**row_axis, "domain": [0, below], "range": [len(record.candidates) + 0.5, -0.5],
+                "tickvals": list(range(len(candidate_words))), "ticktext": candidate_words, "anchor": "x2",
+                "tickfont": {"family": MONO, "color": LIGHT.ink}},
+        shapes=_selection_band(record),
+        **_difference_axis(record),
+        width=WIDTH if paired else None,
+    )  # fmt: skip
+
+
+def _difference_axis(record: NextTokenRecord) -> dict[str, object]:
+    """The axis of the differences, beside a pinned run only: every further axis costs each redrawing time."""
+    if record.pinned_label is None:
+        return {}
+    largest = max(abs(difference(candidate) or 0.0) for candidate in record.candidates)
+    return {
+        "xaxis3": {
+            "domain": [0.77, 1], "range": difference_range(largest), "anchor": "y2", "zeroline": True,
+            "zerolinecolor": LIGHT.line, "fixedrange": True,
+            "title": {"text": "difference, points"},
+        }
+    }  # fmt: skip
+
+
+def difference_range(largest: float) -> list[float]:
+    """Symmetric about 0, with room for the numbers."""
+    end = 1.05 * next(end for end in (1, 5, 10, 25, 50, 100) if largest <= end or end == 100)
+    return [-end, end]
+
+
+def _selection_band(record: NextTokenRecord) -> list[dict[str, object]]:
+    """A quiet band behind the selected row, from edge to edge."""
+    row = next(i for i, candidate in enumerate(record.candidates) if candidate.token_id == record.selected)
+    return [
+        {"type": "rect", "layer": "below", "xref": "paper", "x0": 0, "x1": 1, "yref": "y2", "y0": row - 0.5,
+         "y1": row + 0.5, "fillcolor": faded(LIGHT.accent, 0.1), "line": {"width": 0}}
+    ]  # fmt: skip
+
+
+def left_margin(record: NextTokenRecord) -> int:
+    """Pixels for the labels at the left; those that change under a slider are counted at their longest."""
+    tokens = max(len(c.label) + len(f"{c.rank:,}") + 4 for c in record.candidates) * 7.3
+    steps = max(len(row.setting) for row in record.steps) * 7.4
+    return round(min(max(LEAST_LEFT, tokens, steps), MOST_LEFT))
+
+
+def _narrow(record: NextTokenRecord) -> dict[str, object]:
+    """Below 600 px: less room for labels, of the columns only left and cut, no panel of differences."""
+    changes: dict[str, object] = {
+        "margin.l": min(left_margin(record), NARROW_LEFT),
+        "margin.r": 6,
+        "title.font.size": 12,
+        "xaxis.range": [0, column_edges()[1]],
+        "xaxis2.domain": [0, 1],
+        "xaxis2.tickangle": 0,
+    }
+    if record.pinned_label is not None:
+        # Its numbers, too, must leave the picture: the axis shows a stretch where there are none.
+        changes |= {"xaxis3.domain": [0.99, 1], "xaxis3.visible": False, "xaxis3.range": [1e6, 1e6 + 1]}
+    return changes
+
+
+def _alt(record: NextTokenRecord) -> str:
+    top = ", ".join(f"{c.label} {share(c.final)}" for c in record.candidates[:5])
+    steps = "; ".join(f"{row.setting}: {row.n_kept:,} left" for row in record.steps[1:-1] if row.active)
+    likeliest = f"Likeliest in the model, with their final probability: {top}"
+    return f"{record.title}. {likeliest}. {steps or 'No step is on'}. {record.words}"
+
+
+def _table(record: NextTokenRecord) -> dict[str, list[object]]:
+    table: dict[str, list[object]] = {
+        "rank": [c.rank for c in record.candidates],
+        "token id": [c.token_id for c in record.candidates],
+        "token": [c.label for c in record.candidates],
+        "model probability": [c.model for c in record.candidates],
+        "final probability": [c.final for c in record.candidates],
+        "cut by": [c.cut_by or "" for c in record.candidates],
+        "probability when cut": [c.entering if c.cut_by else "" for c in record.candidates],
+    }
+    if record.pinned_label is not None:
+        table["pinned run's probability"] = [c.pinned for c in record.candidates]
+    return table

@@ -1,0 +1,344 @@
+"""From the model's distribution to the one that is drawn from: what the next-token picture holds.
+
+The whole vocabulary is in the picture: every step of the pipeline as one bar of 100 % (`StepRow`), the
+likeliest tokens one by one (`Candidate`), everything else in numbers (`Rest`). Nothing that a step cuts
+disappears: it stays, marked with the step that cut it.
+
+`next_token_figure` draws the record; `assets/js/next_token.js` builds the same record in the browser while a
+slider is dragged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from viz.text import label, share, three_digits
+
+# Steps that have a slider: their rows are always there, so that the picture keeps its height under a drag.
+SLIDER_STEPS = ("temperature", "top_k", "top_p", "min_p")
+BASE, FINAL = "base", "final"
+LONGEST_TOKEN = 15  # characters of a row's label
+# Where a probability axis may end, and the step between its ticks.
+AXIS_STEPS = {
+    0.01: 0.002, 0.02: 0.005, 0.05: 0.01, 0.1: 0.02, 0.2: 0.05,
+    0.3: 0.1, 0.4: 0.1, 0.5: 0.1, 0.75: 0.25, 1.0: 0.2,
+}  # fmt: skip
+
+
+class Step(Protocol):
+    """What a picture reads of one sampling step (see `model_runtime.sampling.report.StepResult`)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def active(self) -> bool: ...
+    @property
+    def setting(self) -> str: ...
+    @property
+    def probabilities(self) -> np.ndarray: ...  # [d_vocab], 0 where cut
+    @property
+    def kept(self) -> np.ndarray: ...  # [d_vocab] bool, cumulative
+    @property
+    def n_kept(self) -> int: ...
+    @property
+    def cut_mass(self) -> float: ...
+    @property
+    def entropy(self) -> float: ...  # nats
+    @property
+    def effective_choices(self) -> float: ...
+
+
+class Report(Protocol):
+    """What a picture reads of all steps of one choice (see `SamplingReport`)."""
+
+    @property
+    def base(self) -> Step: ...
+    @property
+    def steps(self) -> Sequence[Step]: ...
+    @property
+    def d_vocab(self) -> int: ...
+    def rank(self, token_id: int) -> int: ...
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One token's way through the pipeline. Probabilities are shares of 1."""
+
+    token_id: int
+    label: str  # safe for plotly
+    rank: int  # by the model's own probability, the likeliest is 1
+    model: float  # the model's own probability
+    final: float  # after all steps; 0 where cut
+    entering: float  # where cut: its probability when the step that cut it began; else `final`
+    cut_by: str | None  # short name of the step that cut it: "top-p"
+    pinned: float | None = None  # in the pinned run; NaN: its vocabulary lacks the token; None: none pinned
+
+    @property
+    def reach(self) -> float:
+        """Where the longest of this run's own marks in the row ends."""
+        return max(self.model, self.final, self.entering)
+
+    @property
+    def full_reach(self) -> float:
+        """The same with the pinned run's bar."""
+        return max(self.reach, self.pinned) if self.pinned == self.pinned and self.pinned else self.reach
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a step's bar: one candidate, or (`token_id` None) the rest of the vocabulary."""
+
+    start: float
+    width: float
+    cut: bool
+    label: str
+    token_id: int | None
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """The whole vocabulary at one step, 100 % wide.
+
+    A step that cuts shows what it was handed, the cut part marked; one that reshapes shows what it leaves.
+    """
+
+    name: str
+    setting: str
+    active: bool
+    n_kept: int
+    cut_mass: float
+    entropy: float  # nats, of what is left
+    effective_choices: float
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The tokens without a row of their own."""
+
+    n_tokens: int
+    model: float
+    final: float
+    n_kept: int
+
+
+@dataclass(frozen=True)
+class NextTokenRecord:
+    """Everything the picture says."""
+
+    candidates: tuple[Candidate, ...]
+    steps: tuple[StepRow, ...]  # base, the steps in their order, final
+    rest: Rest
+    d_vocab: int
+    selected: int  # token id
+    axis_end: float  # of the probability axis
+    title: str
+    words: str
+    pinned_label: str | None = None
+
+
+def next_token_record(
+    report: Report,
+    shown: Sequence[int],
+    token_text: Callable[[int], str],
+    selected: int,
+    pinned: Mapping[int, float] | None = None,
+    pinned_label: str | None = None,
+) -> NextTokenRecord:
+    """What one choice looks like.
+
+    Args:
+        report: the steps over the whole vocabulary.
+        shown: ids of the tokens with a row of their own; the selected one and the one likeliest to be
+            drawn are added.
+        token_text: the text of a token by id.
+        selected: id of the selected token.
+        pinned: final probability in the pinned run by id (NaN: no such token there).
+        pinned_label: what sets the pinned run apart, in words.
+    """
+    likeliest = int(report.steps[-1].probabilities.argmax())  # typical-p and penalties can move it far down
+    ids = shown_in_order(report, [*shown, selected, likeliest])
+    candidates = tuple(_candidate(report, token_id, token_text, pinned) for token_id in ids)
+    rows = _step_rows(report, candidates)
+    rest = _rest(report, ids)
+    return NextTokenRecord(
+        candidates=candidates,
+        steps=rows,
+        rest=rest,
+        d_vocab=report.d_vocab,
+        selected=selected,
+        axis_end=axis_end(max(candidate.full_reach for candidate in candidates)),
+        title=_title(candidates, report.steps[-1], report.d_vocab),
+        words=_words(rest, rows[-1]),
+        pinned_label=pinned_label,
+    )
+
+
+def shown_in_order(report: Report, ids: Sequence[int]) -> list[int]:
+    """Each id once, the likeliest in the model first; equals by id."""
+    scores = report.base.probabilities
+    return sorted({int(token_id) for token_id in ids}, key=lambda token_id: (-scores[token_id], token_id))
+
+
+def axis_end(reach: float) -> float:
+    """The end of a probability axis: one of a few round numbers, so that it rests during most of a drag.
+
+    >>> axis_end(0.34), axis_end(1.0)
+    (0.4, 1.0)
+    """
+    return next((end for end in AXIS_STEPS if reach <= end), 1.0)
+
+
+def axis_ticks(end: float) -> list[float]:
+    """Round places from 0 to the end of the axis; beyond it there is room for words only.
+
+    >>> axis_ticks(0.4)
+    [0.0, 0.1, 0.2, 0.3, 0.4]
+    """
+    step = AXIS_STEPS[end]
+    return [round(tick * step, 6) for tick in range(round(end / step) + 1)]
+
+
+def short_name(step: Step) -> str:
+    """The step's name in words without its value: "top-p 0.9" -> "top-p".
+
+    >>> from types import SimpleNamespace
+    >>> short_name(SimpleNamespace(setting="repetition penalty 1.2"))
+    'repetition penalty'
+    """
+    return step.setting.rsplit(" ", 1)[0]
+
+
+def _candidate(
+    report: Report, token_id: int, token_text: Callable[[int], str], pinned: Mapping[int, float] | None
+) -> Candidate:
+    before: Step = report.base
+    cut_by, entering = None, float(report.steps[-1].probabilities[token_id])
+    for step in report.steps:
+        if not step.kept[token_id]:
+            cut_by, entering = short_name(step), float(before.probabilities[token_id])
+            break
+        before = step
+    return Candidate(
+        token_id=token_id,
+        label=label(token_text(token_id), LONGEST_TOKEN),
+        rank=report.rank(token_id),
+        model=float(report.base.probabilities[token_id]),
+        final=float(report.steps[-1].probabilities[token_id]),
+        entering=entering,
+        cut_by=cut_by,
+        pinned=None if pinned is None else float(pinned[token_id]),
+    )
+
+
+def _step_rows(report: Report, candidates: Sequence[Candidate]) -> tuple[StepRow, ...]:
+    rows = [_step_row(BASE, "the model", report.base, report.base, candidates)]
+    before: Step = report.base
+    for step in report.steps:
+        if step.active or step.name in SLIDER_STEPS:
+            rows.append(_step_row(step.name, step.setting, step, before, candidates))
+        before = step
+    rows.append(_step_row(FINAL, "drawn from", before, before, candidates, active=True))
+    return tuple(rows)
+
+
+def _step_row(
+    name: str,
+    setting: str,
+    step: Step,
+    before: Step,
+    candidates: Sequence[Candidate],
+    active: bool | None = None,
+) -> StepRow:
+    cuts = step.n_kept < before.n_kept
+    shown = before if cuts else step
+    segments, start = [], 0.0
+    for candidate in candidates:
+        width = float(shown.probabilities[candidate.token_id])
+        if width > 0:
+            cut = not bool(step.kept[candidate.token_id])
+            segments.append(Segment(start, width, cut, candidate.label, candidate.token_id))
+            start += width
+    shown_cut = sum(segment.width for segment in segments if segment.cut)
+    lost = max(step.cut_mass - shown_cut, 0.0) if cuts else 0.0
+    # What is left of the bar belongs to the tokens without a row: first those kept, then those cut.
+    left = max(1.0 - start - lost, 0.0)
+    segments += [
+        Segment(begin, width, cut, "all other tokens", None)
+        for begin, width, cut in ((start, left, False), (start + left, lost, True))
+        if width > 1e-9
+    ]
+    return StepRow(
+        name=name,
+        setting=setting,
+        active=step.active if active is None else active,
+        n_kept=step.n_kept,
+        cut_mass=step.cut_mass if name not in (BASE, FINAL) else 0.0,
+        entropy=step.entropy,
+        effective_choices=step.effective_choices,
+        segments=tuple(segments),
+    )
+
+
+def _rest(report: Report, ids: Sequence[int]) -> Rest:
+    final = report.steps[-1]
+    shown = np.asarray(ids, dtype=np.int64)
+    return Rest(
+        n_tokens=report.d_vocab - len(shown),
+        model=_mass_beside(report.base, shown),
+        final=_mass_beside(final, shown),
+        n_kept=final.n_kept - int(final.kept[shown].sum()),
+    )
+
+
+def _mass_beside(step: Step, shown: np.ndarray) -> float:
+    """The probability of all tokens but those `shown`; exactly 0 where none of them is left."""
+    if step.n_kept == int(step.kept[shown].sum()):
+        return 0.0
+    return max(1.0 - float(step.probabilities[shown].sum()), 0.0)
+
+
+def _title(candidates: Sequence[Candidate], final: Step, d_vocab: int) -> str:
+    top = max(candidates, key=lambda candidate: candidate.final)
+    if final.n_kept == 1:
+        return f"Only “{top.label}” is left: it is chosen every time"
+    left = f"all {d_vocab:,}" if final.n_kept == d_vocab else f"{final.n_kept:,} of {d_vocab:,}"
+    return f"“{top.label}” leads with {share(top.final)}; {left} tokens left"
+
+
+def _words(rest: Rest, final: StepRow) -> str:
+    if final.n_kept == 1:
+        return f"Entropy 0 nats: nothing is left to chance. {rest_words(rest)}"
+    return (
+        f"Entropy {three_digits(final.entropy)} nats: as open as a fair choice among "
+        f"{three_digits(final.effective_choices)} tokens. {rest_words(rest)}"
+    )
+
+
+def rest_words(rest: Rest) -> str:
+    """The tail in numbers.
+
+    >>> rest_words(Rest(48902, 0.338, 0.121, 20)).replace(chr(160), " ")
+    'And 48,902 more tokens: 33.8 % in the model, 12.1 % after the steps (20 of them left).'
+    """
+    left = "all" if rest.n_kept == rest.n_tokens else f"{rest.n_kept:,}" if rest.n_kept else "none"
+    return (
+        f"And {rest.n_tokens:,} more tokens: {share(rest.model)} in the model, {share(rest.final)} after the "
+        f"steps ({left} of them left)."
+    )
+
+
+def total_variation(mine: np.ndarray, theirs: np.ndarray) -> float:
+    """How far two distributions are apart: half the sum of all differences, 0 (equal) to 1 (apart).
+
+    It is the share of draws in which the two must differ, however cleverly the draws are paired.
+
+    >>> total_variation(np.array([0.5, 0.5]), np.array([0.75, 0.25]))
+    0.25
+    """
+    assert mine.shape == theirs.shape, (mine.shape, theirs.shape)
+    return float(np.abs(mine - theirs).sum()) / 2

@@ -1,0 +1,1 @@
+"""Figures of order: shuffles, schemes, turning pairs, lengths."""

@@ -1,0 +1,143 @@
+"""How far every head's attention moves under another rotation, head by head and layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from viz import style
+from viz.attention.pattern import AttentionPattern
+from viz.attention.pattern_map import attention_difference_figure
+from viz.drawn import Drawn
+
+_LEAST_TOP = 0.01
+
+
+@dataclass(frozen=True)
+class HeadsMoved:
+    """Total variation of every head's pattern, mean over queries, 0 to 1."""
+
+    moved: tuple[tuple[float, ...], ...]  # [layer][head]
+    layer: int
+    head: int
+    top: float  # end of the colour scale
+    edit: str  # in words
+
+    @property
+    def most(self) -> tuple[int, int]:
+        values = np.array(self.moved)
+        layer, head = np.unravel_index(int(values.argmax()), values.shape)
+        return int(layer), int(head)
+
+    @property
+    def by_layer(self) -> tuple[float, ...]:
+        return tuple(float(np.mean(line)) for line in self.moved)
+
+
+def heads_moved_record(moved: np.ndarray, *, layer: int, head: int, top: float, edit: str) -> HeadsMoved:
+    """Values [layer, head] -> what will be drawn; `top` is shared by the runs of a page."""
+    lines = tuple(tuple(float(v) for v in line) for line in moved)
+    # Where nothing moves but the rounding, colours stay pale.
+    return HeadsMoved(lines, layer, head, max(top, _LEAST_TOP), edit)
+
+
+def moved_title(record: HeadsMoved) -> str:
+    """The finding: where the edit matters most, if anywhere."""
+    layer, head = record.most
+    most = record.moved[layer][head]
+    if most < 1e-3:
+        return f"No head moves: at most {style.share(most)}"
+    return f"L{layer} H{head} moves most: {style.share(most)} of its attention"
+
+
+def heads_moved_figure(record: HeadsMoved) -> Drawn:
+    """A cell a head; on the right the mean of each layer."""
+    n_layers, n_heads = len(record.moved), len(record.moved[0])
+    cells = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+    deepest = int(np.argmax(record.by_layer))
+    return Drawn(
+        figure=_figure(record),
+        alt=f"How far attention moves under {record.edit}, by head. {moved_title(record)}. Largest layer "
+        f"mean: layer {deepest}, {style.share(record.by_layer[deepest])}.",
+        stem="rope-change-by-head",
+        table={
+            "layer": [layer for layer, _ in cells],
+            "head": [head for _, head in cells],
+            "attention moved": [record.moved[layer][head] for layer, head in cells],
+        },
+        narrow_layout={"title.font.size": 13},
+    )
+
+
+def _figure(record: HeadsMoved) -> go.Figure:
+    n_layers, n_heads = len(record.moved), len(record.moved[0])
+    figure = go.Figure()
+    figure.add_heatmap(
+        name="heads",
+        z=np.array(record.moved, dtype=np.float32),
+        zmin=0,
+        zmax=record.top,
+        colorscale=style.PROBABILITY_SCALE,
+        xgap=1 if n_heads <= 32 else 0,
+        ygap=1 if n_layers <= 40 else 0,
+        showscale=False,
+        hovertemplate="layer %{y}, head %{x}<br>%{z:.3%} of its attention moved<extra></extra>",
+    )
+    figure.add_bar(
+        name="mean of the layer",
+        orientation="h",
+        x=list(record.by_layer),
+        y=list(range(n_layers)),
+        marker={"color": style.LIGHT.accent},
+        hovertemplate="layer %{y}: mean %{x:.3%}<extra></extra>",
+        xaxis="x2",
+    )
+    box = {"x0": record.head - 0.5, "x1": record.head + 0.5}
+    box |= {"y0": record.layer - 0.5, "y1": record.layer + 0.5}
+    figure.add_shape(type="rect", line={"color": style.LIGHT.ink, "width": 2}, **box)
+    figure.update_layout(
+        template=style.TEMPLATE,
+        height=int(min(560, max(300, 120 + 14 * n_layers))),
+        title={"text": moved_title(record), "font": {"size": 15}},
+        showlegend=False,
+        margin={"l": 8, "r": 12, "t": 48, "b": 8},
+        xaxis={
+            "domain": [0, 0.66],
+            "title": {"text": f"head (white 0, blue {style.share(record.top)})"},
+            "showgrid": False,
+            "fixedrange": True,
+            "tickformat": "d",
+        },
+        xaxis2={
+            "domain": [0.72, 1],
+            "title": {"text": "layer mean"},
+            "range": [0, max(1.05 * max(record.by_layer), 0.02 * record.top)],
+            "tickformat": ".1%" if record.top < 0.1 else ".0%",
+            "nticks": 3,
+            "fixedrange": True,
+        },
+        yaxis={
+            "title": {"text": "layer"},
+            "range": [n_layers - 0.5, -0.5],
+            "showgrid": False,
+            "fixedrange": True,
+            "tickformat": "d",
+        },
+    )
+    return figure
+
+
+def pattern_change_figure(record: AttentionPattern) -> Drawn:
+    """Edited less as it is, for one head; `record` is of `attention_difference_record`."""
+    drawn = attention_difference_figure(record)
+    values = [v for line in record.cells for v in line if v is not None]
+    largest = max(values, key=abs)
+    words = f"Edited less as it is: up to {style.three_digits(100 * largest)} points"
+    drawn.figure.update_layout(title={"text": words})
+    if abs(largest) < 1e-5:
+        bar = {"tickvals": [-_LEAST_TOP, 0, _LEAST_TOP], "ticktext": ["−1 point", "0", "+1 point"]}
+        drawn.figure.update_traces(zmin=-_LEAST_TOP, zmax=_LEAST_TOP, colorbar=bar)
+        drawn.figure.update_layout(title={"text": "Only rounding: no cell changes"})
+    return drawn

@@ -1,0 +1,1 @@
+"""The whole forward pass in one picture."""

@@ -1,0 +1,1 @@
+"""Figures of embeddings: rows, similarities, projections, senses."""
