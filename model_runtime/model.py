@@ -6,19 +6,18 @@ import copy
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import DynamicCache
 
-from model_runtime.capture import context
 from model_runtime.capture.adapter import Adapter, model_spec
-from model_runtime.capture.attention_function import KEYS
 from model_runtime.capture.availability import default_points, reasons_of
-from model_runtime.capture.hooks import Run, install
-from model_runtime.capture.planner import Plan, Planner
+from model_runtime.capture.context import Run, active
+from model_runtime.capture.hooks import KEYS, install
+from model_runtime.capture.planner import Planner
 from model_runtime.capture.request import (
     Indices,
     LogitsAt,
@@ -32,23 +31,12 @@ from model_runtime.errors import PromptError
 from model_runtime.interventions import Intervention, as_interventions
 from model_runtime.limits import check_prompt_length
 from model_runtime.records import Token
+from model_runtime.sampling.generation import DecodeState, Generation, generate
+from model_runtime.sampling.settings import SamplingSettings
 from model_runtime.tokenizer import Tokens
 from model_runtime.trace import Trace
 
-if TYPE_CHECKING:
-    from model_runtime.sampling.generation import Generation
-    from model_runtime.sampling.settings import SamplingSettings
-
 Prompt = str | Sequence[int]
-
-
-@dataclass
-class DecodeState:
-    """A text being generated: what was read so far and the model's memory of it. One owner, one thread."""
-
-    ids: tuple[int, ...]
-    cache: Any
-    plan: Plan
 
 
 class Model:
@@ -189,21 +177,7 @@ class Model:
             InterventionError: an edit of something that does not exist here.
         """
         request = self._request(prompt, points, layers, positions, interventions, exact, logits_at)
-        run = Run(
-            self.adapter,
-            self.planner.plan(request.interventions, len(request.ids)),
-            points=request.points,
-            layers=request.layers,
-            positions=None
-            if request.positions is None
-            else torch.tensor(request.positions, device=self.device),
-            exact=exact,
-        )
-        start = time.perf_counter()
-        run.kept["logits", None], _ = self.forward(request.ids, run, request.logits_positions)
-        seconds = time.perf_counter() - start
-        run.finish()
-        check_complete(self.spec, self.reasons, request, run.kept, run.calls)
+        run, seconds = self._observed(request)
         return Trace(
             spec=self.spec,
             tokens=tuple(self.tokens.token(token_id) for token_id in request.ids),
@@ -220,6 +194,24 @@ class Model:
             calls=run.calls,
             reasons=self.reasons,
         )
+
+    def _observed(self, request: TraceRequest) -> tuple[Run, float]:
+        """The run of one forward pass with all that was asked for in it, and the forward's seconds."""
+        positions = request.positions
+        run = Run(
+            self.adapter,
+            self.planner.plan(request.interventions, len(request.ids)),
+            points=request.points,
+            layers=request.layers,
+            positions=None if positions is None else torch.tensor(positions, device=self.device),
+            exact=request.exact,
+        )
+        start = time.perf_counter()
+        run.kept["logits", None], _ = self.forward(request.ids, run, request.logits_positions)
+        seconds = time.perf_counter() - start
+        run.finish()
+        check_complete(self.spec, self.reasons, request, run.kept, run.calls)
+        return run, seconds
 
     def trace_recipe(
         self,
@@ -300,8 +292,6 @@ class Model:
         stop: Callable[[], bool] | None = None,
     ) -> Generation:
         """Generate text, one record per token; see `generation.generate`."""
-        from model_runtime.sampling.generation import generate
-
         return generate(self, prompt, sampling, interventions, stop)
 
     def forward(
@@ -335,7 +325,7 @@ class Model:
             # A finished mask of four axes is taken as it is: nothing is added to any score.
             mask = torch.zeros((1, 1, n, n), dtype=getattr(torch, self.spec.dtype), device=self.device)
             more["position_ids"] = torch.arange(n, device=self.device)[None]
-        with torch.no_grad(), context.active(run) if run.has_work else nullcontext():
+        with torch.no_grad(), active(run) if run.has_work else nullcontext():
             output = self.hf_model(
                 input_ids=inputs,
                 attention_mask=mask,

@@ -1,31 +1,17 @@
-"""The one attention function, its mask function, and the arithmetic that recomputes scores and patterns.
-
-Registered once with transformers under two keys: one for families whose default kernel is sdpa, one for those
-that have only their own eager attention. Idle and collecting use the same kernel, so a trace and an ordinary
-forward agree to the bit. A custom attention must be registered together with its mask function: with the
-first alone, transformers passes no mask and the model silently stops being causal.
-"""
+"""What the attention function of a layer received, and the arithmetic that recomputes scores and patterns."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import AttentionInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import AttentionMaskInterface, eager_mask, sdpa_mask
 
-from model_runtime.capture import context
 from model_runtime.capture.edit_values import cut_mask
+from model_runtime.families import Family
 from model_runtime.interventions import CutEdge
-
-if TYPE_CHECKING:
-    from model_runtime.families import Family
-
-KEYS = {"sdpa": "glassformer", "eager": "glassformer_eager"}
 
 
 @dataclass
@@ -75,41 +61,6 @@ def eager_attention(module: nn.Module, *args: Any, **kwargs: Any) -> tuple[torch
         upcast: Any = module._upcast_and_reordered_attn
         return upcast(*args)
     return sys.modules[type(module).__module__].eager_attention_forward(module, *args, **kwargs)
-
-
-def _attend(kernel: str) -> Any:
-    default = sdpa_attention_forward if kernel == "sdpa" else eager_attention
-
-    def attend(
-        module: nn.Module,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-        **kwargs: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        run = context.current()
-        if run is None:
-            return default(module, query, key, value, attention_mask, **kwargs)
-        return run.attend(
-            eager_attention if run.exact else default, module, query, key, value, attention_mask, kwargs
-        )
-
-    return attend
-
-
-def _mask(kernel: str) -> Any:
-    def mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:
-        run = context.current()
-        eager = kernel == "eager" or (run is not None and run.exact)
-        return (eager_mask if eager else sdpa_mask)(*args, **kwargs)
-
-    return mask
-
-
-for _kernel, _key in KEYS.items():
-    AttentionInterface.register(_key, _attend(_kernel))
-    AttentionMaskInterface.register(_key, _mask(_kernel))
 
 
 def describe_call(

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from model_runtime import interventions as records
+import model_runtime.interventions as records
 from model_runtime.capture.adapter import Adapter, Missing
 from model_runtime.capture.edit_values import Change, edit_rows, router_weights, rows_at, scale_columns
 from model_runtime.capture.rotary import RopeEdit, RopeEditor

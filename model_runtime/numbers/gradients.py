@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from model_runtime.capture import context
-from model_runtime.capture.hooks import Run
+from model_runtime.capture.context import Run
 from model_runtime.capture.planner import Plan
 from model_runtime.errors import ModelTooLarge, PromptError
 

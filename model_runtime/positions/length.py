@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from transformers import DynamicCache
 
-from model_runtime.capture.hooks import Run
+from model_runtime.capture.context import Run
 from model_runtime.errors import PromptError, SettingError
 from model_runtime.interventions import Intervention, as_interventions
 from model_runtime.loading.device import free_memory

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from model_runtime.capture.hooks import Run
+from model_runtime.capture.context import Run
 from model_runtime.errors import PromptError, SettingError
 from model_runtime.interventions import Intervention, PositionsOff, as_interventions
 from model_runtime.model import Model

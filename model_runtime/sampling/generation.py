@@ -17,18 +17,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 
+from model_runtime.capture.planner import Plan
 from model_runtime.interventions import Intervention
-from model_runtime.records import Token
+from model_runtime.records import ModelSpec, Token
 from model_runtime.sampling.settings import SamplingSettings
 from model_runtime.sampling.steps import draw, final_distribution, request_generator
 from model_runtime.sampling.text_stream import TextStream
-
-if TYPE_CHECKING:
-    from model_runtime.model import DecodeState, Model
 
 END_OF_TEXT = "end of text"  # the model drew its end token, which is the last record
 MAX_NEW_TOKENS = "max new tokens"
@@ -36,8 +34,38 @@ CONTEXT_FULL = "context full"  # prompt and new tokens fill the model's context
 ASKED = "asked to stop"  # `stop()` was true before a step; the record before stays as it was
 FAILED = "failed"  # the model raised
 
+
+@dataclass
+class DecodeState:
+    """A text being generated: what was read so far and the model's memory of it. One owner, one thread."""
+
+    ids: tuple[int, ...]
+    cache: Any
+    plan: Plan
+
+
 Stop = Callable[[], bool]
-Begin = Callable[[], "tuple[np.ndarray, DecodeState]"]
+Begin = Callable[[], tuple[np.ndarray, DecodeState]]
+
+
+class Writer(Protocol):
+    """What writing a text asks of a `Model`, which knows this module and not the other way round."""
+
+    hf_model: Any
+    tokenizer: Any
+    spec: ModelSpec
+
+    def token(self, token_id: int) -> Token: ...
+    def prompt_ids(self, prompt: str | Sequence[int]) -> tuple[int, ...]: ...
+    def checked_interventions(
+        self, interventions: Intervention | Iterable[Intervention]
+    ) -> tuple[Intervention, ...]: ...
+    def step(
+        self,
+        ids: Sequence[int],
+        state: DecodeState | None = None,
+        interventions: Intervention | Iterable[Intervention] = (),
+    ) -> tuple[np.ndarray, DecodeState]: ...
 
 
 @dataclass(frozen=True)
@@ -78,7 +106,7 @@ class Generation(Iterator[GeneratedToken]):
 
     def __init__(
         self,
-        model: Model,
+        model: Writer,
         prompt_ids: tuple[int, ...],
         sampling: SamplingSettings,
         begin: Begin,
@@ -195,10 +223,10 @@ class _SharedPrompt:
                 self._done = self._begin()
             logits, state = self._done
             # The copy is the text's own: a cache grows in place. The edits (plan) are shared and read only.
-            return logits, type(state)(state.ids, copy.deepcopy(state.cache), state.plan)
+            return logits, DecodeState(state.ids, copy.deepcopy(state.cache), state.plan)
 
 
-def end_ids(model: Model) -> frozenset[int]:
+def end_ids(model: Writer) -> frozenset[int]:
     """Ids of the tokens with which the model ends a text: its generation settings', else its tokenizer's."""
     settings = getattr(model.hf_model, "generation_config", None)
     ids = getattr(settings, "eos_token_id", None)
@@ -210,7 +238,7 @@ def end_ids(model: Model) -> frozenset[int]:
 
 
 def generate(
-    model: Model,
+    model: Writer,
     prompt: str | Sequence[int],
     sampling: SamplingSettings | None = None,
     interventions: Intervention | Iterable[Intervention] = (),
@@ -232,7 +260,7 @@ def generate(
 
 
 def generate_many(
-    model: Model,
+    model: Writer,
     prompt: str | Sequence[int],
     settings: Sequence[SamplingSettings],
     interventions: Intervention | Iterable[Intervention] = (),
