@@ -104,6 +104,7 @@ def _axis(font_size: float) -> dict[str, object]:
         "gridcolor": LIGHT.grid,
         "gridwidth": 1,
         "zeroline": False,
+        "fixedrange": True,  # a drag scrolls the page; `False` where zooming in shows more
         "showline": False,
         "linecolor": LIGHT.line,
         "ticks": "",

@@ -75,7 +75,7 @@ def head_grid_figure(record: HeadGrid) -> Drawn:
     """Layers from top to bottom, heads from left to right, the chosen head outlined."""
     n_layers, n_heads = len(record.values), len(record.values[0])
     height = min(max(_LAYER * n_layers + _AROUND, _LEAST_HEIGHT), _MOST_HEIGHT)
-    axis = {"showgrid": False, "tick0": 0}
+    axis = {"showgrid": False, "tick0": 0, "fixedrange": False}
     figure = go.Figure(
         go.Heatmap(_cells(record)),
         {

@@ -80,8 +80,10 @@ def attention_row_figure(record: AttentionPattern) -> Drawn:
         textposition="none",
         hovertemplate="%{text}<br>%{y:.6f}<extra></extra>",
     )
-    figure.update_xaxes(title={"text": "key position"}, range=[-0.5, len(record.tokens) - 0.5])
-    figure.update_yaxes(title={"text": "probability"}, rangemode="tozero")
+    figure.update_xaxes(
+        title={"text": "key position"}, range=[-0.5, len(record.tokens) - 0.5], fixedrange=False
+    )
+    figure.update_yaxes(title={"text": "probability"}, rangemode="tozero", fixedrange=False)
     figure.update_layout(
         template=style.TEMPLATE,
         height=240,
@@ -149,6 +151,7 @@ def _map_layout(record: AttentionPattern) -> dict[str, Any]:
     ends, ticks = record.n_cells - 0.5, _ticks(record, MOST_TICKS)
     axis = {
         "type": "category",
+        "fixedrange": False,
         "tickmode": "array",
         "showgrid": False,
         "constrain": "domain",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,6 +11,7 @@ import plotly.graph_objects as go
 from viz import style
 from viz.drawn import Drawn
 from viz.moe.routing import named
+from viz.panels import Json, Look, drawn, figure, heading, ink, note, on, panels
 
 _NAMED_FROM = 0.06  # share at the last step from which a band is named
 NAMES = ("With the loss", "Without it")
@@ -74,8 +74,9 @@ def collapse_sentence(record: CollapseRecord) -> str:
 
 def collapse_figure(record: CollapseRecord) -> Drawn:
     """Two panels of bands that fill 100 %."""
-    return Drawn(
-        figure=_figure(record, side_by_side=True),
+    return drawn(
+        _figure,
+        record,
         alt=f"Share of the work of each expert over two trainings. {collapse_sentence(record)}",
         stem="router-collapse",
         table={
@@ -86,97 +87,61 @@ def collapse_figure(record: CollapseRecord) -> Drawn:
                 for name, shares in zip(NAMES, record.shares, strict=True)
             },
         },
-        narrow_figure=_figure(record, side_by_side=False),
     )
 
 
-def _figure(record: CollapseRecord, side_by_side: bool) -> go.Figure:
-    figure = go.Figure()
-    annotations: list[dict[str, Any]] = []
-    for number, name in enumerate(NAMES):
-        suffix = str(number + 1) if number else ""
-        _add_bands(figure, record, number, suffix)
-        annotations += [_heading(record, number, name, suffix), *_names(record, number, suffix)]
-        x = [0.56 * number, 0.44 + 0.56 * number] if side_by_side else [0, 1]
-        y = [0, 0.9] if side_by_side else [0.56 - 0.56 * number, 0.95 - 0.56 * number]
-        figure.layout[f"xaxis{suffix}"] = go.layout.XAxis(
-            domain=x, anchor=f"y{suffix}", title={"text": "training step"}, fixedrange=True, nticks=5
-        )
-        figure.layout[f"yaxis{suffix}"] = go.layout.YAxis(
-            domain=y,
-            anchor=f"x{suffix}",
-            range=[0, 1],
-            tickformat=".0%",
-            tickvals=[0, 0.25, 0.5, 0.75, 1],
-            fixedrange=True,
-        )
-    kept, fallen = record.largest
-    figure.update_layout(
-        template=style.TEMPLATE,
-        height=340 if side_by_side else 560,
+def _figure(record: CollapseRecord, look: Look) -> go.Figure:
+    x: Json = {"title": {"text": "training step"}, "nticks": 5}
+    y: Json = {"range": [0, 1], "tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1]}
+    kept, fallen = map(style.share, record.largest)
+    with_loss = look.pick(" with the loss", "")
+    losses = [style.three_digits(losses[-1], "nats") for losses in record.losses]
+    return figure(
+        [_band(record, panel, expert) for panel in (0, 1) for expert in range(record.n_experts)],
+        **panels(
+            look.pick([(0, 0.44), (0.56, 1)], [(0, 1)]),
+            look.pick([(0, 0.9)], [(0.56, 0.95), (0, 0.39)]),
+            x,
+            y,
+        ),
+        height=look.pick(340, 560),
         showlegend=False,
-        annotations=annotations,
-        title={
-            "text": f"L{record.layer}: the busiest expert ends at {style.share(kept)}"
-            f"{' with the loss' if side_by_side else ''}, {style.share(fallen)} without",
-            "font": {"size": 16 if side_by_side else 13},
-        },
-        margin={"l": 8, "r": 34, "t": 44, "b": 8},
+        annotations=[
+            *(
+                heading(f"<b>{name}</b> · prediction loss {loss}", panel, yshift=2)
+                for panel, (name, loss) in enumerate(zip(NAMES, losses, strict=True))
+            ),
+            *(note for panel in (0, 1) for note in _names(record, panel)),
+        ],
+        title=look.title(f"L{record.layer}: the busiest expert ends at {kept}{with_loss}, {fallen} without"),
+        margin={"r": 34, "t": 44},
     )
-    return figure
 
 
-def _add_bands(figure: go.Figure, record: CollapseRecord, number: int, suffix: str) -> None:
-    for expert in range(record.n_experts):
-        shares = [line[expert] for line in record.shares[number]]
-        figure.add_scatter(
-            name=f"{named(expert)}, {NAMES[number].lower()}",
-            x=list(record.steps),
-            y=shares,
-            mode="lines",
-            stackgroup=f"shares{suffix}",
-            line={"width": 0.5, "color": style.LIGHT.background},
-            fillcolor=style.category(expert),
-            fillpattern={"shape": style.pattern(expert), "solidity": 0.2},
-            text=[style.share(share) for share in shares],
-            hovertemplate=f"{named(expert)}: %{{text}} at step %{{x:,}}<extra></extra>",
-            xaxis=f"x{suffix}",
-            yaxis=f"y{suffix}",
-        )
-
-
-def _heading(record: CollapseRecord, number: int, name: str, suffix: str) -> dict[str, Any]:
-    loss = style.three_digits(record.losses[number][-1], "nats")
+def _band(record: CollapseRecord, panel: int, expert: int) -> Json:
+    shares = [line[expert] for line in record.shares[panel]]
     return {
-        "text": f"<b>{name}</b> · prediction loss {loss}",
-        "x": 0,
-        "y": 1,
-        "xref": f"x{suffix} domain",
-        "yref": f"y{suffix} domain",
-        "xanchor": "left",
-        "yanchor": "bottom",
-        "yshift": 2,
-        "font": {"size": 13, "color": style.LIGHT.ink},
+        "type": "scatter",
+        "name": f"{named(expert)}, {NAMES[panel].lower()}",
+        "x": list(record.steps),
+        "y": shares,
+        "mode": "lines",
+        "stackgroup": "shares2" if panel else "shares",
+        "line": {"width": 0.5, "color": style.LIGHT.background},
+        "fillcolor": style.category(expert),
+        "fillpattern": {"shape": style.pattern(expert), "solidity": 0.2},
+        "text": [style.share(share) for share in shares],
+        "hovertemplate": f"{named(expert)}: %{{text}} at step %{{x:,}}<extra></extra>",
+        **on(panel),
     }
 
 
-def _names(record: CollapseRecord, number: int, suffix: str) -> list[dict[str, Any]]:
+def _names(record: CollapseRecord, panel: int) -> list[Json]:
     """Names of the wide bands, beside their ends."""
     found, below = [], 0.0
-    for expert, share in enumerate(record.shares[number][-1]):
+    for expert, share in enumerate(record.shares[panel][-1]):
         if share >= _NAMED_FROM:
-            found.append(
-                {
-                    "text": named(expert),
-                    "x": 1,
-                    "y": below + share / 2,
-                    "xref": f"x{suffix} domain",
-                    "yref": f"y{suffix}",
-                    "xanchor": "left",
-                    "yanchor": "middle",
-                    "xshift": 4,
-                    "font": {"size": 11, "color": style.LIGHT.ink},
-                }
-            )
+            at = below + share / 2
+            found.append(note(named(expert), 1, at, "left middle", panel, "x", xshift=4, font=ink(11)))
         below += share
     return found

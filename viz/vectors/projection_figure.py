@@ -172,7 +172,7 @@ def _finish(figure: go.Figure, record: ProjectionMap, narrow: bool) -> None:
 def _lay_out_plane(figure: go.Figure, record: ProjectionMap, narrow: bool) -> None:
     for number, update in enumerate((figure.update_xaxes, figure.update_yaxes)):
         title = {"text": _axis_title(record, number), "font": {"size": 11 if narrow else 12}}
-        update(title=title, zeroline=False)
+        update(title=title, zeroline=False, fixedrange=False)
         if record.explained is None:
             update(showticklabels=False)
         if record.ranges is not None:

@@ -212,8 +212,8 @@ def _paths(record: SensePath) -> go.Figure:
         f"principal axis {n + 1}: {style.share(share)} of the variance"
         for n, share in enumerate(record.explained)
     ]
-    figure.update_xaxes(title={"text": axes[0]})
-    figure.update_yaxes(title={"text": axes[1]}, scaleanchor="x", scaleratio=1)
+    figure.update_xaxes(title={"text": axes[0]}, fixedrange=False)
+    figure.update_yaxes(title={"text": axes[1]}, scaleanchor="x", scaleratio=1, fixedrange=False)
     figure.update_layout(
         template=style.TEMPLATE,
         height=480,

@@ -221,6 +221,7 @@ def _axes(record: ScoreTerms) -> dict[str, object]:
             "range": [-0.5, record.d_head - 0.5],
             "anchor": "y4",
             "showgrid": False,
+            "fixedrange": False,
             "title": {"text": "dimension of the head"},
             "nticks": 10,
         },

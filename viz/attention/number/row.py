@@ -23,9 +23,13 @@ def softmax_row_figure(record: SoftmaxRow) -> Drawn:
             _masked(figure, bars)
         else:
             _bars(figure, name, bars, marker)
-    figure.update_xaxes(**_names(record), showgrid=False, range=[-0.6, len(at) - 0.4])
+    figure.update_xaxes(**_names(record), showgrid=False, fixedrange=False, range=[-0.6, len(at) - 0.4])
     figure.update_yaxes(
-        title={"text": "share of the denominator"}, range=[0, 1.1], tickvals=[0, 0.5, 1], tickformat=".0%"
+        title={"text": "share of the denominator"},
+        range=[0, 1.1],
+        tickvals=[0, 0.5, 1],
+        tickformat=".0%",
+        fixedrange=False,
     )
     figure.update_layout(
         template=style.TEMPLATE,

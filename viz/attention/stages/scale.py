@@ -129,10 +129,15 @@ def scale_effect_figure(record: ScaleEffect) -> Drawn:
         ticktext=names,
         tickangle=-60,
         showgrid=False,
+        fixedrange=False,
         tickfont={"family": style.MONO, "color": style.LIGHT.ink},
     )
     figure.update_yaxes(
-        range=[0, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1], tickformat=".0%", title={"text": "probability"}
+        range=[0, 1.08],
+        tickvals=[0, 0.25, 0.5, 0.75, 1],
+        tickformat=".0%",
+        title={"text": "probability"},
+        fixedrange=False,
     )
     figure.update_layout(
         template=style.TEMPLATE, height=300, title={"text": scale_title(record)}, uniformtext={"mode": "hide"}

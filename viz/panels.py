@@ -1,0 +1,245 @@
+"""The figure kit: looks, panels, axes, bars, notes, lines. A figure is made in one piece, of plain dicts.
+
+One function draws a figure for every width of screen; `Look` says which one it is asked for:
+
+    def heads_figure(record: Heads) -> Drawn:
+        '''A bar a head; the mean of each layer beside it, on a phone below it.'''
+        return drawn(_figure, record, alt=sentence(record), stem="heads", table={"share": record.shares})
+
+    def _figure(record: Heads, look: Look) -> go.Figure:
+        names = [style.label(text, look.pick(24, 14)) for text in record.texts]
+        means = {"type": "scatter", "x": record.layers, "y": record.means, "mode": "lines", **on(1)}
+        return figure(
+            [bars(record.shares, [style.share(s) for s in record.shares]), means],
+            **panels(look.pick([(0, 0.46), (0.55, 1)], [(0, 1)]), look.pick([(0, 1)], [(0.6, 1), (0, 0.4)]),
+                     x=[{"range": [0, 1]}, {"title": {"text": "layer"}}], y=[rows(names), {}]),
+            title=look.title(finding(record), ";", ":"), height=look.pick(340, 560), showlegend=False,
+            annotations=[heading("Heads"), heading("Layers", 1)], shapes=[line(x=record.layer, panel=1)],
+            margin={"t": look.pick(64, 96)},
+        )
+
+To convert a figure:
+
+    narrow: bool, `_figure(record, narrow=True)`   ->  look: Look, `drawn(_figure, record, ...)`
+    a if narrow else b                             ->  look.pick(b, a), where only this figure needs it
+    narrow_title(..), {"text": .., "font": .., "pad": ..}  ->  look.title(text, ";", ":")
+    figure.add_scatter(..), update_layout(..)      ->  dicts in one list, one call of `figure`
+    update_xaxes(fixedrange=True, zeroline=False)  ->  nothing, the template has it; fixedrange=False to zoom
+    margin l, r, b of 8; title size 16; showarrow=False; annotations of size 12, muted  ->  nothing: likewise
+    domain, anchor, "x2", f"x{suffix} domain"      ->  `panels`, `on(panel)`, `note(.., panel=1, within="xy")`
+    range [n - 0.5, -0.5], tickvals, ticktext      ->  rows(names) or columns(names); tokens: tickfont=mono()
+
+Plotly's own `make_subplots` is not used: it takes 7 ms for two panels and 14 for six, where a whole figure of
+plain dicts takes 4, and it cannot leave room above a panel; update calls take twice the time of one piece.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, TypeVar
+
+import plotly.graph_objects as go
+
+from viz import style
+from viz.drawn import Drawn
+
+Json = dict[str, Any]  # a part of a figure: a trace, an axis, an annotation
+Span = tuple[float, float]  # of the figure's width from the left, or height from below, 0 to 1
+Record = TypeVar("Record")
+Value = TypeVar("Value")
+
+QUIET: Json = {"showgrid": False, "showticklabels": False}  # an axis that only places things
+
+
+@dataclass(frozen=True)
+class Look:
+    """The width that a figure is drawn for."""
+
+    name: str
+
+    def pick(self, wide: Value, phone: Value, tablet: Value | None = None) -> Value:
+        """What only this figure needs: a value a width. A tablet's is the wide one's where none is given."""
+        if self is TABLET:
+            return wide if tablet is None else tablet
+        return phone if self is PHONE else wide
+
+    def title(self, text: str, *breaks: str, phone_size: int = 13, phone_lines: int = 0) -> Json:
+        """`layout.title`. On a phone smaller, and with a new line after each of `breaks`.
+
+        plotly.js moves a title of several lines up, line by line, so with `breaks` it is padded by 18 pixels
+        a line: give the top margin 48 + 18 a line. `phone_lines`: pad for so many, whatever the text has.
+        """
+        if self is not PHONE:
+            return {"text": text}
+        for mark in breaks:
+            text = text.replace(f"{mark} ", f"{mark}<br>")
+        pad = {"t": 18 * (phone_lines or 1 + text.count("<br>")), "b": 0}
+        padded = {"pad": pad} if breaks or phone_lines else {}
+        return {"text": text, "font": {"size": phone_size}, **padded}
+
+
+WIDE, TABLET, PHONE = Look("wide"), Look("tablet"), Look("phone")  # from 900 px, from 600, below
+
+
+def drawn(
+    build: Callable[[Record, Look], go.Figure],
+    record: Record,
+    *,
+    alt: str,
+    stem: str,
+    table: Mapping[str, Sequence[object]],
+    tablet: bool = False,
+) -> Drawn:
+    """`build` asked for every width; for a tablet only if it differs there."""
+    middle = build(record, TABLET) if tablet else None
+    return Drawn(build(record, WIDE), alt, stem, table, {}, build(record, PHONE), middle)
+
+
+def figure(traces: Sequence[Json], **layout: Any) -> go.Figure:
+    """Traces and layout in one piece, under our template. A margin that is not given is the template's."""
+    return go.Figure(list(traces), {"template": style.TEMPLATE, **layout})
+
+
+def panels(
+    across: Sequence[Span],
+    up: Sequence[Span],
+    x: Json | Sequence[Json],
+    y: Json | Sequence[Json],
+    n: int | None = None,
+) -> dict[str, Json]:
+    """Axes of panels, row by row: "xaxis", "yaxis", "xaxis2", ...
+
+    Args:
+        across: columns from left to right.
+        up: rows from top to bottom.
+        x, y: what all axes share, or one a panel.
+        n: panels, where the last row is not full.
+
+    >>> panels([(0, 0.4), (0.6, 1)], [(0, 1)], {"nticks": 5}, {})["xaxis2"]
+    {'domain': [0.6, 1], 'anchor': 'y2', 'nticks': 5}
+    """
+    axes = {}
+    for panel, (rise, run) in enumerate(list(product(up, across))[:n]):
+        for side, other, span, own in (("x", "y", run, x), ("y", "x", rise, y)):
+            more = own if isinstance(own, dict) else own[panel]
+            axes[_axis(side + "axis", panel)] = {"domain": list(span), "anchor": _axis(other, panel), **more}
+    return axes
+
+
+def _axis(name: str, panel: int) -> str:
+    return f"{name}{panel + 1}" if panel else name
+
+
+def on(panel: int) -> Json:
+    """Puts a trace in a panel, numbered from 0."""
+    return {"xaxis": _axis("x", panel), "yaxis": _axis("y", panel)}
+
+
+def _refs(panel: int, within: str) -> Json:
+    """`within`: which of x and y count from 0 to 1 inside the panel, "", "x", "y" or "xy"."""
+    return {f"{side}ref": _axis(side, panel) + " domain" * (side in within) for side in "xy"}
+
+
+def rows(names: Sequence[str], above: float = 0.5, below: float = 0.5, **more: Any) -> Json:
+    """A y axis of names at 0, 1, ..., the first on top; `above` and `below`: rows of room at the ends."""
+    n = len(names)
+    ticks = {"tickvals": list(range(n)), "ticktext": list(names)}
+    return {"range": [n - 1 + below, -above], **ticks, "showgrid": False, **more}
+
+
+def columns(names: Sequence[str], before: float = 0.5, after: float = 0.5, **more: Any) -> Json:
+    """An x axis of names at 0, 1, ..."""
+    ticks = {"tickvals": list(range(len(names))), "ticktext": list(names)}
+    return {"range": [-before, len(names) - 1 + after], **ticks, "showgrid": False, **more}
+
+
+def thinned(n: int, most: int) -> list[int]:
+    """Every second, third, ... of n places, so that at most `most` are named.
+
+    >>> thinned(10, 4), thinned(3, 4)
+    ([0, 3, 6, 9], [0, 1, 2])
+    """
+    return list(range(0, n, max(1, -(-n // most))))
+
+
+def log_axis(
+    low: float,
+    high: float,
+    words: Callable[[float], str],
+    below: float = 0.0,
+    above: float = 0.0,
+    step: int = 1,
+) -> Json:
+    """A logarithmic axis with names at every `step`-th power of ten; `below` and `above`: decades of room."""
+    start, end = math.log10(low), math.log10(high)
+    tens = [10.0**power for power in range(math.floor(start), math.ceil(end) + 1, step)]
+    ticks = {"tickvals": tens, "ticktext": [words(ten) for ten in tens]}
+    return {"type": "log", "range": [start - below, end + above], **ticks}
+
+
+def mono(size: int = 12) -> Json:
+    """The face of tokens: `tickfont=mono()`."""
+    return {"family": style.MONO, **ink(size)}
+
+
+def ink(size: int) -> Json:
+    """A font as dark as text is, where the template's is muted."""
+    return {"size": size, "color": style.LIGHT.ink}
+
+
+def bars(values: Sequence[float], words: Sequence[str], size: int = 11, **more: Any) -> Json:
+    """Horizontal bars from 0 in rows 0, 1, ..., `words` behind their ends."""
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "x": list(values),
+        "y": list(range(len(values))),
+        "text": list(words),
+        "textposition": "outside",
+        "textfont": ink(size),
+        "cliponaxis": False,
+        **more,
+    }
+
+
+def hover(lines: Sequence[str] | Sequence[Sequence[str]]) -> Json:
+    """What a pointer reads, ready made: one line a mark (safe for a figure: `style.label`)."""
+    return {"hovertext": lines, "hovertemplate": "%{hovertext}<extra></extra>"}
+
+
+def note(
+    text: str, x: float, y: float, anchor: str = "", panel: int = 0, within: str = "", **more: Any
+) -> Json:
+    """An annotation. `anchor`: "left bottom", which of its corners lies at x, y; `within`: see `_refs`."""
+    sides = dict(zip(("xanchor", "yanchor"), anchor.split(), strict=False))
+    return {"text": text, "x": x, "y": y, **_refs(panel, within), **sides, **more}
+
+
+def heading(text: str, panel: int = 0, **more: Any) -> Json:
+    """A name above a panel's left corner."""
+    return note(text, 0, 1, "left bottom", panel, "xy", **{"font": ink(13), **more})
+
+
+def line(
+    x: float | None = None,
+    y: float | None = None,
+    panel: int = 0,
+    dash: str = "solid",
+    color: str = style.LIGHT.ink,
+    width: float = 1,
+    **more: Any,
+) -> Json:
+    """A line through a whole panel: upright at `x`, or level at `y`."""
+    ends = {"x0": 0, "x1": 1, "y0": y, "y1": y} if x is None else {"x0": x, "x1": x, "y0": 0, "y1": 1}
+    drawn_as = {"color": color, "width": width, "dash": dash}
+    return {"type": "line", **ends, **_refs(panel, "y" if y is None else "x"), "line": drawn_as, **more}
+
+
+def box(x: Span, y: Span, panel: int = 0, within: str = "", **more: Any) -> Json:
+    """A rectangle. Without more a frame: the selection."""
+    ends = {"x0": x[0], "x1": x[1], "y0": y[0], "y1": y[1]}
+    frame = {"line": {"color": style.LIGHT.ink, "width": 2.5}}
+    return {"type": "rect", **ends, **_refs(panel, within), **frame, **more}
