@@ -11,10 +11,11 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench.browser import DRAWN, FLAGS, server
 from bench.measure import Row
-from pages.shared.settings.table import ATTENTION_PARTS, DEFAULT_PROMPT, TOKENS_PARTS
+from pages.shared.frame.contents import entry_of
+from pages.shared.settings.table import DEFAULT_PROMPT
 
 CLICKS = 15
-PARTS = {"tokens": ("lesson", TOKENS_PARTS), "attention": ("part", ATTENTION_PARTS)}
+PAGES = ("tokens", "attention")
 LONG_PROMPT = " ".join(f"{n} cats met {n + 1} dogs in street {n}." for n in range(1, 62))  # about 900 tokens
 # The middle of a cell of the overview, in pixels of the window.
 CELL = """([layer, head]) => {
@@ -86,9 +87,10 @@ def largest_message(browser: Browser, port: int, page: str, link: dict[str, obje
 
 
 def bytes_of_parts(browser: Browser, port: int, page: str, name: str, prompt: str) -> Row:
-    setting, parts = PARTS[page]
+    entry = entry_of(page)
     kilobytes = {
-        part: largest_message(browser, port, page, {"prompt": prompt, setting: part}) / 1000 for part in parts
+        part.key: largest_message(browser, port, page, {"prompt": prompt, entry.setting: part.key}) / 1000
+        for part in entry.parts
     }
     detail = ", ".join(f"{part} {value:.0f}" for part, value in kilobytes.items())
     what = f"largest figure of {page.capitalize()} as sent, {name}"
@@ -102,7 +104,7 @@ def rows() -> list[Row]:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         found = [clicked_head(browser, port, name, prompt) for name, prompt in prompts.items()]
         found += [
-            bytes_of_parts(browser, port, page, *prompt) for page in PARTS for prompt in prompts.items()
+            bytes_of_parts(browser, port, page, *prompt) for page in PAGES for prompt in prompts.items()
         ]
         browser.close()
     return found

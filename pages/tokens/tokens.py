@@ -6,49 +6,12 @@ import streamlit as st
 
 from pages.shared.frame.errors import missing
 from pages.shared.frame.page import View, end_page, showing_errors, start_page
-from pages.shared.frame.parts import Part, choose, end_part
+from pages.shared.frame.parts import choose, draw, end_part
 from pages.shared.settings import url_state as state
 from pages.tokens.cases import choose_case
 from pages.tokens.columns import rerun_if_changed
 from pages.tokens.live_text import Draft, live_text
 from pages.tokens.side import sides_of
-
-PARTS = (
-    Part(
-        "compare",
-        "Tokenizers",
-        "The same text cut by several real tokenizers. Point at a piece and its number lights up; pieces "
-        "that the tokenizers cut differently are marked.",
-        "pages.tokens.compare",
-    ),
-    Part(
-        "levels",
-        "Words, letters, pieces",
-        "Three ways to cut one text. Words need a vocabulary without end, letters make sequences without "
-        "end; pieces of words lie between.",
-        "pages.tokens.levels",
-    ),
-    Part(
-        "built",
-        "How a token is built",
-        "Byte-pair encoding starts from single bytes and joins neighbours, always the pair that was learned "
-        "first. Choose a token and watch it grow.",
-        "pages.tokens.built",
-    ),
-    Part(
-        "train",
-        "Train one",
-        "Learn a tokenizer from the text here: count neighbouring pairs, join the most frequent, repeat; "
-        "the vocabulary grows by one and the text gets shorter.",
-        "pages.tokens.train",
-    ),
-    Part(
-        "fed",
-        "The wrong tokenizer",
-        "What the model reads when it is given another tokenizer's numbers: the same numbers, other words.",
-        "pages.tokens.fed",
-    ),
-)
 
 NEEDS_TEXT = ("built", "train", "fed")  # say nothing about no text at all
 OF_THE_PROMPT = ("fed",)  # runs the model, so it waits until typing stops
@@ -70,12 +33,12 @@ def live_part(view: View) -> None:
     rerun_if_changed()
     with showing_errors():
         draft = text_and_cases()
-        part = choose(PARTS, "lesson")
+        part = choose()
         text = draft.prompt if part.key in OF_THE_PROMPT else draft.text
         if part.key in NEEDS_TEXT and not text.strip():
             missing("There is no text to cut.", "Type something above, or choose an example in the sidebar.")
         else:
-            end_part(part.draw(view, sides_of(view, text)))
+            end_part(draw(part, view, sides_of(view, text)), part)
     state.write()
 
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from model_runtime.sampling.settings import DEFAULT_ORDER
 from pages.shared.run.runs import run_of, values_of
-from pages.shared.settings import names as setting_names
 from pages.shared.settings.kinds import Refused
 from pages.shared.settings.table import (
     DEFAULT_PROMPT,
@@ -149,8 +148,17 @@ def test_a_bad_value_falls_to_the_nearest_allowed_one(key: str, text: str, expec
 
 
 def test_names_for_notices_belong_to_rows_of_the_table() -> None:
-    assert {*setting_names._NAMES} <= {*SETTINGS}
-    for (key, value), words in setting_names._SPECIAL.items():
+    for key, value, words in (
+        ("token", -1, "the last one"),
+        ("key", -1, "the one read most"),
+        ("expert", -1, "the first choice"),
+        ("inside", "narrow", "every step rounded"),
+        ("scope", "model", "the whole model"),
+        ("added", "norm", "the squares under the norm"),
+        ("swell", 4, "16"),
+        ("loss_batch", "8", "256"),
+        ("gain", 45.25, "45.25"),
+    ):
         assert SETTINGS[key].fit(value) == value
         assert f"{words} is shown" in replaced({key: "x"}, {key: value})[0]
     assert "Number format `x`" in replaced({"dtype": "x"}, {"dtype": "auto"})[0]

@@ -1,4 +1,9 @@
-"""The pages of the app in the order of the forward pass. A new page is one file and one line here."""
+"""The pages of the app in the order of the forward pass, and the parts of each.
+
+A new page is one file and one `Entry` here; a new part is one file beside its page, its words in
+`assets/lessons`, and one `Part` row. The setting that keeps the chosen part in the link is made of these rows
+(`settings.table`).
+"""
 
 from __future__ import annotations
 
@@ -6,14 +11,26 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Part:
+    """One part of a page: a file with a function `draw(sides) -> Lesson`."""
+
+    key: str  # in the link
+    title: str  # on the control: two or three words
+    module: str
+
+
+@dataclass(frozen=True)
 class Entry:
-    """One page: where it stands, what it is called, and its file, relative to the router."""
+    """One page: where it stands, what it is called, its file, relative to the router, and its parts."""
 
     section: str
     title: str
     file: str
     url: str  # its path in the address; the first page's is not shown
     says: str  # one sentence for the tooltip of its link
+    claim: str  # one sentence under its title: what one is about to see and what to look for
+    setting: str = ""  # key in the link of the chosen part
+    parts: tuple[Part, ...] = ()
 
 
 PAGES: tuple[Entry, ...] = (
@@ -23,6 +40,8 @@ PAGES: tuple[Entry, ...] = (
         "start/home.py",
         "home",
         "The whole way of a prompt through the model in one picture.",
+        "A prompt goes in as tokens and a guess at the next one comes out. In between, every block adds to "
+        "the stream of the selected token: look for the blocks that add most.",
     ),
     Entry(
         "Text to numbers",
@@ -30,6 +49,15 @@ PAGES: tuple[Entry, ...] = (
         "tokens/tokens.py",
         "tokens",
         "How text is cut into tokens, by this model's tokenizer and by others.",
+        "A model reads no letters: a tokenizer cuts the text into pieces and gives the model their numbers.",
+        setting="lesson",
+        parts=(
+            Part("compare", "Tokenizers", "pages.tokens.compare"),
+            Part("levels", "Words, letters, pieces", "pages.tokens.levels"),
+            Part("built", "How a token is built", "pages.tokens.built"),
+            Part("train", "Train one", "pages.tokens.train"),
+            Part("fed", "The wrong tokenizer", "pages.tokens.fed"),
+        ),
     ),
     Entry(
         "Vectors",
@@ -37,6 +65,14 @@ PAGES: tuple[Entry, ...] = (
         "vectors/embeddings.py",
         "embeddings",
         "Tokens as points in space: their neighbours, and how a word's vector takes in its sentence.",
+        "Each token is a point in a space of hundreds of dimensions.",
+        setting="space",
+        parts=(
+            Part("table", "The table", "pages.vectors.table"),
+            Part("words", "Words and sums", "pages.vectors.words"),
+            Part("map", "Projection", "pages.vectors.projection"),
+            Part("senses", "One word, many meanings", "pages.vectors.senses"),
+        ),
     ),
     Entry(
         "Order",
@@ -44,6 +80,15 @@ PAGES: tuple[Entry, ...] = (
         "positions/positions.py",
         "positions",
         "How a model knows the order of its tokens: four schemes, and the loaded model's own.",
+        "Attention adds up what it reads, and a sum has no order. So the order of the tokens must be put in.",
+        setting="place",
+        parts=(
+            Part("order", "Why order", "pages.positions.order"),
+            Part("schemes", "Four schemes", "pages.positions.schemes"),
+            Part("rope", "RoPE, turning", "pages.positions.rotation"),
+            Part("change", "RoPE, changed", "pages.positions.change"),
+            Part("beyond", "Beyond the length", "pages.positions.beyond"),
+        ),
     ),
     Entry(
         "Attention",
@@ -51,6 +96,19 @@ PAGES: tuple[Entry, ...] = (
         "attention/attention.py",
         "attention",
         "Which earlier tokens each head reads from, for all heads at a glance and for one in detail.",
+        "Each head of each layer decides which earlier tokens to read, and carries what it reads to later "
+        "ones.",
+        setting="part",
+        parts=(
+            Part("heads", "All heads", "pages.attention.heads"),
+            Part("stages", "Step by step", "pages.attention.stages"),
+            Part("number", "One number", "pages.attention.number"),
+            Part("lines", "Who reads whom", "pages.attention.lines"),
+            Part("masks", "Masks", "pages.attention.masks"),
+            Part("groups", "Shared keys", "pages.attention.groups"),
+            Part("cost", "Cost", "pages.attention.cost"),
+            Part("bertviz", "BertViz", "pages.attention.bertviz"),
+        ),
     ),
     Entry(
         "Mixture of experts",
@@ -58,6 +116,16 @@ PAGES: tuple[Entry, ...] = (
         "moe/moe.py",
         "moe",
         "Which experts a router sends each token to, and what they do.",
+        "Instead of one MLP a layer has several, the experts. A small router chooses which of them work on "
+        "a token: many parameters, little work.",
+        setting="moe",
+        parts=(
+            Part("routing", "Who is asked", "pages.moe.routing"),
+            Part("experts", "What an expert did", "pages.moe.experts"),
+            Part("domains", "Who knows what", "pages.moe.domains"),
+            Part("load", "Load", "pages.moe.load"),
+            Part("sizes", "Arithmetic", "pages.moe.sizes"),
+        ),
     ),
     Entry(
         "Output",
@@ -65,6 +133,8 @@ PAGES: tuple[Entry, ...] = (
         "output/next_token.py",
         "next-token",
         "How logits become probabilities and probabilities become a choice.",
+        "Scores (logits) become probabilities, and one token is drawn. Move a slider: watch what each step "
+        "keeps and cuts.",
     ),
     Entry(
         "Numbers in the machine",
@@ -72,6 +142,16 @@ PAGES: tuple[Entry, ...] = (
         "numbers/formats.py",
         "number-formats",
         "What a number becomes in fp32, fp16, bf16 and fp8, and what that does to the model's weights.",
+        "A machine keeps each number in a few bits. Fewer bits save memory and time, and cost digits or "
+        "range.",
+        setting="formats",
+        parts=(
+            Part("bits", "Bits", "pages.numbers.bits"),
+            Part("spacing", "Spacing", "pages.numbers.spacing"),
+            Part("weights", "Weights", "pages.numbers.weights"),
+            Part("quant", "Quantization", "pages.numbers.quantizing"),
+            Part("blocks", "GGUF blocks", "pages.numbers.blocks"),
+        ),
     ),
     Entry(
         "Numbers in the machine",
@@ -79,6 +159,16 @@ PAGES: tuple[Entry, ...] = (
         "numbers/stability.py",
         "stability",
         "Where fp16 and bf16 break on this model's own numbers, and what keeps them whole.",
+        "Sixteen bits hold fewer numbers than thirty-two. Where does that break a real model, and what "
+        "keeps it whole?",
+        setting="stability",
+        parts=(
+            Part("order", "Order of operations", "pages.numbers.scaling_order"),
+            Part("softmax", "Softmax", "pages.numbers.softmax"),
+            Part("model", "Whole model", "pages.numbers.precisions"),
+            Part("sums", "Sums", "pages.numbers.sums"),
+            Part("gradients", "Loss scaling", "pages.numbers.gradients"),
+        ),
     ),
 )
 

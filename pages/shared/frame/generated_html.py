@@ -6,25 +6,10 @@ import html
 from collections.abc import Sequence
 
 from model_runtime.sampling.generation import GeneratedToken
+from pages.shared.figure import scripts
 from viz.style import share, visible
 
-STYLE = """<style>
-.gf-written { display: flex; flex-wrap: wrap; gap: 0.35rem 0.15rem; line-height: 1.3; }
-.gf-written > span { display: inline-flex; flex-direction: column; align-items: center;
-  border-radius: 0.25rem; padding: 0.1rem 0.25rem; max-width: 100%; unicode-bidi: isolate;
-  background: rgb(71 110 232 / calc(0.06 + 0.44 * var(--p))); }
-.gf-written b { font: 0.95rem ui-monospace, "Cascadia Mono", Consolas, "DejaVu Sans Mono", monospace;
-  white-space: pre-wrap; overflow-wrap: anywhere; }
-.gf-written small { font-size: 0.7rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.gf-written i { flex-basis: 100%; height: 0; }
-.gf-rows { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 0.6rem 1rem;
-  align-items: baseline; }
-.gf-rows > strong { font-weight: 600; white-space: nowrap; }
-@media (max-width: 640px) {
-  .gf-rows { grid-template-columns: 1fr; gap: 0.2rem; }
-  .gf-rows > div { margin-bottom: 0.6rem; }
-}
-</style>"""
+STYLE = f"<style>{scripts.asset('generated_html.css')}</style>"
 
 
 def written(tokens: Sequence[GeneratedToken], numbers: bool = True) -> str:

@@ -21,6 +21,7 @@ import streamlit as st
 
 from model_runtime.errors import GlassformerError
 from model_runtime.records import Token
+from pages.shared.figure import scripts
 from pages.shared.figure.provenance import Kind, badge_text
 from pages.shared.frame import contents, errors, opening, proof, sidebar
 from pages.shared.run import runs, runtime
@@ -32,16 +33,6 @@ from pages.shared.settings.table import Limits
 _LAST_GOOD = "gf.last_good"
 _FAILED = "gf.failed"  # (run, error): found while a page was drawn
 TEXT_PIXELS = {"normal": 16, "large": 22}
-_STYLE = """
-.st-key-gf-head h1 { padding: 0 0 1.2rem; }
-@media (min-width: 640px) {
-  [data-testid="stMainBlockContainer"] { padding-left: 2.5rem; padding-right: 2.5rem; }
-}
-[data-testid="stMarkdownContainer"]:has(> table) { overflow-x: auto; }
-[data-testid="stSidebarNavLink"]:focus-visible, [data-testid="stPageLink-NavLink"]:focus-visible {
-  outline: 2px solid currentColor; outline-offset: -2px;
-}
-"""
 
 
 @dataclass(frozen=True)
@@ -103,7 +94,7 @@ def _tell_notices(view: View | None) -> None:
 def _set_style() -> None:
     """Text size (all of Streamlit's sizes follow the root font), and more room for the figure."""
     pixels = TEXT_PIXELS[url_state.get("text")]
-    st.html(f"<style>:root {{ font-size: {pixels}px !important; }}{_STYLE}</style>")
+    st.html(f"<style>:root {{ font-size: {pixels}px !important; }}{scripts.asset('page.css')}</style>")
 
 
 def _open() -> View | None:

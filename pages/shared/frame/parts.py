@@ -1,72 +1,83 @@
 """Pages of several parts: one idea a screen, chosen by one control and kept in the link.
 
-    part = choose(PARTS, "part")
-    lesson = part.draw(view, drawings)
-    end_part(lesson)
+    part = choose()
+    end_part(part, draw(part, sides))
 
-A new part is one file with a `draw` and one line in its page's table. Only the chosen part is imported and
-run.
+A new part is one file with a `draw`, its words in `assets/lessons`, and one row in `contents`. Only the
+chosen part is imported and run.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+import inspect
+import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
+from pages.shared.frame import contents, lessons
+from pages.shared.frame.contents import Part
 from pages.shared.frame.page import details, try_this
 from pages.shared.settings import url_state as state
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What stands below the figures of a part: a question with its answer, mathematics, code, sources.
+    """What stands below the figures of a part. What is "" here is taken from the part's text.
 
-    All are our own markdown. `mathematics` may be a function, which is called when the line is open.
+    `mathematics` may be a function, which is called when its line is open. `code` are functions and classes,
+    printed whole as they stand in their files.
     """
 
-    question: str
-    answer: str
+    question: str = ""
+    answer: str = ""
     mathematics: str | Callable[[], str] = ""
-    code: str | Callable[[], str] = ""
+    code: str | Callable[[], str] | tuple[Any, ...] = ()
     sources: str = ""
 
 
-@dataclass(frozen=True)
-class Part:
-    """One part of a page. `module` has a function `draw(...) -> Lesson`."""
-
-    key: str  # in the link
-    title: str  # on the control: two or three words
-    says: str  # one sentence: what one is about to see and what to look for
-    module: str
-
-    def draw(self, *args: Any) -> Lesson:
-        """Draw the part; the arguments are its page's."""
-        lesson: Lesson = importlib.import_module(self.module).draw(*args)
-        return lesson
+def draw(part: Part, *args: Any) -> Lesson:
+    """Draw a part; the arguments are its page's."""
+    lesson: Lesson = importlib.import_module(part.module).draw(*args)
+    return lesson
 
 
-def choose(parts: Sequence[Part], setting: str, label: str = "Part of this page") -> Part:
-    """The control that chooses a part, and its sentence. `setting` is a row of the table of settings."""
-    by_key = {part.key: part for part in parts}
+def choose(label: str = "Part of this page") -> Part:
+    """The control that chooses a part of the page on screen, and the sentence that says what to look for."""
+    entry = contents.entry_of(state.page())
+    by_key = {part.key: part for part in entry.parts}
     st.segmented_control(
         label,
         [*by_key],
         format_func=lambda key: by_key[key].title,
         required=True,
         label_visibility="collapsed",
-        **state.bound(setting),
+        **state.bound(entry.setting),
     )
-    part = by_key.get(state.get(setting), parts[0])
-    st.markdown(part.says)
+    part = by_key[state.get(entry.setting)]
+    st.markdown(lessons.on_one_line(lessons.sections(entry.url, part.key)["Look for"]))
     return part
 
 
-def end_part(lesson: Lesson) -> None:
-    """The question, and the three closed lines."""
-    try_this(lesson.question, lesson.answer)
-    details(mathematics=lesson.mathematics, code=lesson.code, sources=lesson.sources)
+def end_part(lesson: Lesson, part: Part | None = None) -> None:
+    """The question, and the three closed lines; of the page itself where it has no parts."""
+    words = lessons.sections(contents.entry_of(state.page()).url, part.key if part else "")
+    question = lesson.question or lessons.on_one_line(words.get("Question", ""))
+    try_this(question, lesson.answer or words.get("Answer", ""))
+    code = lesson.code
+    if isinstance(code, tuple):
+        code = partial(printed, *code) if code else ""
+    details(
+        mathematics=lesson.mathematics or words.get("Mathematics", ""),
+        code=code,
+        sources=lesson.sources or words.get("Sources", ""),
+    )
+
+
+def printed(*code: Any) -> str:
+    """Functions, methods and classes as they stand in their files, one below the other."""
+    return "\n\n\n".join(textwrap.dedent(inspect.getsource(each)).rstrip() for each in code)

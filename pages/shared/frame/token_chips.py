@@ -8,69 +8,15 @@ import streamlit as st
 
 from model_runtime.records import Token
 from pages.shared.escape import token_text
+from pages.shared.figure import scripts
 from viz.style import shorten, token_color, visible
 
 MOST_CHIPS = 160
 EDGE_CHIPS = 24  # always shown at both ends of a long prompt
 
-_HTML = '<div class="gf-chips" role="listbox" aria-orientation="horizontal"></div>\n'
-_CSS = """
-.gf-chips {
-  display: flex; flex-wrap: wrap; gap: 0.2rem; max-height: 13rem; overflow-y: auto; padding: 0.2rem;
-  position: relative;
-}
-.gf-chips button {
-  font-family: var(--st-code-font); font-size: 0.8rem; line-height: 1.2; padding: 0.2rem 0.3rem; margin: 0;
-  min-height: 1.5rem; max-width: 100%; overflow-wrap: anywhere; cursor: pointer; color: var(--st-text-color);
-  unicode-bidi: isolate; direction: ltr; border-radius: 0.25rem; border: 1px solid transparent;
-  border-bottom: 2px solid var(--chip);
-  background: color-mix(in srgb, var(--chip) 20%, var(--st-background-color));
-}
-.gf-chips button[aria-selected="true"] { outline: 2px solid var(--st-text-color); outline-offset: 1px; }
-.gf-chips button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 1px; }
-.gf-chips span { font-size: 0.8rem; padding: 0.2rem; color: var(--st-text-color); opacity: 0.75; }
-"""
-# Text goes in by textContent only: a token is never read as markup.
-_JS = """
-export default function ({ parentElement, data, setTriggerValue }) {
-  const box = parentElement.querySelector(".gf-chips");
-  const words = JSON.stringify(data.chips);
-  if (box.dataset.words !== words) {
-    box.dataset.words = words;
-    box.setAttribute("aria-label", data.label);
-    box.replaceChildren(...data.chips.map((chip) => {
-      const item = document.createElement(chip.position === null ? "span" : "button");
-      item.textContent = chip.text;
-      if (chip.position === null) return item;
-      item.type = "button";
-      item.role = "option";
-      item.dataset.position = chip.position;
-      item.title = item.ariaLabel = chip.says;
-      item.style.setProperty("--chip", chip.color);
-      return item;
-    }));
-  }
-  const chips = [...box.querySelectorAll("button")];
-  for (const chip of chips) {
-    const chosen = Number(chip.dataset.position) === data.selected;
-    chip.setAttribute("aria-selected", chosen);
-    chip.tabIndex = chosen ? 0 : -1;
-    if (chosen && box.scrollHeight > box.clientHeight) box.scrollTop = chip.offsetTop - box.clientHeight / 2;
-  }
-  const pick = (chip) => chip && setTriggerValue("picked", Number(chip.dataset.position));
-  box.onclick = (event) => pick(event.target.closest("button"));
-  box.onkeydown = (event) => {
-    const at = chips.indexOf(event.target);
-    const next = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0,
-      End: chips.length - 1 }[event.key];
-    if (at < 0 || next === undefined) return;
-    event.preventDefault();
-    chips[Math.min(Math.max(next, 0), chips.length - 1)].focus();
-  };
-}
-"""
-
-_component = st.components.v2.component("glassformer_token_chips", html=_HTML, css=_CSS, js=_JS)
+_component = scripts.inline_component(
+    "token_chips", '<div class="gf-chips" role="listbox" aria-orientation="horizontal"></div>'
+)
 
 
 def shown_positions(n_tokens: int, selected: int) -> list[range]:

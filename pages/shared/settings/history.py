@@ -9,26 +9,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-_JS = """
-const DRAG_MS = 600;
-const ALWAYS_WRITTEN = "pin";
-export default function () {
-  if (window.glassformerHistory) return;
-  window.glassformerHistory = true;
-  const push = window.history.pushState;
-  let last = -Infinity;
-  window.history.pushState = function (state, title, address) {
-    const next = new URL(address, window.location.href);
-    const here = new URLSearchParams(window.location.search);
-    const samePage = next.pathname === window.location.pathname;
-    const now = performance.now();
-    const replace = samePage && (!here.has(ALWAYS_WRITTEN) || now - last < DRAG_MS);
-    if (samePage) last = now;
-    return (replace ? window.history.replaceState : push).call(this, state, title, address);
-  };
-}
-"""
-_component = st.components.v2.component("glassformer_history", js=_JS)
+from pages.shared.figure import scripts
+
+_component = st.components.v2.component("glassformer_history", js=scripts.asset("history.js"))
 
 
 def one_entry_a_change() -> None:

@@ -33,6 +33,9 @@ class Setting:
         within: the field of `Limits` that bounds it, for what depends on model or prompt.
         page: the page it belongs to; None: all pages.
         says: whether a link's text means just this value, rather than being replaced by it.
+        name: what notices call it where its key is no plain word: "number format".
+        shown: a value as the page writes it where that is not as the link does: token -1 is "the last one",
+            a power 4 is "16"; "" for all others.
     """
 
     key: str
@@ -43,6 +46,22 @@ class Setting:
     within: str | None = None
     page: str | None = None
     says: Callable[[str, Any], bool] = lambda text, value: True
+    name: str = ""
+    shown: Callable[[Any], str] = lambda value: ""
+
+    def named(self) -> str:
+        """The setting in words; its key with blanks where that says it."""
+        return self.name or self.key.replace("_", " ")
+
+
+def one_of(words: dict[Any, str]) -> Callable[[Any], str]:
+    """For `Setting.shown`: some values in words."""
+    return lambda value: words.get(value, "")
+
+
+def power_of_two(value: int | str) -> str:
+    """For `Setting.shown`: kept as k, shown as 2^k."""
+    return f"{2 ** int(value):,}"
 
 
 def as_number(value: object) -> float | None:
@@ -112,20 +131,20 @@ def switch(key: str, default: bool, **row: Any) -> Setting:
     return Setting(key, default, fit, lambda value: "1" if value else "0", fit, **row)
 
 
-def text(key: str, default: str, most: int, name: str, **row: Any) -> Setting:
-    """Free text of at most `most` characters; longer text is refused, not cut in the middle."""
+def text(key: str, default: str, most: int, called: str, **row: Any) -> Setting:
+    """Free text, `called` a "list of words"; over `most` characters it is refused, not cut in the middle."""
 
     def fit(value: object) -> str:
         if not isinstance(value, str):
             return default
         if len(value) > most:
             raise Refused(
-                f"This {name} has {len(value):,} characters; at most {most:,} are allowed. It is not used: "
+                f"This {called} has {len(value):,} characters; at most {most:,} are allowed. It is not used: "
                 "shorten it."
             )
         return clean(value)
 
-    return Setting(key, default, fit, str, fit, **row)
+    return Setting(key, default, fit, str, fit, name=called, **row)
 
 
 def clean(value: str) -> str:

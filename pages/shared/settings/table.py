@@ -13,6 +13,7 @@ from typing import Any
 
 from model_runtime.sampling.settings import DEFAULT_ORDER
 from pages.shared.escape import counted, quoted
+from pages.shared.frame.contents import PAGES
 from pages.shared.settings.edit_codes import format_edits, parse_edits, unread
 from pages.shared.settings.kinds import (
     Refused,
@@ -21,13 +22,14 @@ from pages.shared.settings.kinds import (
     choice,
     decimal,
     indices,
+    one_of,
     permutation,
+    power_of_two,
     subset,
     switch,
     text,
     whole,
 )
-from pages.shared.settings.names import name_of, name_of_value
 from pages.shared.settings.word_lists import SENTENCES, WORD_GROUPS
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -40,14 +42,7 @@ MOST_PIN_CHARACTERS = 12_000
 LAST_TOKEN = -1
 TOP_CANDIDATE = -1
 STRONGEST_KEY = -1  # the key that the selected token reads most
-TOKENS_PARTS = ("compare", "levels", "built", "train", "fed")
-ATTENTION_PARTS = ("heads", "stages", "number", "lines", "masks", "groups", "cost", "bertviz")
-EMBEDDINGS_PARTS = ("table", "words", "map", "senses")
-MOE_PARTS = ("routing", "experts", "domains", "load", "sizes")
 FIRST_EXPERT = -1  # the one that the selected token asks first
-POSITIONS_PARTS = ("order", "schemes", "rope", "change", "beyond")
-FORMATS_PARTS = ("bits", "spacing", "weights", "quant", "blocks")
-STABILITY_PARTS = ("order", "softmax", "model", "sums", "gradients")
 NUMBER_FORMATS = ("fp32", "tf32", "fp16", "bf16", "e4m3", "e5m2")
 TOKENIZERS = ("gpt2", "cl100k", "o200k")
 
@@ -80,10 +75,25 @@ def _pin_row() -> Setting:
     return Setting("pin", "", lambda pin: parse_pin(pin), str, fit)
 
 
+def _part_rows() -> tuple[Setting, ...]:
+    """Which part of its page is on screen, for every page that has parts."""
+    return tuple(
+        choice(
+            entry.setting,
+            entry.parts[0].key,
+            tuple(part.key for part in entry.parts),
+            page=entry.url,
+            name="part of the page",
+        )
+        for entry in PAGES
+        if entry.parts
+    )
+
+
 # The settings that make a run: what is computed, not what is looked at.
 RUN_ROWS: tuple[Setting, ...] = (
     text("model", DEFAULT_MODEL, 200, "model name"),
-    choice("dtype", "auto", ("auto", "float32", "bfloat16", "float16")),
+    choice("dtype", "auto", ("auto", "float32", "bfloat16", "float16"), name="number format"),
     text("prompt", DEFAULT_PROMPT, MOST_PROMPT_CHARACTERS, "prompt"),
     _edits_row(),
     decimal("temperature", 0.8, 0.0, 100.0, page="next-token"),
@@ -94,7 +104,7 @@ RUN_ROWS: tuple[Setting, ...] = (
     decimal("repetition", 1.0, 0.01, 10.0, page="next-token"),
     decimal("presence", 0.0, -10.0, 10.0, page="next-token"),
     decimal("frequency", 0.0, -10.0, 10.0, page="next-token"),
-    permutation("order", ORDER_CODES, page="next-token"),
+    permutation("order", ORDER_CODES, page="next-token", name="order of steps"),
     whole("seed", 0, 0, 2**53 - 1, page="next-token"),
     whole("max_new_tokens", 40, 1, 400, page="next-token"),
 )
@@ -103,110 +113,178 @@ RUN_ROWS: tuple[Setting, ...] = (
 VIEW_ROWS: tuple[Setting, ...] = (
     whole("layer", DEFAULT_LAYER, 0, 999, within="layers"),
     whole("head", DEFAULT_HEAD, 0, 999, within="heads"),
-    whole("token", LAST_TOKEN, LAST_TOKEN, 1_000_000, within="tokens"),
-    choice("text", "normal", ("normal", "large")),
+    whole("token", LAST_TOKEN, LAST_TOKEN, 1_000_000, within="tokens", shown=one_of({-1: "the last one"})),
+    choice("text", "normal", ("normal", "large"), name="text size"),
     _pin_row(),
+    *_part_rows(),
     # Next token
     whole("candidate", TOP_CANDIDATE, TOP_CANDIDATE, 10_000_000, within="vocabulary", page="next-token"),
     whole("bars", 16, 8, 40, page="next-token"),
     whole("draws", 100, 10, 10_000, page="next-token"),
     # Tokens
-    choice("lesson", "compare", TOKENS_PARTS, page="tokens"),
     subset("tokenizers", ("model", *TOKENIZERS), page="tokens"),
-    text("known", "We are learning systems for LLMs.", 2_000, "text to learn words from", page="tokens"),
-    choice("cut", "words", ("words", "text"), page="tokens"),
+    text(
+        "known",
+        "We are learning systems for LLMs.",
+        2_000,
+        "text to learn words from",
+        page="tokens",
+    ),
+    choice("cut", "words", ("words", "text"), page="tokens", name="place of merges"),
     whole("merges", 3, 0, 500, page="tokens"),
-    choice("fed", "gpt2", TOKENIZERS, page="tokens"),
+    choice("fed", "gpt2", TOKENIZERS, page="tokens", name="tokenizer"),
     # Attention
-    choice("part", "heads", ATTENTION_PARTS, page="attention"),
     choice(
         "measure",
         "previous",
         ("entropy", "distance", "first", "previous", "induction", "duplicate"),
         page="attention",
     ),
-    whole("key", STRONGEST_KEY, STRONGEST_KEY, 1_000_000, within="tokens", page="attention"),
+    whole(
+        "key",
+        STRONGEST_KEY,
+        STRONGEST_KEY,
+        1_000_000,
+        within="tokens",
+        page="attention",
+        shown=one_of({-1: "the one read most"}),
+    ),
     switch("averaged", False, page="attention"),
     choice("mask", "causal", ("causal", "window", "bidirectional", "prefix"), page="attention"),
     whole("window", 4, 1, 100_000, page="attention"),
     whole("prefix", 4, 1, 100_000, page="attention"),
     whole("span", 128, 1, 100_000, page="attention"),  # window of the calculators of cost
-    choice("bertviz", "head", ("head", "model"), page="attention"),
+    choice("bertviz", "head", ("head", "model"), page="attention", name="BertViz view"),
     choice("layers", "all", ("all", "near", "one"), page="attention"),
     # Embeddings
-    choice("space", "table", EMBEDDINGS_PARTS, page="embeddings"),
     text("row", "", 60, "token or id", page="embeddings"),  # "": the selected token
     text("words", "man, woman, apple, fruit, king, queen", 1_500, "list of words", page="embeddings"),
-    switch("lead", True, page="embeddings"),  # a space before each word
+    switch("lead", True, page="embeddings", name="leading space"),  # a space before each word
     text("sum", "king - man + woman", 200, "sum of words", page="embeddings"),
     choice("points", "words", ("words", "prompt", "vocabulary"), page="embeddings"),
     text("groups", WORD_GROUPS["kinds"], 2_000, "list of words", page="embeddings"),
     whole("depth", 0, 0, 1_000, page="embeddings"),  # of the prompt's stream; 0: the embedding
     switch("first", False, page="embeddings"),  # with the prompt's first token
-    whole("top", 1_000, 10, 5_000, page="embeddings"),
+    whole("top", 1_000, 10, 5_000, page="embeddings", name="number of tokens"),
     choice("method", "pca", ("pca", "axis", "tsne", "umap"), page="embeddings"),
-    choice("axes", "2", ("2", "3"), page="embeddings"),
-    choice("by", "cosine", ("cosine", "euclidean"), page="embeddings"),
+    choice("axes", "2", ("2", "3"), page="embeddings", name="number of dimensions"),
+    choice("by", "cosine", ("cosine", "euclidean"), page="embeddings", name="distance"),
     decimal("perplexity", 30.0, 1.0, 500.0, page="embeddings"),
-    whole("near", 15, 2, 200, page="embeddings"),
-    decimal("apart", 0.1, 0.0, 0.99, page="embeddings"),
-    whole("shake", 0, 0, 2**31 - 1, page="embeddings"),  # seed of t-SNE and UMAP
+    whole("near", 15, 2, 200, page="embeddings", name="number of neighbours"),
+    decimal("apart", 0.1, 0.0, 0.99, page="embeddings", name="least distance"),
+    whole("shake", 0, 0, 2**31 - 1, page="embeddings", name="seed of the picture"),  # seed of t-SNE and UMAP
     text("left", "country", 60, "word", page="embeddings"),
     text("right", "city", 60, "word", page="embeddings"),
     text("find", "", 60, "text to find", page="embeddings"),
     whole("point", 0, -1, 5_000, page="embeddings"),
     text("word", "mole", 60, "word", page="embeddings"),
-    text("sentences", SENTENCES["mole"], 2_000, "list of sentences", page="embeddings"),
+    text(
+        "sentences",
+        SENTENCES["mole"],
+        2_000,
+        "list of sentences",
+        page="embeddings",
+    ),
     switch("unit", True, page="embeddings"),
     # Positions
-    choice("place", "order", POSITIONS_PARTS, page="positions"),
     whole("shuffle", 1, 0, 999_999, page="positions"),  # the seed of a shuffle
-    whole("reach", 64, 2, 1024, page="positions"),
-    choice("theta", "own", ("own", "10000", "100000", "1000000"), page="positions"),
-    whole("alibi", 8, 1, 128, page="positions"),
-    whole("slope", 0, 0, 127, page="positions"),
-    whole("pair", 4, 0, 1024, page="positions"),  # of dimensions that turn together
-    whole("turn", -1, -1, 1_000_000, page="positions"),  # position of the turned query; -1: its own
-    choice("twist", "base", ("base", "offset", "linear", "ntk", "off"), page="positions"),
-    decimal("twist_base", 10_000.0, 2.0, 1e12, page="positions"),
-    whole("twist_by", 1_000, 0, 1_000_000, page="positions"),
-    decimal("twist_factor", 4.0, 0.01, 1_000.0, page="positions"),
-    choice("story", "plays", ("plays", "scripture", "python"), page="positions"),
-    choice("far", "quarter", ("context", "quarter", "double"), page="positions"),
+    whole("reach", 64, 2, 1024, page="positions", name="number of positions"),
+    choice("theta", "own", ("own", "10000", "100000", "1000000"), page="positions", name="RoPE base"),
+    whole("alibi", 8, 1, 128, page="positions", name="number of ALiBi heads"),
+    whole("slope", 0, 0, 127, page="positions", name="ALiBi head"),
+    # Two dimensions that turn together.
+    whole("pair", 4, 0, 1024, page="positions", name="pair of dimensions"),
+    # -1: its own.
+    whole("turn", -1, -1, 1_000_000, page="positions", name="position of the turned query"),
+    choice(
+        "twist",
+        "base",
+        ("base", "offset", "linear", "ntk", "off"),
+        page="positions",
+        name="change of the rotation",
+    ),
+    decimal("twist_base", 10_000.0, 2.0, 1e12, page="positions", name="changed RoPE base"),
+    whole("twist_by", 1_000, 0, 1_000_000, page="positions", name="offset of positions"),
+    decimal("twist_factor", 4.0, 0.01, 1_000.0, page="positions", name="factor of stretching"),
+    choice("story", "plays", ("plays", "scripture", "python"), page="positions", name="text to read"),
+    choice("far", "quarter", ("context", "quarter", "double"), page="positions", name="distance"),
     # Mixture of experts
-    choice("moe", "routing", MOE_PARTS, page="moe"),
-    whole("expert", FIRST_EXPERT, FIRST_EXPERT, 100_000, within="experts", page="moe"),
-    choice("without", "cut", ("cut", "scaled", "forced"), page="moe"),
-    indices("forced", 64, 100_000, page="moe"),
+    whole(
+        "expert",
+        FIRST_EXPERT,
+        FIRST_EXPERT,
+        100_000,
+        within="experts",
+        page="moe",
+        shown=one_of({-1: "the first choice"}),
+    ),
+    choice("without", "cut", ("cut", "scaled", "forced"), page="moe", name="edit of the expert"),
+    indices("forced", 64, 100_000, page="moe", name="experts asked instead"),
     decimal("noise", 0.0, 0.0, 5.0, page="moe"),
     decimal("capacity", 0.0, 0.0, 4.0, page="moe"),
     whole("size_n", 0, 0, 256, page="moe"),  # of the calculator; 0: as in the model
     whole("size_k", 0, 0, 8, page="moe"),
     whole("size_ff", 0, 0, 1_000_000, page="moe"),
     # Number formats
-    choice("formats", "bits", FORMATS_PARTS, page="number-formats"),
     text("number", "0.1", 60, "number", page="number-formats"),
-    choice("zoom", "fp16", NUMBER_FORMATS, page="number-formats"),
-    choice("bits", "4", ("8", "4"), page="number-formats"),
-    choice("kind", "absmax", ("absmax", "zero_point"), page="number-formats"),
-    choice("group", "channel", ("tensor", "channel", "128", "64", "32"), page="number-formats"),
-    choice("scope", "layer", ("layer", "model"), page="number-formats"),
+    choice("zoom", "fp16", NUMBER_FORMATS, page="number-formats", name="format of the window"),
+    choice("bits", "4", ("8", "4"), page="number-formats", name="number of bits"),
+    choice("kind", "absmax", ("absmax", "zero_point"), page="number-formats", name="kind of grid"),
+    choice(
+        "group",
+        "channel",
+        ("tensor", "channel", "128", "64", "32"),
+        page="number-formats",
+        name="group with one scale",
+    ),
+    choice(
+        "scope",
+        "layer",
+        ("layer", "model"),
+        page="number-formats",
+        name="part that is quantized",
+        shown=one_of({"layer": "this layer", "model": "the whole model"}),
+    ),
     text("matrix", "", 120, "name of a matrix", page="number-formats"),  # "": the first
     text("tensor", "", 120, "name of a tensor", page="number-formats"),
-    choice("block_kind", "q4_1", ("q4_1", "q8_0"), page="number-formats"),
-    whole("block_row", 0, 0, 10_000_000, page="number-formats"),
-    whole("block", 0, 0, 1_000_000, page="number-formats"),
-    whole("weight", 0, 0, 31, page="number-formats"),
+    choice("block_kind", "q4_1", ("q4_1", "q8_0"), page="number-formats", name="kind of blocks"),
+    whole("block_row", 0, 0, 10_000_000, page="number-formats", name="row of the tensor"),
+    whole("block", 0, 0, 1_000_000, page="number-formats", name="block of the row"),
+    whole("weight", 0, 0, 31, page="number-formats", name="weight of the block"),
     # Stability
-    choice("stability", "order", STABILITY_PARTS, page="stability"),
-    decimal("gain", 1.0, 0.01, 100_000.0, page="stability"),  # on q and k
-    choice("narrow", "fp16", ("fp16", "bf16"), page="stability"),
-    choice("inside", "wide", ("wide", "narrow"), page="stability"),
-    choice("added", "norm", ("norm", "logit", "vocabulary"), page="stability"),
-    whole("swell", 0, 0, 16, page="stability"),  # one MLP's output times 2^swell
-    choice("swell_at", "largest", ("largest", "selected"), page="stability"),
-    whole("loss_scale", 12, 0, 24, page="stability"),  # k of 2^k
-    choice("loss_batch", "0", ("0", "4", "8", "12", "16"), page="stability"),  # log2 of its prompts
+    decimal(
+        "gain", 1.0, 0.01, 100_000.0, page="stability", name="gain on q and k", shown="{:,g}".format
+    ),  # on q and k
+    choice("narrow", "fp16", ("fp16", "bf16"), page="stability", name="number format of the demonstration"),
+    choice(
+        "inside",
+        "wide",
+        ("wide", "narrow"),
+        page="stability",
+        name="format of the sums",
+        shown=one_of({"wide": "fp32", "narrow": "every step rounded"}),
+    ),
+    choice(
+        "added",
+        "norm",
+        ("norm", "logit", "vocabulary"),
+        page="stability",
+        name="sum to look at",
+        shown=one_of({"norm": "the squares under the norm"}),
+    ),
+    whole(
+        "swell", 0, 0, 16, page="stability", name="gain of the MLP", shown=power_of_two
+    ),  # one MLP's output times 2^swell
+    choice("swell_at", "largest", ("largest", "selected"), page="stability", name="layer with the gain"),
+    whole("loss_scale", 12, 0, 24, page="stability", shown=power_of_two),  # k of 2^k
+    choice(
+        "loss_batch",
+        "0",
+        ("0", "4", "8", "12", "16"),
+        page="stability",
+        name="prompts in the batch",
+        shown=power_of_two,
+    ),  # log2 of its prompts
 )
 
 SETTINGS: dict[str, Setting] = {row.key: row for row in (*RUN_ROWS, *VIEW_ROWS)}
@@ -241,9 +319,8 @@ def replaced(link: Mapping[str, str], values: Mapping[str, Any], twice: Collecti
     sentences = []
     for key, said in link.items():
         row, value = SETTINGS[key], values[key]
-        name, shown = name_of(key), name_of_value(key, value)
-        name = name[:1].upper() + name[1:]
-        shown = shown or quoted(row.write(value), 40)
+        name = row.named()[:1].upper() + row.named()[1:]
+        shown = row.shown(value) or quoted(row.write(value), 40)
         if not row.says(said, value):
             exists = row.within is None or as_number(said) is None
             trouble = "cannot be used" if exists else "does not exist here"
