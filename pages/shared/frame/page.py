@@ -47,7 +47,7 @@ class View:
     token: int  # position in `tokens`
 
 
-def start_page(section: str, title: str, claim: str, kind: Kind | None = None) -> View:
+def start_page(section: str = "", title: str = "", claim: str = "", kind: Kind | None = None) -> Any:
     """Draw title and claim, load the model, clamp the selection, draw the sidebar.
 
     Where the current run cannot be computed, the reason is shown and the view is of the last run that
@@ -56,6 +56,10 @@ def start_page(section: str, title: str, claim: str, kind: Kind | None = None) -
     Args:
         kind: "measured", "computed" or "illustration" puts a badge beside the title.
     """
+    new = not title
+    if new:
+        entry = contents.entry_of(url_state.page())
+        section, title, claim = entry.section, entry.title, entry.claim
     _set_style()
     with st.container(key="gf-head", gap=None):
         with st.container(horizontal=True, gap="small"):
@@ -76,7 +80,9 @@ def start_page(section: str, title: str, claim: str, kind: Kind | None = None) -
             badge_text(runtime.provenance_of(view.runs[0], kind)),
             color="blue",
         )
-    return view
+    from pages.shared.frame.sides import sides
+
+    return sides() if new else view
 
 
 def _tell_notices(view: View | None) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from model_runtime import SelfProof
 
 SHOW_AFTER_SECONDS = 0.3
+_DEAR_BYTES = 64 * MIB
 Value = TypeVar("Value", bound=HasBytes)
 
 
@@ -177,20 +178,28 @@ def trace_for(run: Run, **request: Any) -> Any:
     return kept(recipe(run, request), forward, f"Running {model.spec.name} over the prompt")
 
 
-def kept(key: Hashable, make: Callable[[], Value], words: str) -> Value:
+@st.cache_resource(show_spinner=False)
+def _dear() -> TraceCache:
+    """What took seconds to measure: small, and not to be pushed out by traces."""
+    return TraceCache(_DEAR_BYTES)
+
+
+def kept(key: Hashable, make: Callable[[], Value], words: str, *, dear: bool = False) -> Value:
     """The value of `key` in the shared memory, made if it is not there; `words` while that takes time.
 
     `key` must hold everything that decides the value: `model_key` or `recipe`, and what else was asked.
     """
-    if peek(key) is not None:
-        return _cache().get(key, make)  # no clock is wound up for what is there
+    memory = _dear() if dear else _cache()
+    if memory.peek(key) is not None:
+        return memory.get(key, make)  # no clock is wound up for what is there
     with working(words):
-        return _cache().get(key, make)
+        return memory.get(key, make)
 
 
 def peek(key: Hashable) -> Any | None:
     """The value of `key` in the shared memory if it is there; never waits."""
-    return _cache().peek(key)
+    found = _dear().peek(key)
+    return _cache().peek(key) if found is None else found
 
 
 def drawable(run: Run) -> Run:

@@ -1,0 +1,74 @@
+"""A run, opened once: a model, the tokens it reads, the edits, and what one forward pass left behind.
+
+    run = open_run(model, "The quick brown fox")
+    stages = head_stages(run, layer=3, head=5)
+
+What the runtime measures takes such a run first, or the model alone where the text does not matter, then
+plain, hashable arguments, and gives a record that knows its `nbytes`. So a measurement can be kept under its
+name and arguments, and run in another process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from model_runtime.interventions import Intervention, as_interventions
+from model_runtime.model import Model, Prompt
+from model_runtime.records import ModelSpec, Token
+from model_runtime.trace import Trace
+
+
+@dataclass(frozen=True, eq=False)
+class OpenRun:
+    """What a measurement looks at. Tokens and trace are made when they are first asked for."""
+
+    model: Model
+    prompt: Prompt  # text, or token ids taken as they are
+    interventions: tuple[Intervention, ...] = ()
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model's shape."""
+        return self.model.spec
+
+    @cached_property
+    def tokens(self) -> tuple[Token, ...]:
+        """What the model reads, a beginning token included where there is one."""
+        return tuple(map(self.model.token, self.ids))
+
+    @cached_property
+    def ids(self) -> tuple[int, ...]:
+        """The tokens' ids."""
+        return self.model.prompt_ids(self.prompt)
+
+    @cached_property
+    def trace(self) -> Trace:
+        """One forward pass with the default points, under the edits."""
+        return self.traced()
+
+    def traced(self, **request: Any) -> Trace:
+        """A pass over the prompt under the edits, with the points that `request` names.
+
+        Args:
+            request: arguments of `Model.trace`: points, layers, positions, exact, logits_at.
+
+        Raises:
+            PointUnavailable: the model does not have a point.
+        """
+        return self.model.trace(self.prompt, interventions=self.interventions, **request)
+
+
+def open_run(
+    model: Model, prompt: Prompt, interventions: Intervention | Sequence[Intervention] = ()
+) -> OpenRun:
+    """A text (or token ids), read by a model under edits.
+
+    Raises:
+        PromptError: the prompt is blank, too long, or holds an id that the model does not have.
+    """
+    run = OpenRun(model, prompt, as_interventions(interventions))
+    assert run.tokens
+    return run

@@ -1,0 +1,160 @@
+"""A run of the page, opened once, and its measurements: made by whoever asks first, kept for all visitors.
+
+    run = opened(current_run())
+    stages = run.measure(head_stages, "Taking the head apart", layer=3, head=5)
+
+The function's name and its arguments are the key, so keys are never typed by hand, and the same call can be
+made in another process. What the function takes first says what its answer depends on: `run` (the model, the
+prompt and the edits) or `model` (that alone).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from model_runtime.capture.trace_cache import HasBytes
+from model_runtime.model import Model
+from model_runtime.open_run import OpenRun
+from model_runtime.records import Token
+from model_runtime.trace import Trace
+from pages.shared.escape import token_text
+from pages.shared.figure.provenance import Kind, Provenance
+from pages.shared.run import runtime
+from pages.shared.run.runs import Run
+
+Value = TypeVar("Value", bound=HasBytes)
+
+
+@dataclass(frozen=True, eq=False)
+class PageRun(OpenRun):
+    """A run as a page holds it, for one script run: never in session state."""
+
+    settings: Run = field(kw_only=True)  # the same run as a record: what sidebar and controls describe
+
+    @cached_property
+    def tokens(self) -> tuple[Token, ...]:
+        """What the model reads; refused where the app takes no text so long."""
+        return runtime.tokens_for(self.settings)
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """The tokens' texts, made readable."""
+        return tuple(map(token_text, self.tokens))
+
+    @cached_property
+    def trace(self) -> Trace:
+        """The trace that all pages share, from the shared memory."""
+        trace: Trace = runtime.trace_for(self.settings)
+        return trace
+
+    def traced(self, **request: Any) -> Trace:
+        """A trace with other points or positions, from the shared memory; `request` must be hashable."""
+        trace: Trace = runtime.trace_for(self.settings, **request)
+        return trace
+
+    @cached_property
+    def logits(self) -> np.ndarray:
+        """Logits of the next token, float32 [d_vocab]."""
+        return self.trace.next_token_logits()
+
+    def text_of(self, token_id: int) -> str:
+        """A token of the vocabulary, made readable."""
+        return token_text(self.model.token(token_id))
+
+    def changed(self, **settings: Any) -> PageRun:
+        """This run with other settings (model, dtype, prompt, edits, sampling), opened."""
+        return opened(replace(self.settings, **settings))
+
+    def in_dtype(self, dtype: str) -> PageRun:
+        """This run in a number format; itself where "auto" gave that one: no second copy is loaded."""
+        found = runtime.in_dtype(self.settings, dtype)
+        return self if found == self.settings else opened(found)
+
+    def origin(
+        self,
+        kind: Kind = "measured",
+        *,
+        layer: int | None = None,
+        head: int | None = None,
+        seed: int | None = None,
+        compared_with: PageRun | None = None,
+        **extra: object,
+    ) -> Provenance:
+        """Where a picture of this run comes from; `extra` is what else made it."""
+        other = None if compared_with is None else compared_with.settings
+        return runtime.provenance_of(
+            self.settings, kind, layer=layer, head=head, seed=seed, compared_with=other, **extra
+        )
+
+    def measure(
+        self,
+        function: Callable[..., Value],
+        words: str = "Computing",
+        *,
+        slow: bool = False,
+        progress: Callable[..., None] | None = None,
+        **arguments: Hashable,
+    ) -> Value:
+        """What `function` finds. `words` say on the page what is being done, while it takes time.
+
+        Args:
+            function: of the runtime: `run` or `model` first, then plain, hashable arguments; gives a record
+                with `nbytes`. Arguments named `turn` (a place in the line of forward passes, for a function
+                that takes one for each), `model_in` (the run's model in another number format) and `progress`
+                are lent and decide nothing.
+            slow: seconds of work. It waits in a line of its own, which forward passes pass by, and is kept
+                apart, so that traces do not push it out.
+            progress: told how far it is; what it raises (a page that is run again) ends the work.
+
+        Raises:
+            GlassformerError: as the function.
+        """
+        asked = inspect.signature(function).parameters
+        lent = {"turn": runtime.turns().take, "model_in": self._model_in, "progress": progress}
+        lent = {name: value for name, value in lent.items() if name in asked and value is not None}
+
+        def make() -> Value:
+            if "model" not in asked and not slow:
+                self.trace  # noqa: B018  # before the turn below: it takes one itself
+            with self._line(asked, slow):
+                return function(self.model if "model" in asked else self, **arguments, **lent)
+
+        return runtime.kept(self._key(function, arguments), make, words, dear=slow)
+
+    def known(self, function: Callable[..., Value], **arguments: Hashable) -> Value | None:
+        """What `measure` would give, if it is kept; never waits."""
+        return cast("Value | None", runtime.peek(self._key(function, arguments)))
+
+    def _key(self, function: Callable[..., Any], arguments: Mapping[str, Hashable]) -> Hashable:
+        name = (function.__module__, function.__qualname__, tuple(sorted(arguments.items())))
+        if "model" in inspect.signature(function).parameters:
+            return name, runtime.model_key(self.settings)
+        return name, runtime.recipe(self.settings, {})
+
+    @staticmethod
+    def _line(asked: Mapping[str, Any], slow: bool) -> AbstractContextManager[None]:
+        """Where the work waits: slow work among its like; what may run the model among forward passes."""
+        if slow:
+            return runtime.slow_turns().take()
+        return nullcontext() if "turn" in asked or "model" in asked else runtime.turns().take()
+
+    @cached_property
+    def _model_in(self) -> Callable[[str], Model]:
+        """The run's model in a dtype, from the shelf."""
+        return lambda dtype: runtime.model_for(runtime.in_dtype(self.settings, dtype))
+
+
+def opened(run: Run) -> PageRun:
+    """A run with its model, loaded at most once per process.
+
+    Raises:
+        GlassformerError: the model is unknown, unsupported, too large, or cannot be reached.
+    """
+    return PageRun(runtime.model_for(run), run.prompt, run.edits, settings=run)
