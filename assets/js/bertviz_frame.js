@@ -2,50 +2,28 @@
 // nothing else. It is of another origin (no allow-same-origin), so it cannot read this page; the two exchange
 // only numbers: which layer, head and token is selected.
 
-import { element, readTheme } from "./figure_theme.js"
+import { element, part, textScale } from "./dom.js"
+import { readTheme } from "./figure_theme.js"
+import { mounted, ROUTES } from "./mount.js"
 
-const places = new WeakMap() // where Streamlit mounts us -> BertvizFrame
 const LATE = 1500 // milliseconds after its arrival until a document that says nothing is asked for again
 
-export function render(component) {
-  const place = component.parentElement
-  let frame = places.get(place)
-  if (!frame) places.set(place, (frame = new BertvizFrame(place, component.data.base)))
-  const visit = frame.receive(component)
-  return () => {
-    if (visit !== frame.visit) return // overtaken by a later call: the frame lives on
-    frame.destroy()
-    places.delete(place)
-  }
-}
-
 class BertvizFrame {
-  constructor(place, base) {
-    this.visit = 0
-    if (!document.getElementById("gf-styles")) {
-      document.head.append(element("link", { id: "gf-styles", rel: "stylesheet", href: `${base}/live_figure.css` }))
-    }
-    const part = (name, tag = "div", attributes = {}) => element(tag, { class: `gf-${name}`, ...attributes })
+  constructor(place) {
     this.badge = part("badge", "span")
-    this.link = part("caption", "a", { target: "_blank", rel: "noopener" })
-    this.link.textContent = "Open in a new tab"
+    this.link = part("caption", "a", { target: "_blank", rel: "noopener" }, "Open in a new tab")
     this.link.style.whiteSpace = "nowrap"
     this.box = part("bertviz")
     this.words = part("words", "p", { role: "status" })
     this.caption = part("caption", "p")
-    const head = part("head")
-    head.append(this.badge, this.link)
-    this.root = part("figure", "section")
-    this.root.append(head, this.box, this.words, this.caption)
+    const head = part("head", "div", {}, this.badge, this.link)
+    this.root = part("figure", "section", {}, head, this.box, this.words, this.caption)
     place.append(this.root)
     this.heard = event => { if (this.frame && event.source === this.frame.contentWindow) this.hear(event.data?.bertviz) }
     addEventListener("message", this.heard)
   }
 
-  receive(component) {
-    const { data } = component
-    this.visit += 1
-    this.trigger = component.setTriggerValue
+  receive(data) {
     this.data = data
     this.root.dataset.key = data.key
     this.root.setAttribute("aria-label", data.alt)
@@ -54,15 +32,13 @@ class BertvizFrame {
     this.badge.dataset.kind = data.badge.kind
     this.caption.textContent = data.caption
     this.open()
-    return this.visit
   }
 
   address() {
-    const { base, document: key, layer, head, token } = this.data
+    const { document: key, layer, head, token } = this.data
     const theme = readTheme(this.root).dark ? "dark" : "light"
-    const zoom = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 || 1
-    const place = { theme, layer, head, token, zoom }
-    return [`${base.slice(0, base.lastIndexOf("/"))}/bertviz/at/${key}`, theme, `#${new URLSearchParams(place)}`]
+    const place = { theme, layer, head, token, zoom: textScale() }
+    return [`${ROUTES}bertviz/at/${key}`, theme, `#${new URLSearchParams(place)}`]
   }
 
   // Another document or theme takes a new frame (a new address in the old one would be a step for Back); a
@@ -122,3 +98,5 @@ class BertvizFrame {
     this.root.remove()
   }
 }
+
+export default mounted(BertvizFrame, "live_figure")

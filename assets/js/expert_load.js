@@ -6,10 +6,9 @@
 //         labels: the same safe for Plotly, layer, top }
 
 import { share, thousands, threeDigits } from "./numbers.js"
+import { CATEGORIES, CUT, LIGHT, PATTERNS } from "./tables.js"
 
 const MOST_NAMED = 4
-const CATEGORIES = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#000000"]
-const INK = "#1a1d26", MUTED = "#5a6070", LINE = "#9aa1b1", CUT_LINE = "#7d8494"
 
 /** What the figure frame calls at every movement of a slider. */
 export function update(data, values) {
@@ -19,7 +18,7 @@ export function update(data, values) {
 
 // --- the router's choice and the places -----------------------------------------------------------------
 
-export function recordOf(data, sigma, factor) {
+function recordOf(data, sigma, factor) {
   const measured = data.measured.map(row => [...row])
   const nExperts = data.logits[0].length
   const k = measured[0].length
@@ -65,7 +64,7 @@ function titleOf(record) {
   return idle ? `${words}; ${idle} of ${record.nExperts} idle` : words
 }
 
-export function wordsOf(record) {
+function wordsOf(record) {
   const { tokens, k, nSlots, moved, capacity } = record
   let words =
     `${thousands(tokens.length)} tokens × ${k} = ${thousands(nSlots)} slots, ` +
@@ -104,8 +103,8 @@ function marks(record, slots, kept) {
     marker: {
       symbol: kept ? "square" : "x-thin",
       size: slots.map(slot => (slot.choice === 0 ? large : Math.max(3, large - 4))),
-      color: slots.map(slot => (kept ? CATEGORIES[slot.expert % 8] : CUT_LINE)),
-      line: { width: kept ? 0 : 2, color: CUT_LINE },
+      color: slots.map(slot => (kept ? CATEGORIES[slot.expert % 8] : LIGHT.cut_line)),
+      line: { width: kept ? 0 : 2, color: LIGHT.cut_line },
     },
     hovertext: slots.map(({ position, choice, expert }) =>
       `“${record.labels[position]}” (${position}), ${ordinal(choice)} choice: E${expert}${end}`),
@@ -123,21 +122,16 @@ const ordinal = choice => ["1st", "2nd", "3rd"][choice] ?? `${choice + 1}th`
 
 function bars(record, slots, kept) {
   const experts = slots.map((_, expert) => expert)
-  const patterns = ["", "/", ".", "x", "-", "\\", "+", "|"]
   const fills = {
     color: experts.map(expert => CATEGORIES[expert % 8]),
-    pattern: { shape: experts.map(expert => patterns[Math.floor(expert / 8) % 8]), size: 6, solidity: 0.2 },
-  }
-  const cut = {
-    color: "#d9dce3", line: { color: CUT_LINE, width: 1 },
-    pattern: { shape: "/", size: 6, solidity: 0.15, fgcolor: CUT_LINE, bgcolor: "#d9dce3" },
+    pattern: { shape: experts.map(expert => PATTERNS[Math.floor(expert / 8) % 8]), size: 6, solidity: 0.2 },
   }
   const verb = kept ? "with a place" : "dropped"
   return {
     type: "bar", name: kept ? "with a place" : "dropped", orientation: "h", x: slots, y: experts,
-    marker: kept ? fills : cut,
+    marker: kept ? fills : CUT,
     text: experts.map(expert => number(record, expert, kept)), textposition: "outside",
-    textfont: { size: 11, color: INK }, cliponaxis: false,
+    textfont: { size: 11, color: LIGHT.ink }, cliponaxis: false,
     hovertext: slots.map((n, expert) => `E${expert}: ${thousands(n)} ${verb}`),
     hovertemplate: "%{hovertext}<extra></extra>", xaxis: "x2", yaxis: "y2",
   }
@@ -152,10 +146,10 @@ function number(record, expert, kept) {
 function layoutOf(record) {
   const mean = record.nSlots / record.nExperts
   const reach = 1.5 * Math.max(record.top, ...countsOf(record))
-  const shapes = [line(mean, "dot", LINE)]
+  const shapes = [line(mean, "dot", LIGHT.line)]
   const annotations = [note(mean, "mean", 0, reach)]
   if (record.capacity !== null && record.capacity <= reach) {
-    shapes.push(line(record.capacity, "solid", INK))
+    shapes.push(line(record.capacity, "solid", LIGHT.ink))
     annotations.push(note(record.capacity, `places: ${thousands(record.capacity)}`, 14, reach))
   }
   return { title: { text: titleOf(record) }, shapes, annotations, "xaxis2.range": [0, reach] }
@@ -168,6 +162,6 @@ function line(at, dash, color) {
 function note(at, words, up, reach) {
   return {
     x: at, y: 1, xref: "x2", yref: "y2 domain", yanchor: "bottom", xanchor: at > 0.7 * reach ? "right" : "left",
-    yshift: up, text: words, showarrow: false, font: { size: 11, color: MUTED },
+    yshift: up, text: words, showarrow: false, font: { size: 11, color: LIGHT.muted },
   }
 }

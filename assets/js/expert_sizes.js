@@ -4,8 +4,8 @@
 // data: { base, base_multiplications, n_layers, d_model, matrices, now: { total, active, work } }
 
 import { thousands, threeDigits } from "./numbers.js"
+import { LIGHT } from "./tables.js"
 
-const ACCENT = "#2f54c9", LINE = "#9aa1b1", INK = "#1a1d26"
 const SPACE = "\u00a0"
 
 /** What the figure frame calls at every movement of a slider. */
@@ -23,7 +23,7 @@ export function update(data, { experts, topk, width }) {
     `${name}, width ${thousands(width)}: ${threeDigits(then.total / data.now.total)} × the memory, ` +
     `${threeDigits(then.work / data.now.work)} × the work`
   return {
-    data: [bars("the model as it is", data.now, LINE), bars("with these experts", then, ACCENT)],
+    data: [bars("the model as it is", data.now, LIGHT.line), bars("with these experts", then, LIGHT.accent)],
     layout: { title: { text: title }, "xaxis.range": [0, 1.2 * largest] },
   }
 }
@@ -32,7 +32,7 @@ function bars(name, { total, active, work }, color) {
   const values = [total, active, work]
   return {
     type: "bar", name, orientation: "h", x: values, y: [0, 1, 2], marker: { color },
-    text: values.map(inParameters), textposition: "outside", textfont: { size: 12, color: INK }, cliponaxis: false,
+    text: values.map(inParameters), textposition: "outside", textfont: { size: 12, color: LIGHT.ink }, cliponaxis: false,
     hovertext: values.map(thousands), hovertemplate: "%{hovertext}<extra></extra>",
   }
 }

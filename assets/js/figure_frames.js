@@ -1,6 +1,7 @@
 // A figure's frames (plotly's `figure.frames`): a play button and a slider. Nothing plays by itself.
 
-import { element, merged } from "./figure_theme.js"
+import { element } from "./dom.js"
+import { merged } from "./figure_theme.js"
 
 const FRAME_MS = 700
 

@@ -1,6 +1,7 @@
 // The export menu and the data table of a figure. Both are fetched when they are opened, not before.
 
-import { element } from "./figure_theme.js"
+import { element } from "./dom.js"
+import { ROUTES } from "./mount.js"
 
 const PICTURES = { png: "Picture (PNG)", svg: "Vector picture (SVG)", pdf: "Print (PDF)" }
 const FILES = { html: "Interactive page (HTML)", csv: "Data (CSV)" }
@@ -76,7 +77,7 @@ export class Menu {
   async save(kind) {
     this.status.textContent = kind in PICTURES ? "Drawing…" : "Preparing…"
     try {
-      const answer = await this.fetchKept(key => `${this.frame.route()}/export/${kind}/${key}`)
+      const answer = await this.fetchKept(key => `${ROUTES}export/${kind}/${key}`)
       if (!answer.ok) throw new Error((await answer.text()) || `the server answered ${answer.status}`)
       download(await answer.blob(), this.data.files[kind])
       this.saved()
@@ -89,7 +90,7 @@ export class Menu {
   async fetchKept(address) {
     const answer = await fetch(address(this.data.export))
     if (answer.status !== 410) return answer
-    this.frame.send("again", Date.now())
+    this.frame.trigger("again", Date.now())
     await new Promise(done => setTimeout(done, 1500))
     return fetch(address(this.data.export))
   }
@@ -127,7 +128,7 @@ export class Menu {
   async fillTable() {
     if (!this.table.open || this.filled === this.data.export) return
     this.filled = this.data.export
-    const answer = await this.fetchKept(key => `${this.frame.route()}/table/at/${key}`)
+    const answer = await this.fetchKept(key => `${ROUTES}table/at/${key}`)
     this.table.querySelector("div")?.remove()
     const box = element("div", { class: "gf-table-box", tabindex: "0", role: "region", "aria-label": "Data of the figure" })
     this.table.append(box)

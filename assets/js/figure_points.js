@@ -1,7 +1,7 @@
 // The points of a drawn figure: where each is, how arrow keys walk over them, and which others share a key.
 
-import { pointOf } from "./live_figure.js"
-import { element } from "./figure_theme.js"
+import { markAt } from "./dom.js"
+import { pointOf } from "./figure_data.js"
 
 const MOST_RINGS = 60 // highlights in one figure; more would be a carpet
 const SCATTER_SIZE = 16 // pixels of the ring around a marker
@@ -20,8 +20,8 @@ function reachable(plot) {
   })
 }
 
-// The pixels of a point inside the plot element, or null where nothing is drawn.
-export function boxOf(plot, at, point) {
+/** The pixels of a point inside the plot element, or null where nothing is drawn. */
+function boxOf(plot, at, point) {
   const trace = plot._fullData?.[at]
   if (!trace?.xaxis) return null
   const xa = plot._fullLayout[axisName(trace.xaxis)]
@@ -44,8 +44,8 @@ export function boxOf(plot, at, point) {
   return { left: left - SCATTER_SIZE / 2, top: top - SCATTER_SIZE / 2, width: SCATTER_SIZE, height: SCATTER_SIZE }
 }
 
-// Shows the hover label of a point as if a mouse stood in its middle. (Plotly's own way, by point number,
-// knows neither heat maps nor bars.)
+/** Shows the hover label of a point as if a mouse stood in its middle. (Plotly's own way, by point number,
+ * knows neither heat maps nor bars.) */
 export function hoverAt(library, plot, at, point) {
   const place = boxOf(plot, at, point)
   if (!place) return
@@ -55,7 +55,8 @@ export function hoverAt(library, plot, at, point) {
   library.Fx.hover(plot, { xpx, ypx }, xaxis + yaxis)
 }
 
-function axisName(id) {
+/** "x3" -> "xaxis3": an axis's place in the layout. */
+export function axisName(id) {
   return `${id[0]}axis${id.slice(1)}`
 }
 
@@ -73,13 +74,6 @@ function readLines(text) {
   return lines.length ? lines.map(line => line.textContent) : [text.textContent]
 }
 
-function ring(overlay, kind, place) {
-  const node = element("div", { class: `gf-ring gf-ring-${kind}` })
-  for (const [side, value] of Object.entries(place)) node.style[side] = `${value}px`
-  overlay.append(node)
-  return node
-}
-
 function eventPoint(plot, at, point) {
   const trace = plot._fullData[at]
   const pick = (values, index) => values?.[index]
@@ -90,7 +84,7 @@ function eventPoint(plot, at, point) {
   return pointOf({ curveNumber: at, pointNumber: point, x: pick(trace.x, point), y: pick(trace.y, point), customdata: pick(trace.customdata, point) })
 }
 
-// A cursor that arrow keys move over the points; Enter or space clicks, Escape leaves.
+/** A cursor that arrow keys move over the points; Enter or space clicks, Escape leaves. */
 export class Cursor {
   constructor(frame) {
     this.frame = frame
@@ -168,7 +162,7 @@ export class Cursor {
     this.node = null
     if (!this.at) return
     const place = boxOf(this.frame.dom.plot, this.at.trace, this.at.point)
-    if (place) this.node = ring(this.frame.dom.overlay, "cursor", place)
+    if (place) this.node = markAt(this.frame.dom.overlay, "ring gf-ring-cursor", place)
   }
 
   // What a mouse would read in the hover label, read out. Plotly shows it up to 50 ms later.
@@ -205,7 +199,7 @@ function keyOf(customdata) {
   return key === undefined || key === null ? undefined : String(key)
 }
 
-// Hovering a point here rings the points with the same key in the other figures of the group.
+/** Hovering a point here rings the points with the same key in the other figures of the group. */
 export class Links {
   constructor(frame) {
     this.frame = frame
@@ -232,7 +226,7 @@ export class Links {
     const points = key === undefined ? [] : (this.index().get(key) ?? []).slice(0, MOST_RINGS)
     this.nodes = points.flatMap(([at, point]) => {
       const place = boxOf(plot, at, point)
-      return place ? [ring(overlay, "linked", place)] : []
+      return place ? [markAt(overlay, "ring gf-ring-linked", place)] : []
     })
   }
 

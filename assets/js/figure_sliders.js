@@ -1,6 +1,6 @@
 // The sliders of a figure: plain range inputs, so keyboard and screen reader come for free.
 
-import { element } from "./figure_theme.js"
+import { element } from "./dom.js"
 
 const REPORT_EVERY = 100 // ms; and no second report before the server has answered the first ...
 const PATIENCE = 2_000 // ... unless it takes longer than this: its run may have failed above the figure

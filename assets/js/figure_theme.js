@@ -1,19 +1,18 @@
-// Colours of the reader's theme, the narrow layout, and two small helpers.
+// Colours of the reader's theme, and the narrow layout.
 
-import { swap } from "./theme_colors.js"
+import { DARK_OF, LIGHT } from "./tables.js"
 
 const COLOR_KEY = /color/i // color, bgcolor, colorscale, colorway, coloraxis, ...
 const WORDS = new Set(["text", "hovertext", "customdata", "ids", "labels", "ticktext", "hovertemplate", "meta"])
-const LIGHT_BACKGROUND = "#ffffff"
 
-// Dark or light is read off the page itself: the server's idea of the theme goes stale.
+/** Dark or light is read off the page itself: the server's idea of the theme goes stale. */
 export function readTheme(node) {
-  const background = getComputedStyle(node).getPropertyValue("--st-background-color").trim() || LIGHT_BACKGROUND
+  const background = getComputedStyle(node).getPropertyValue("--st-background-color").trim() || LIGHT.background
   const dark = luminance(background) < 0.4
-  return { dark, swap: { ...(dark ? swap : {}), [LIGHT_BACKGROUND]: background } }
+  return { dark, swap: { ...(dark ? DARK_OF : {}), [LIGHT.background]: background } }
 }
 
-// A copy of a figure's JSON with every colour of ours replaced; data arrays are shared, words untouched.
+/** A copy of a figure's JSON with every colour of ours replaced; data arrays are shared, words untouched. */
 export function themed(value, theme, inColor = false) {
   if (typeof value === "string") return inColor ? swapped(value, theme.swap) : value
   if (value === null || typeof value !== "object" || ArrayBuffer.isView(value)) return value
@@ -43,7 +42,7 @@ function luminance(color) {
   return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255
 }
 
-// `layout` with `changes` put in, deeply; "xaxis.tickangle" names a place inside. Nothing is changed in place.
+/** `layout` with `changes` put in, deeply; "xaxis.tickangle" names a place inside. Nothing is changed in place. */
 export function merged(layout, changes) {
   const result = { ...layout }
   for (const [path, value] of Object.entries(changes)) {
@@ -61,7 +60,7 @@ function isPlain(value) {
   return value !== null && typeof value === "object" && !Array.isArray(value) && !ArrayBuffer.isView(value)
 }
 
-// What a phone needs of every figure, then the figure's own wishes: a colour bar lies below, not beside.
+/** What a phone needs of every figure, then the figure's own wishes: a colour bar lies below, not beside. */
 export function narrowed(data, layout, wishes) {
   const lying = {
     orientation: "h", thickness: 8, len: 1, lenmode: "fraction", x: 0, xref: "paper", xanchor: "left", xpad: 0,
@@ -74,11 +73,4 @@ export function narrowed(data, layout, wishes) {
     trace.type === "heatmap" && trace.showscale !== false && !trace.coloraxis
       ? { ...trace, colorbar: lay(trace.colorbar) } : trace)
   return { data: traces, layout: merged(changed, wishes) }
-}
-
-export function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag)
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value)
-  node.append(...children)
-  return node
 }

@@ -1,34 +1,23 @@
-// The figure frame in the browser. One Frame per mounted component; `render` is called again at every
-// message and theme change, and changes the picture in place with Plotly.react.
+// The figure frame in the browser: a message or another theme changes the picture in place with Plotly.react.
 
+import { element, part, textScale } from "./dom.js"
 import { Bands } from "./figure_bands.js"
-import { Menu } from "./figure_menu.js"
+import { decoded, pointOf } from "./figure_data.js"
 import { Player } from "./figure_frames.js"
+import { Menu } from "./figure_menu.js"
 import { Cursor, hoverAt, Links } from "./figure_points.js"
 import { Sliders } from "./figure_sliders.js"
-import { element, merged, narrowed, readTheme, themed } from "./figure_theme.js"
+import { merged, narrowed, readTheme, themed } from "./figure_theme.js"
+import { mounted, ROUTES, SCRIPTS } from "./mount.js"
+import { LIGHT } from "./tables.js"
 
 const NARROW = 600 // pixels; below, narrow_layout holds
 const MIDDLE = 900 // pixels; below, a figure that has a layout for it is drawn in that one
-const frames = new WeakMap() // where Streamlit mounts us -> Frame
-
-export function render(component) {
-  const place = component.parentElement
-  let frame = frames.get(place)
-  if (!frame) frames.set(place, (frame = new Frame(place, component.data.base)))
-  const visit = frame.receive(component)
-  return () => {
-    // Streamlit also runs the clean-up of a call that a later one overtook: then the frame lives on.
-    if (visit !== frame.visit) return
-    frame.destroy()
-    frames.delete(place)
-  }
-}
 
 let plotlyLoading = null
-function plotly(base) {
+function plotly() {
   plotlyLoading ??= window.Plotly ? Promise.resolve(window.Plotly) : new Promise((done, failed) => {
-    const script = element("script", { src: `${base}/plotly.min.js`, charset: "utf-8" })
+    const script = element("script", { src: `${SCRIPTS}plotly.min.js`, charset: "utf-8" })
     script.onload = () => done(window.Plotly)
     script.onerror = () => { plotlyLoading = null; failed(new Error("plotly.min.js could not be loaded")) }
     document.head.append(script)
@@ -36,21 +25,13 @@ function plotly(base) {
   return plotlyLoading
 }
 
-function addStyles(base) {
-  if (document.getElementById("gf-styles")) return
-  document.head.append(element("link", { id: "gf-styles", rel: "stylesheet", href: `${base}/live_figure.css` }))
-}
-
 class Frame {
-  constructor(place, base) {
-    this.base = base
-    this.visit = 0
+  constructor(place) {
     this.drawing = false
     this.wanted = false
-    addStyles(base)
-    plotly(base).catch(() => {}) // begins to load now; drawNow() tells the reader if it failed
+    plotly().catch(() => {}) // begins to load now; drawNow() tells the reader if it failed
     this.build(place)
-    this.sliders = new Sliders(this.dom.sliders, () => this.draw(), report => this.send("slide", report))
+    this.sliders = new Sliders(this.dom.sliders, () => this.draw(), report => this.trigger("slide", report))
     this.menu = new Menu(this.dom.menu, this)
     this.player = new Player(this.dom.player, () => this.draw())
     this.cursor = new Cursor(this)
@@ -62,7 +43,6 @@ class Frame {
   }
 
   build(place) {
-    const part = (name, tag = "div", attributes = {}) => element(tag, { class: `gf-${name}`, ...attributes })
     this.dom = {
       root: part("figure", "section"), head: part("head"), badge: part("badge", "span"), menu: part("menu"),
       sliders: part("sliders"), player: part("player"), stage: part("stage", "div", { tabindex: "0" }),
@@ -77,10 +57,7 @@ class Frame {
     place.append(d.root)
   }
 
-  receive(component) {
-    const { data } = component
-    this.visit += 1
-    this.trigger = component.setTriggerValue
+  receive(data) {
     if (data.figure !== this.data?.figure) {
       this.figure = JSON.parse(data.figure)
       this.player.take(this.figure.frames)
@@ -94,19 +71,14 @@ class Frame {
     this.menu.take(data)
     this.loadBrowserSide(data.browser)
     this.draw()
-    return this.visit
   }
 
   // The figure in another layout; a trace that is a number is that trace of the figure itself.
   variant(text) {
     if (!text) return null
     const figure = JSON.parse(text)
-    figure.data = figure.data.map((trace) => (typeof trace === "number" ? this.figure.data[trace] : trace))
+    figure.data = figure.data.map(trace => (typeof trace === "number" ? this.figure.data[trace] : trace))
     return figure
-  }
-
-  send(name, value) {
-    this.trigger(name, value)
   }
 
   describe() {
@@ -131,8 +103,8 @@ class Frame {
     this.browserKey = browser.data
     try {
       const [module, values] = await Promise.all([
-        import(`${this.base}/${browser.module}`),
-        fetch(`${this.route()}/data/at/${browser.data}`).then(answer => {
+        import(`./${browser.module}`),
+        fetch(`${ROUTES}data/at/${browser.data}`).then(answer => {
           if (!answer.ok) throw new Error(`data: ${answer.status}`)
           return answer.json()
         }),
@@ -146,10 +118,6 @@ class Frame {
       this.update = null
       console.warn("The figure's browser side could not be loaded:", error.message)
     }
-  }
-
-  route() {
-    return this.base.slice(0, this.base.lastIndexOf("/"))
   }
 
   // Draws soon: calls that arrive while one drawing runs are answered by one more.
@@ -173,7 +141,7 @@ class Frame {
   }
 
   async drawNow() {
-    const library = await plotly(this.base)
+    const library = await plotly()
     const scale = textScale()
     const width = Math.floor(this.dom.stage.clientWidth / scale)
     if (this.gone || !width) return
@@ -227,7 +195,7 @@ class Frame {
     const coarse = matchMedia("(pointer: coarse)").matches
     const frame = {
       width, height, autosize: false, uirevision: layout.uirevision ?? this.data.key,
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: "#5a6070", activecolor: "#2f54c9", ...layout.modebar },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: LIGHT.muted, activecolor: LIGHT.accent, ...layout.modebar },
       dragmode: layout.dragmode ?? (coarse || width < NARROW ? false : "zoom"),
     }
     return { data: themed(data, theme), layout: themed({ ...layout, ...frame }, theme) }
@@ -246,7 +214,7 @@ class Frame {
   }
 
   clicked(point) {
-    if (this.data.clickable && point) this.send("click", point)
+    if (this.data.clickable && point) this.trigger("click", point)
   }
 
   resized() {
@@ -267,11 +235,6 @@ class Frame {
   }
 }
 
-// The page's text size against the usual 16 pixels.
-function textScale() {
-  return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 || 1
-}
-
 function config(narrow) {
   return {
     displaylogo: false, responsive: false, typesetMath: false, showTips: false, doubleClick: "reset",
@@ -280,36 +243,4 @@ function config(narrow) {
   }
 }
 
-// A plotly event's point as plain values: what travels to Python.
-export function pointOf(point) {
-  if (!point) return null
-  const number = point.pointNumber ?? point.pointIndex
-  return {
-    trace: point.curveNumber, point: Array.isArray(number) ? [...number] : number,
-    x: plain(point.x), y: plain(point.y), customdata: plain(point.customdata),
-  }
-}
-
-function plain(value) {
-  if (value === undefined) return null
-  return ArrayBuffer.isView(value) || Array.isArray(value) ? Array.from(value, plain) : value
-}
-
-const ARRAYS = {
-  f4: Float32Array, f8: Float64Array, i1: Int8Array, i2: Int16Array, i4: Int32Array,
-  u1: Uint8Array, u2: Uint16Array, u4: Uint32Array,
-}
-
-// {dtype, shape, bdata} -> typed array; two-dimensional ones become arrays of rows (views, not copies).
-export function decoded(value) {
-  if (Array.isArray(value)) return value.map(decoded)
-  if (value === null || typeof value !== "object") return value
-  if (typeof value.bdata === "string" && ARRAYS[value.dtype]) {
-    const bytes = Uint8Array.from(atob(value.bdata), letter => letter.charCodeAt(0))
-    const flat = new ARRAYS[value.dtype](bytes.buffer)
-    if (value.shape.length !== 2) return flat
-    const [rows, columns] = value.shape
-    return Array.from({ length: rows }, (_, row) => flat.subarray(row * columns, (row + 1) * columns))
-  }
-  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, decoded(item)]))
-}
+export default mounted(Frame, "live_figure")

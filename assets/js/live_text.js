@@ -2,39 +2,20 @@
 // prompt when one stops. The box is the reader's: text is put into it only when the prompt was changed
 // elsewhere (`version` tells), never while an answer to what was typed comes back.
 
-import { element } from "./figure_theme.js"
+import { element } from "./dom.js"
+import { mounted } from "./mount.js"
 
 const APART_MS = 120 // between two messages while the server is still busy with the first
 const REST_MS = 1500 // without a key: the text becomes the prompt
-const boxes = new WeakMap() // where Streamlit mounts us -> Box
 const memory = {} // key -> what was typed last: a page that is built anew must not lose it
 
-export function render(component) {
-  const place = component.parentElement
-  let box = boxes.get(place)
-  if (!box) boxes.set(place, (box = new Box(place, component.data)))
-  const visit = box.receive(component)
-  return () => {
-    if (visit !== box.visit) return
-    box.destroy()
-    boxes.delete(place)
-  }
-}
-
-export function addStyles(base, name) {
-  const id = `gf-styles-${name}`
-  if (document.getElementById(id)) return
-  document.head.append(element("link", { id, rel: "stylesheet", href: `${base}/${name}.css` }))
-}
-
 class Box {
-  constructor(place, data) {
-    this.visit = 0
+  constructor(place, data, trigger) {
+    this.trigger = trigger
     this.waiting = false // for the server's answer to what was sent
     this.dirty = false // typed, not yet sent
     this.settled = true // what was sent last may become the prompt
     this.composing = false
-    addStyles(data.base, "live_text")
     this.build(place, data.key)
     const kept = memory[data.key]
     this.kept = kept && kept.version === data.version && kept.seq >= data.seq ? kept : null
@@ -65,10 +46,7 @@ class Box {
     })
   }
 
-  receive(component) {
-    const { data } = component
-    this.visit += 1
-    this.trigger = component.setTriggerValue
+  receive(data) {
     this.most = data.most
     this.label.textContent = data.label
     if (data.version !== this.memory.version) {
@@ -85,7 +63,6 @@ class Box {
       this.root.dataset.seq = data.seq
     }
     if (this.dirty && !this.waiting) this.send(false)
-    return this.visit
   }
 
   // A key was pressed: at once if the server is free, else when it has answered or a moment has passed.
@@ -136,3 +113,5 @@ class Box {
     this.root.remove()
   }
 }
+
+export default mounted(Box, "live_text")

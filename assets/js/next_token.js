@@ -6,16 +6,8 @@
 // data: { logits Float32Array [d_vocab], settings, context_ids, generated_ids, shown: [{ id, label, rank }],
 //         selected, pinned: [share, null where unknown], paired, slider_steps, traces, look }
 
-import { cutBy, samplingSteps, tail } from "./sampling.js"
 import { share, thousands, threeDigits } from "./numbers.js"
-
-// Where a probability axis may end, and the step between its ticks.
-const AXIS_STEPS = [
-  [0.01, 0.002], [0.02, 0.005], [0.05, 0.01], [0.1, 0.02], [0.2, 0.05], [0.3, 0.1], [0.4, 0.1], [0.5, 0.1],
-  [0.75, 0.25], [1, 0.2],
-]
-const DIFFERENCE_ENDS = [1, 5, 10, 25, 50, 100]
-const escaped = (text) => text.replace(/[&<>"']/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;" })[c])
+import { cutBy, samplingSteps, tail } from "./sampling.js"
 
 /** What the figure frame calls at every movement of a slider. */
 export function update(data, values) {
@@ -30,7 +22,7 @@ export function update(data, values) {
 
 // --- values -> record (viz/output/next_token/record.py) ---------------------------------------------------------------
 
-export function recordOf(data, values) {
+function recordOf(data, values) {
   const settings = { ...data.settings, ...values }
   const report = samplingSteps(data.logits, settings, data.context_ids, data.generated_ids)
   const candidates = data.shown.map((token, at) => candidateOf(report, token, data.pinned?.[at]))
@@ -45,9 +37,10 @@ export function recordOf(data, values) {
   }
   rows.push({ ...stepRow("final", "drawn from", final, final, candidates), active: true })
   const rest = tail(report, data.shown.map(({ id }) => id))
-  const reach = Math.max(...candidates.map((candidate) => Math.max(candidate.reach, candidate.pinned ?? 0)))
+  const { axis_steps } = data.look
+  const reach = Math.max(...candidates.map(candidate => Math.max(candidate.reach, candidate.pinned ?? 0)))
   return {
-    candidates, rows, rest, axis: AXIS_STEPS.find(([end]) => reach <= end) ?? AXIS_STEPS.at(-1),
+    candidates, rows, rest, axis: axis_steps.find(([end]) => reach <= end) ?? axis_steps.at(-1),
     title: titleOf(candidates, final), words: wordsOf(rest, final),
   }
 }
@@ -121,24 +114,24 @@ function wordsOf(rest, final) {
 function traceNumbers(record, data) {
   const { candidates } = record
   const y = candidates.map((_, at) => at)
-  const middles = y.map((row) => (data.paired ? row - 0.23 : row))
-  const of = (value) => candidates.map(value)
+  const middles = y.map(row => (data.paired ? row - 0.23 : row))
+  const of = value => candidates.map(value)
   return [
     {
-      x: of(() => record.axis[0] * 1.2), y, customdata: of((c) => [c.id]),
-      hovertext: of((c) => hoverWords(c, data.paired)),
+      x: of(() => record.axis[0] * 1.2), y, customdata: of(c => [c.id]),
+      hovertext: of(c => hoverWords(c, data.paired)),
     },
-    segmentNumbers(record, data, (segment) => !segment.cut && !segment.others),
-    segmentNumbers(record, data, (segment) => !segment.cut && segment.others),
-    segmentNumbers(record, data, (segment) => segment.cut),
+    segmentNumbers(record, data, segment => !segment.cut && !segment.others),
+    segmentNumbers(record, data, segment => !segment.cut && segment.others),
+    segmentNumbers(record, data, segment => segment.cut),
     columnNumbers(record, data),
-    { x: of((c) => c.final), y },
-    { x: of((c) => (c.cutName ? c.entering : 0)), y },
-    { x: of((c) => c.model), y: middles },
+    { x: of(c => c.final), y },
+    { x: of(c => (c.cutName ? c.entering : 0)), y },
+    { x: of(c => c.model), y: middles },
     {
-      x: [...of((c) => c.reach), 0], y: [...middles, candidates.length],
-      text: [...of((c) => rowWords(c, data.selected)), ` ${restLine(record.rest)}`],
-      textfont: { color: [...of((c) => (c.cutName ? data.look.muted : data.look.accent)), data.look.ink] },
+      x: [...of(c => c.reach), 0], y: [...middles, candidates.length],
+      text: [...of(c => rowWords(c, data.selected)), ` ${restLine(record.rest)}`],
+      textfont: { color: [...of(c => (c.cutName ? data.look.muted : data.look.accent)), data.look.ink] },
     },
     ...(data.paired ? pairedNumbers(candidates, y, data) : []),
   ]
@@ -178,7 +171,7 @@ function columnNumbers(record, { look }) {
         threeDigits(row.effective_choices)]
       : ["", "", "", ""]
     texts.forEach((text, column) => add(look.column_edges[column], y, text, "middle left", look.ink))
-    for (const segment of row.segments.filter((segment) => row.active && hasRoom(segment, look.label_room))) {
+    for (const segment of row.segments.filter(segment => row.active && hasRoom(segment, look.label_room))) {
       const { start, width, label, cut, others } = segment
       add(start + width / 2, y, label, "middle center", cut || others ? look.ink : look.background)
     }
@@ -205,19 +198,19 @@ function hoverWords(candidate, paired) {
 }
 
 function pairedNumbers(candidates, y, { look }) {
-  const differences = candidates.map((c) => (known(c.pinned) ? 100 * (c.final - c.pinned) : null))
+  const differences = candidates.map(c => (known(c.pinned) ? 100 * (c.final - c.pinned) : null))
   return [
-    { x: candidates.map((c) => c.pinned ?? 0), y },
-    { x: differences, y, marker: { color: differences.map((value) => (value > 0 ? look.positive : look.negative)) } },
+    { x: candidates.map(c => c.pinned ?? 0), y },
+    { x: differences, y, marker: { color: differences.map(value => (value > 0 ? look.positive : look.negative)) } },
     {
-      x: y.map(() => 0), y, text: differences.map((value) => (value === null ? "" : ` ${points(value)} `)),
-      textposition: differences.map((value) => (value > 0 ? "middle left" : "middle right")),
+      x: y.map(() => 0), y, text: differences.map(value => (value === null ? "" : ` ${points(value)} `)),
+      textposition: differences.map(value => (value > 0 ? "middle left" : "middle right")),
     },
   ]
 }
 
-const known = (value) => value !== null && value !== undefined
-const exact = (share_) => (share_ >= 0.001 ? `${(100 * share_).toFixed(4)}\u00a0%` : share(share_))
+const known = value => value !== null && value !== undefined
+const exact = share_ => (share_ >= 0.001 ? `${(100 * share_).toFixed(4)}\u00a0%` : share(share_))
 
 function points(value) {
   if (Math.abs(value) < 0.005) return "0.00"
@@ -227,22 +220,22 @@ function points(value) {
 // --- what changes in the layout ---------------------------------------------------------------------------
 
 function layoutOf(record, data) {
-  const ticks = record.rows.map(({ setting, active }) => (active ? `<b>${escaped(setting)}</b>` : escaped(setting)))
+  const ticks = record.rows.map(({ setting, active }) => (active ? `<b>${setting}</b>` : setting))
   const [end, step] = record.axis
   const tickvals = Array.from({ length: Math.round(end / step) + 1 }, (_, tick) => tick * step)
   const layout = {
     title: { text: record.title }, yaxis: { ticktext: ticks }, xaxis2: { range: [0, end * 1.2], tickvals },
   }
-  return data.paired ? { ...layout, xaxis3: { range: differenceRange(record.candidates) } } : layout
+  return data.paired ? { ...layout, xaxis3: { range: differenceRange(record.candidates, data.look) } } : layout
 }
 
-function differenceRange(candidates) {
-  const widest = Math.max(...candidates.map((c) => (known(c.pinned) ? Math.abs(100 * (c.final - c.pinned)) : 0)))
-  const end = 1.05 * (DIFFERENCE_ENDS.find((limit) => widest <= limit) ?? 100)
+function differenceRange(candidates, { difference_ends }) {
+  const widest = Math.max(...candidates.map(c => (known(c.pinned) ? Math.abs(100 * (c.final - c.pinned)) : 0)))
+  const end = 1.05 * (difference_ends.find(limit => widest <= limit) ?? 100)
   return [-end, end]
 }
 
-const restLine = (rest) => `model ${share(rest.mass)} → now ${share(rest.final_mass)}`
+const restLine = rest => `model ${share(rest.mass)} → now ${share(rest.final_mass)}`
 
 /** A trace with the numbers of the moment in it; the part of its look that moves goes one level deeper. */
 function merge(trace, numbers) {

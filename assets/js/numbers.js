@@ -35,8 +35,8 @@ export function share(probability) {
 
 function scientific(value) {
   const [mantissa, exponent] = value.toExponential(2).split("e")
-  return minus(`${mantissa} × 10${String(Number(exponent)).replace(/./g, (sign) => SUPERSCRIPTS[sign])}`)
+  return minus(`${mantissa} × 10${String(Number(exponent)).replace(/./g, sign => SUPERSCRIPTS[sign])}`)
 }
 
-const exponentOf = (value) => Number(value.toExponential().split("e")[1])
-const minus = (text) => text.replaceAll("-", "−")
+const exponentOf = value => Number(value.toExponential().split("e")[1])
+const minus = text => text.replaceAll("-", "−")

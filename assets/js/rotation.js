@@ -15,7 +15,7 @@ export function turn(data, { position }) {
   }
 }
 
-export function movingTraces({ q, frequencies, length, pair, name, centres, radius, colors }, at) {
+function movingTraces({ q, frequencies, length, pair, name, centres, radius, colors }, at) {
   const angle = at * frequencies[pair]
   const [cos, sin] = [length * Math.cos(angle), length * Math.sin(angle)]
   const tip = [q[0] * cos - q[1] * sin, q[1] * cos + q[0] * sin]

@@ -4,37 +4,23 @@
 // data: { columns: [viz/tokens/columns.py message()], selected: { column, position } | null,
 //         clickable: key of the column whose clicks choose the app's token, or "", stretch, stretches, ... }
 
-import { element } from "./figure_theme.js"
-import { addStyles } from "./live_text.js"
+import { element, part } from "./dom.js"
+import { mounted } from "./mount.js"
 import { thousands, threeDigits } from "./numbers.js"
+import { CATEGORIES } from "./tables.js"
 import { sentence } from "./token_words.js"
 
-const views = new WeakMap() // where Streamlit mounts us -> View
-
-export function render(component) {
-  const place = component.parentElement
-  let view = views.get(place)
-  if (!view) views.set(place, (view = new View(place, component.data.base)))
-  const visit = view.receive(component)
-  return () => {
-    if (visit !== view.visit) return
-    view.root.remove()
-    views.delete(place)
-  }
-}
-
-const place = (item) => ({ column: item.dataset.column, at: Number(item.dataset.at) })
+const place = item => ({ column: item.dataset.column, at: Number(item.dataset.at) })
 
 class View {
-  constructor(where, base) {
-    addStyles(base, "token_columns")
-    this.visit = 0
+  constructor(where) {
     this.drawn = new Map() // key -> { words, root, pieces, ids, data }
-    this.root = element("section", { class: "gf-columns" })
-    this.turn = element("div", { class: "gf-turn" })
-    this.grid = element("div", { class: "gf-columns-grid" })
-    this.legend = element("p", { class: "gf-legend" })
-    this.says = element("p", { class: "gf-says", "aria-live": "polite" })
+    this.root = part("columns", "section")
+    this.turn = part("turn")
+    this.grid = part("columns-grid")
+    this.legend = part("legend", "p")
+    this.legend.style.setProperty("--chip", CATEGORIES[4])
+    this.says = part("says", "p", { "aria-live": "polite" })
     this.root.append(this.turn, this.grid, this.says, this.legend)
     where.append(this.root)
     const item = event => event.target.closest?.("[role=option]")
@@ -46,10 +32,7 @@ class View {
     this.grid.addEventListener("keydown", event => this.key(event, item(event)))
   }
 
-  receive(component) {
-    const { data } = component
-    this.visit += 1
-    this.trigger = component.setTriggerValue
+  receive(data) {
     this.data = data
     const focused = this.grid.contains(document.activeElement) ? document.activeElement : null
     const held = focused?.dataset.at && { ...place(focused), list: focused.parentElement.className }
@@ -70,7 +53,6 @@ class View {
     this.turning()
     this.light(null)
     if (held) this.item(held, held.list)?.focus({ preventScroll: true })
-    return this.visit
   }
 
   // Position in the text -> place in what is shown.
@@ -89,7 +71,7 @@ class View {
     const words = JSON.stringify(data)
     const old = this.drawn.get(data.key)
     if (old?.words === words) return old.root
-    const root = old?.root ?? element("div", { class: "gf-column" })
+    const root = old?.root ?? part("column")
     const list = (name, what) => {
       const box = element("div", { class: name, role: "listbox", "aria-orientation": "horizontal", "aria-label": `${data.title}: ${what}. Arrow keys move, Enter chooses.` })
       box.dataset.column = data.key
@@ -112,8 +94,7 @@ class View {
   }
 
   piece(name, data, at, text) {
-    const item = element("span", { class: name, role: "option", tabindex: "-1", "aria-selected": "false" })
-    item.textContent = text
+    const item = element("span", { class: name, role: "option", tabindex: "-1", "aria-selected": "false" }, text)
     item.dataset.at = at
     item.dataset.column = data.key
     if (data.kinds[at]) item.dataset.kind = data.kinds[at]
@@ -122,19 +103,16 @@ class View {
   }
 
   head(data) {
-    const title = element("h3")
-    title.textContent = data.title
-    const count = element("p", { class: "gf-column-count" })
-    const number = element("b")
-    number.textContent = thousands(data.count)
-    count.append(number, ` ${data.unit}${data.count === 1 ? "" : "s"}${data.added ? ` + ${data.added} added` : ""}`)
-    const facts = element("p", { class: "gf-column-facts" })
+    const unit = ` ${data.unit}${data.count === 1 ? "" : "s"}${data.added ? ` + ${data.added} added` : ""}`
     const said = []
     if (data.count && data.unit === "token") said.push(`${threeDigits(data.characters_each)} characters, ${threeDigits(data.bytes_each)} bytes each`)
     const lost = data.unknown ? `, ${thousands(data.unknown)} unknown` : data.apart ? `, ${thousands(data.apart)} cut differently` : ""
     said.push(`vocabulary ${thousands(data.vocabulary)}${lost}`)
-    facts.append(...said.map(words => Object.assign(element("span"), { textContent: words })))
-    return [title, count, facts]
+    return [
+      element("h3", {}, data.title),
+      part("column-count", "p", {}, element("b", {}, thousands(data.count)), unit),
+      part("column-facts", "p", {}, ...said.map(words => element("span", {}, words))),
+    ]
   }
 
   item({ column, at }, list = "gf-pieces") {
@@ -209,12 +187,15 @@ class View {
     items[Math.min(Math.max(next, 0), last)].focus()
   }
 
+  destroy() {
+    this.root.remove()
+  }
+
   explainSigns() {
     const { columns } = this.data
     const signs = []
     const sign = (attributes, text, words) => {
-      const sample = Object.assign(element("span", { class: "gf-piece", ...attributes }), { textContent: text })
-      signs.push(element("span", {}, sample, words))
+      signs.push(element("span", {}, part("piece", "span", attributes, text), words))
     }
     if (columns.length > 1 && columns.every(({ ids }) => ids)) {
       sign({}, "ab", "cut the same way by all that are shown")
@@ -230,8 +211,7 @@ class View {
     const { stretch, stretches, stretch_says } = this.data
     if (stretches < 2) { this.turn.replaceChildren(); return }
     const button = (words, to) => {
-      const made = element("button", { type: "button" })
-      made.textContent = words
+      const made = element("button", { type: "button" }, words)
       made.disabled = to < 0 || to >= stretches
       made.onclick = () => this.trigger("turned", to)
       return made
@@ -239,3 +219,5 @@ class View {
     this.turn.replaceChildren(button("← Earlier", stretch - 1), button("Later →", stretch + 1), stretch_says)
   }
 }
+
+export default mounted(View, "token_columns")

@@ -1,12 +1,12 @@
 // The sentence about one piece: what it is, and what the other columns make of the same bytes. Our own words are
 // text nodes, strangers' text stands in <code>.
 
-import { element } from "./figure_theme.js"
+import { element } from "./dom.js"
 import { thousands } from "./numbers.js"
 
 const MOST_LISTED = 6
 
-const quoted = (text) => Object.assign(element("code"), { textContent: text.replaceAll("\n", "") })
+const quoted = text => element("code", {}, text.replaceAll("\n", ""))
 const numbered = (data, at) => (data.ids ? ` (${thousands(data.ids[at])})` : "")
 
 export function sentence(columns, spot, chosen) {
@@ -14,7 +14,7 @@ export function sentence(columns, spot, chosen) {
   const { at } = spot
   const piece = data.unit[0].toUpperCase() + data.unit.slice(1)
   const name = data.ids ? `${piece} ${thousands(data.first + at)} of ${data.title}: ` : `${piece} ${thousands(data.first + at)}: `
-  const said = [chosen ? Object.assign(element("b"), { textContent: "Chosen. " }) : "", name, quoted(data.shown[at])]
+  const said = [chosen ? element("b", {}, "Chosen. ") : "", name, quoted(data.shown[at])]
   if (data.ids) said.push(`, id ${thousands(data.ids[at])}`)
   if (data.kinds[at] === "added") return [...said, ": no part of the text; the tokenizer puts it there by itself."]
   if (data.kinds[at] === "unknown") said.push(", not in the table")

@@ -7,18 +7,12 @@ from typing import Any
 
 import streamlit as st
 
-from pages.shared.server import server
+from pages.shared.figure import scripts
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import LAST_TOKEN
 from viz.tokens.columns import Column, Columns, columns_record, message
 
-_SHIM = """
-export default async function (component) {
-  const { render } = await import(location.origin + component.data.base + "/token_columns.js")
-  return render(component)
-}
-"""
-_COMPONENT = st.components.v2.component("glassformer_token_columns", js=_SHIM, isolate_styles=False)
+_COMPONENT = scripts.component("token_columns")
 _CHANGED = "gf.tokens.changed"  # a callback of this run changed what other places of the page show
 
 
@@ -55,7 +49,6 @@ def token_columns(
     _COMPONENT(
         key=key,
         data={
-            "base": server.base_path(),
             "label": "The text, cut into pieces",
             "stamp": text if len(text) < 200 else f"{len(text)} {hash(text)}",
             "columns": message(record),

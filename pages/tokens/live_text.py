@@ -15,9 +15,9 @@ import streamlit as st
 
 from model_runtime.errors import GlassformerError, PromptError
 from pages.shared.escape import counted
+from pages.shared.figure import scripts
 from pages.shared.run import runtime
 from pages.shared.run.runs import current_run
-from pages.shared.server import server
 from pages.shared.settings import url_state as state
 from pages.shared.settings.kinds import as_number, clean
 from pages.shared.settings.table import MOST_PROMPT_CHARACTERS
@@ -25,13 +25,7 @@ from pages.shared.settings.table import MOST_PROMPT_CHARACTERS
 MOST_CHARACTERS = 20_000
 KEY = "gf.live-text"
 _DRAFT = "gf.draft"
-_SHIM = """
-export default async function (component) {
-  const { render } = await import(location.origin + component.data.base + "/live_text.js")
-  return render(component)
-}
-"""
-_COMPONENT = st.components.v2.component("glassformer_live_text", js=_SHIM, isolate_styles=False)
+_COMPONENT = scripts.component("live_text")
 
 
 @dataclass(frozen=True)
@@ -102,7 +96,6 @@ def live_text() -> Draft:
     _COMPONENT(
         key=KEY,
         data={
-            "base": server.base_path(),
             "key": "tokens",
             "label": "Your text",
             "text": draft.text,

@@ -8,52 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import streamlit as st
-
+from pages.shared.figure import scripts
 from viz.style import shorten, token_color
 from viz.tokens.merge_chain import text_of
 
 MOST_PIECES = 1_200  # that are drawn; a screen holds fewer
 
-_HTML = '<div class="gf-pieces" role="img"></div>\n'
-_CSS = """
-.gf-pieces {
-  font-family: var(--st-code-font); font-size: 0.95rem; line-height: 2.1; max-height: 22rem; overflow-y: auto;
-  padding: 0.3rem 0.2rem; color: var(--st-text-color); overflow-wrap: anywhere; position: relative;
-}
-.gf-pieces span {
-  unicode-bidi: isolate; direction: ltr; padding: 0.15rem 0.18rem; margin: 0 1px; border-radius: 0.2rem;
-  border: 1px solid color-mix(in srgb, var(--st-text-color) 22%, transparent);
-}
-.gf-pieces span.gf-merged {
-  background: color-mix(in srgb, var(--piece) 24%, var(--st-background-color));
-  border-bottom: 2px solid var(--piece);
-}
-.gf-pieces span.gf-new { outline: 2px solid var(--st-text-color); outline-offset: 0; font-weight: 700; }
-.gf-pieces span.gf-next { text-decoration: underline dotted 2px; text-underline-offset: 0.25em; }
-.gf-pieces em { font-style: normal; opacity: 0.75; font-size: 0.85rem; }
-"""
-_JS = """
-export default function ({ parentElement, data }) {
-  const box = parentElement.querySelector(".gf-pieces")
-  box.setAttribute("aria-label", data.label)
-  const parts = data.pieces.flatMap(([text, kinds, color, breaks]) => {
-    const span = document.createElement("span")
-    span.textContent = text
-    span.className = kinds
-    if (color) span.style.setProperty("--piece", color)
-    return breaks ? [span, document.createElement("br")] : [span, document.createElement("wbr")]
-  })
-  if (data.rest) {
-    const rest = document.createElement("em")
-    rest.textContent = data.rest
-    parts.push(rest)
-  }
-  box.replaceChildren(...parts)
-}
-"""
-
-_component = st.components.v2.component("glassformer_pieces", html=_HTML, css=_CSS, js=_JS)
+_component = scripts.inline_component("pieces", '<div class="gf-pieces" role="img"></div>')
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
+from pages.shared.figure.scripts import tables
+
 ROOT = Path(__file__).resolve().parents[2]
 collect_ignore_glob = ["apps/*"]  # pages for the tests to visit, not tests
 START_SECONDS = 60
@@ -59,8 +61,8 @@ def scripts(browser: Browser) -> Iterator[Page]:
         name = route.request.url.removeprefix(f"{_SCRIPTS_ORIGIN}/")
         if not name:
             route.fulfill(body="<!doctype html><title>scripts</title>", content_type="text/html")
-        elif name == "theme_colors.js":  # made by the server
-            route.fulfill(body="export const swap = {}", content_type="text/javascript")
+        elif name == "tables.js":  # made by the server
+            route.fulfill(body=tables(), content_type="text/javascript")
         else:
             route.fulfill(path=ROOT / "assets" / "js" / name, content_type="text/javascript")
 

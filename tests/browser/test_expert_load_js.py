@@ -20,7 +20,7 @@ TEXTS = ["<b>&\"'", " the", "\n", "$x$", "שלום", "%{y}", "&lt;", "a" * 40]
 UPDATE = """
 async ([data, values]) => {
   const { update } = await import("/expert_load.js")
-  const { decoded } = await import("/live_figure.js")
+  const { decoded } = await import("/figure_data.js")
   return JSON.stringify(update(decoded(data), values))
 }
 """

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 TURN = """
 async ([data, values]) => {
   const { turn } = await import("/rotation.js")
-  const { decoded } = await import("/live_figure.js")
+  const { decoded } = await import("/figure_data.js")
   return JSON.stringify(turn(decoded(data), values))
 }
 """

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Error
+from playwright.sync_api import Error, Page
 
 from model_runtime.sampling.settings import DEFAULT_ORDER, SamplingSettings
 from model_runtime.sampling.steps import SamplingReport, StepResult, draws, request_generator, sampling_steps
 
 pytestmark = pytest.mark.browser
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "assets" / "js"
-ORIGIN = "http://sampling.test"
 
 # Decode the logits, run the pipeline, and send back every step with its arrays as base64.
 RUN = """
@@ -48,26 +43,8 @@ async ([logits64, settings, context, generated, asked]) => {
 """
 
 
-@pytest.fixture(scope="module")
-def page(browser: Browser) -> Iterator[Any]:
-    """An empty page of an origin that serves our scripts from disk and reaches nothing else."""
-
-    def answer(route: Any) -> None:
-        name = route.request.url.removeprefix(ORIGIN + "/")
-        if not name:
-            route.fulfill(body="<!doctype html><title>sampling</title>", content_type="text/html")
-        else:
-            route.fulfill(path=SCRIPTS / name, content_type="text/javascript")
-
-    tab = browser.new_page()
-    tab.route("**/*", answer)
-    tab.goto(ORIGIN + "/")
-    yield tab
-    tab.close()
-
-
 def in_browser(
-    page: Any,
+    scripts: Page,
     logits: np.ndarray,
     sampling: SamplingSettings,
     context: list[int],
@@ -77,7 +54,7 @@ def in_browser(
     uniforms = request_generator(sampling.seed).random(50).tolist()
     encoded = base64.b64encode(logits.tobytes()).decode()
     script = RUN.replace("UNIFORMS", str(uniforms))
-    result: dict[str, Any] = page.evaluate(
+    result: dict[str, Any] = scripts.evaluate(
         script, [encoded, dataclasses.asdict(sampling), context, generated, asked]
     )
     for step in [result["base"], *result["steps"]]:
@@ -125,11 +102,11 @@ def same(theirs: dict[str, Any], ours: SamplingReport) -> bool:
 
 
 def compare(
-    page: Any, logits: np.ndarray, sampling: SamplingSettings, context: list[int], new: list[int]
+    scripts: Page, logits: np.ndarray, sampling: SamplingSettings, context: list[int], new: list[int]
 ) -> bool:
     ours = sampling_steps(logits, context, new, sampling)
     asked = [*ours.top(6).tolist(), *range(min(6, logits.size)), logits.size - 1]
-    theirs = in_browser(page, logits, sampling, context, new, asked)
+    theirs = in_browser(scripts, logits, sampling, context, new, asked)
     if not same(theirs, ours):
         return False
     assert theirs["top"] == ours.top(12).tolist()
@@ -159,18 +136,18 @@ def random_settings(rng: np.random.Generator) -> SamplingSettings:
     )
 
 
-def test_equal_to_python_over_small_vocabularies_with_ties(page: Any) -> None:
+def test_equal_to_python_over_small_vocabularies_with_ties(scripts: Page) -> None:
     rng = np.random.default_rng(11)
     equal = 0
     for _ in range(150):
         size = int(rng.integers(1, 60))
         values = rng.integers(-3, 4, size) if rng.random() < 0.5 else rng.standard_normal(size) * 4
         ids = rng.integers(0, size + 3, 8).tolist()
-        equal += compare(page, values.astype(np.float32), random_settings(rng), ids, ids[:4])
+        equal += compare(scripts, values.astype(np.float32), random_settings(rng), ids, ids[:4])
     assert equal >= 147  # the rest were decided by float32 rounding, which `same` has checked
 
 
-def test_equal_to_python_over_a_whole_vocabulary(page: Any) -> None:
+def test_equal_to_python_over_a_whole_vocabulary(scripts: Page) -> None:
     rng = np.random.default_rng(12)
     equal = 0
     for turn in range(24):
@@ -178,12 +155,12 @@ def test_equal_to_python_over_a_whole_vocabulary(page: Any) -> None:
         if turn % 3 == 0:  # few mantissa bits, as bfloat16 has: thousands of ties
             logits = np.round(logits * 8) / np.float32(8)
         ids = rng.integers(0, 49_152, 60).tolist()
-        equal += compare(page, logits, random_settings(rng), ids, ids[:20])
+        equal += compare(scripts, logits, random_settings(rng), ids, ids[:20])
     assert equal >= 22
 
 
 @pytest.mark.slow
-def test_equal_to_python_on_the_default_models_logits(page: Any) -> None:
+def test_equal_to_python_on_the_default_models_logits(scripts: Page) -> None:
     from model_runtime.loading.load import load_model
 
     model = load_model()
@@ -193,39 +170,39 @@ def test_equal_to_python_on_the_default_models_logits(page: Any) -> None:
         for temperature in (0.0, 0.2, 0.8, 1.2, 10.0):
             for top_p in (1.0, 0.95, 0.6):
                 sampling = SamplingSettings(temperature=temperature, top_p=top_p, min_p=0.001, top_k=2000)
-                assert compare(page, logits, sampling, ids, [])
+                assert compare(scripts, logits, sampling, ids, [])
 
 
 @pytest.mark.parametrize("top_p", [0.25, 0.5, 0.75])
-def test_thresholds_that_are_met_exactly_decide_as_in_python(page: Any, top_p: float) -> None:
-    assert compare(page, np.zeros(4, dtype=np.float32), SamplingSettings(top_p=top_p), [], [])
+def test_thresholds_that_are_met_exactly_decide_as_in_python(scripts: Page, top_p: float) -> None:
+    assert compare(scripts, np.zeros(4, dtype=np.float32), SamplingSettings(top_p=top_p), [], [])
 
 
-def test_scores_that_a_temperature_rounds_to_one_value_are_equals(page: Any) -> None:
+def test_scores_that_a_temperature_rounds_to_one_value_are_equals(scripts: Page) -> None:
     # Neighbouring floats just below 2, the lowest id highest; divided by 0.9 they pass 2, where floats are
     # half as dense, and meet in pairs. Each cut from one token to all but one splits some pair.
     logits = (1.99 - np.arange(24) * 2.0**-23).astype(np.float32)
     assert len(set((logits / np.float32(0.9)).tolist())) < 24 == len(set(logits.tolist()))
     for n_kept in range(1, 24):
         sampling = SamplingSettings(temperature=0.9, top_p=(n_kept - 0.5) / 24)
-        assert compare(page, logits, sampling, [], [])
+        assert compare(scripts, logits, sampling, [], [])
 
 
 @pytest.mark.parametrize("temperature", [1e-5, 1e-38, 1e-300])
-def test_a_tiny_temperature_stays_a_distribution(page: Any, temperature: float) -> None:
+def test_a_tiny_temperature_stays_a_distribution(scripts: Page, temperature: float) -> None:
     logits = np.array([3e4, 2.0, -3e4, 0.0], dtype=np.float32)
-    assert compare(page, logits, SamplingSettings(temperature=temperature, top_k=3), [], [])
+    assert compare(scripts, logits, SamplingSettings(temperature=temperature, top_k=3), [], [])
 
 
-def test_logits_that_are_no_numbers_are_refused(page: Any) -> None:
+def test_logits_that_are_no_numbers_are_refused(scripts: Page) -> None:
     logits = np.array([0.0, np.nan], dtype=np.float32)
     with pytest.raises(Error, match="1 of the model's 2 logits are not finite"):
-        in_browser(page, logits, SamplingSettings(), [], [], [])
+        in_browser(scripts, logits, SamplingSettings(), [], [], [])
 
 
-def test_fast_enough_to_follow_a_drag(page: Any) -> None:
+def test_fast_enough_to_follow_a_drag(scripts: Page) -> None:
     """A frame of 50,000 tokens with every filter on: 10 ms here; 33 ms leaves room on a busy machine."""
-    milliseconds = page.evaluate(
+    milliseconds = scripts.evaluate(
         """async () => {
           const { samplingSteps } = await import("/sampling.js");
           let seed = 1;

@@ -6,21 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import streamlit as st
-
+from pages.shared.figure import scripts
 from pages.shared.figure.provenance import Provenance, badge_text, caption
-from pages.shared.server import bertviz_route, server
+from pages.shared.server import bertviz_route
+from viz.attention import bertviz_files
 from viz.attention.bertviz import NAMES, BertvizView, standalone_page
-from viz.attention.bertviz_files import scripts
 
 HEIGHT = 640  # pixels; a longer document scrolls inside the frame
-_SHIM = """
-export default async function (component) {
-  const { render } = await import(location.origin + component.data.base + "/bertviz_frame.js")
-  return render(component)
-}
-"""
-_COMPONENT = st.components.v2.component("glassformer_bertviz", js=_SHIM, isolate_styles=False)
+_COMPONENT = scripts.component("bertviz_frame")
 
 
 @dataclass(frozen=True)
@@ -39,13 +32,11 @@ def bertviz_frame(
 
     The message holds an address only; the browser fetches the document, whose key is a hash of its content.
     """
-    base = server.base_path()
     result = _COMPONENT(
         key=key,
         data={
-            "base": base,
             "key": key,
-            "document": bertviz_route.put(view, base),
+            "document": bertviz_route.put(view, scripts.base_path()),
             "title": f"BertViz {NAMES[view.kind].lower()}. {alt}",
             "alt": alt,
             "layer": place.layer,
@@ -56,8 +47,8 @@ def bertviz_frame(
             "height": HEIGHT,
             "clickable": clickable,
         },
-        on_choose_change=_nothing,
-        on_again_change=_nothing,
+        on_choose_change=lambda: None,  # read off the result
+        on_again_change=lambda: None,
     )
     return chosen(result.choose)
 
@@ -77,7 +68,7 @@ def chosen(payload: Any) -> dict[str, int]:
 def standalone(view: BertvizView, place: Place, provenance: Provenance) -> bytes:
     """The view as one HTML file that works offline."""
     ours = ("bertviz_document.js", "bertviz_document.css")
-    files = dict(scripts()) | {name: server.asset(name) for name in ours}
+    files = dict(bertviz_files.scripts()) | {name: scripts.asset(name) for name in ours}
     page = standalone_page(
         view,
         files,
@@ -88,7 +79,3 @@ def standalone(view: BertvizView, place: Place, provenance: Provenance) -> bytes
         caption=caption(provenance),
     )
     return page.encode("utf-8", "replace")
-
-
-def _nothing() -> None:
-    """A trigger is read off the component's result."""

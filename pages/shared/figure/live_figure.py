@@ -19,20 +19,12 @@ import plotly.graph_objects as go
 import plotly.io as pio
 import streamlit as st
 
-from pages.shared.figure import export
+from pages.shared.figure import export, scripts
 from pages.shared.figure.provenance import Provenance, badge_text, caption
-from pages.shared.server import server
 from pages.shared.server.shelf import BROWSER_DATA, EXPORTS
 from viz.drawn import Drawn
 
-# The whole inline part: everything else comes from our own route. It is sent with every message.
-_SHIM = """
-export default async function (component) {
-  const { render } = await import(location.origin + component.data.base + "/live_figure.js")
-  return render(component)
-}
-"""
-_COMPONENT = st.components.v2.component("glassformer_live_figure", js=_SHIM, isolate_styles=False)
+_COMPONENT = scripts.component("live_figure")
 
 
 @dataclass(frozen=True)
@@ -117,7 +109,7 @@ def live_figure(
         "seq": st.session_state.get(seq_key, 0),
     }
     result = _COMPONENT(
-        key=key, data=message, on_click_change=clicked, on_slide_change=slid, on_again_change=_nothing
+        key=key, data=message, on_click_change=clicked, on_slide_change=slid, on_again_change=lambda: None
     )
     return None if on_click is not None else _click(result.click)
 
@@ -155,7 +147,6 @@ def _message(drawn: Drawn, key: str, provenance: Provenance, height: int | None)
     exportable = export.Exportable(figure, drawn.table, drawn.stem, drawn.alt, provenance)
     EXPORTS.put(exportable.key, exportable, exportable.n_bytes)
     return {
-        "base": server.base_path(),
         "key": key,
         "figure": figure,
         "alt": drawn.alt,
@@ -260,7 +251,3 @@ def _click(payload: Any) -> Click | None:
         case _:
             return None
     return Click(trace, point, payload.get("x"), payload.get("y"), payload.get("customdata"))
-
-
-def _nothing() -> None:
-    """A trigger is read off the component's result; Streamlit only wants to know that it exists."""

@@ -8,28 +8,21 @@ hash of their own content.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from functools import cache
 from pathlib import Path
 
-import plotly
-import streamlit as st
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pages.shared.figure import export
+from pages.shared.figure import export, scripts
 from pages.shared.server import bertviz_route
 from pages.shared.server.compression import CompressOnce, compressed
 from pages.shared.server.shelf import BROWSER_DATA, EXPORTS
-from viz.attention import bertviz_files
-from viz.style import theme_swap
 
-_FOLDERS = [Path(__file__).resolve().parents[3] / "assets" / "js"]
-_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 _FOREVER = "public, max-age=31536000, immutable"
 _TABLE_ROWS = 300  # in the page; the CSV has them all
 
@@ -39,8 +32,8 @@ def routes(extra: Path | None = None) -> list[Route]:
 
     `extra` is a further folder of scripts, for an app that brings its own (the tests do).
     """
-    if extra is not None and extra not in _FOLDERS:
-        _FOLDERS.append(extra)
+    if extra is not None and extra not in scripts.EXTRA:
+        scripts.EXTRA.append(extra)
     return [
         Route("/glassformer/{version}/{name}", _asset),
         Route("/glassformer/data/at/{key}", _browser_data),
@@ -55,58 +48,26 @@ def middleware() -> list[Middleware]:
     return [Middleware(CompressOnce)]
 
 
-def base_path() -> str:
-    """Where our scripts are, as a path from the site's root. The version in it lets browsers keep them."""
-    prefix = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{'/' + prefix if prefix else ''}/glassformer/{_version()}"
-
-
 def warm() -> None:
     """Compress plotly's script once, before the first visitor asks for it. About half a second."""
     _compressed_asset("plotly.min.js")
 
 
 @cache
-def _assets() -> dict[str, bytes]:
-    """name -> content: everything in `assets/js`, plotly's and BertViz's scripts, the themes' colours."""
-    found = (path for folder in _FOLDERS for path in sorted(folder.iterdir()) if path.suffix in _TYPES)
-    files = {path.name: path.read_bytes() for path in found}
-    bundle = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-    files["plotly.min.js"] = bundle.read_bytes()
-    files |= {name: script.encode() for name, script in bertviz_files.scripts().items()}
-    files["theme_colors.js"] = f"export const swap = {json.dumps(theme_swap())}\n".encode()
-    return files
-
-
-def asset(name: str) -> str:
-    """The text of one of the scripts or styles, for a file that must have it inside."""
-    return _assets()[name].decode("utf-8")
-
-
-@cache
-def _version() -> str:
-    digest = hashlib.sha256()
-    for name, content in _assets().items():
-        digest.update(name.encode())
-        digest.update(content)
-    return digest.hexdigest()[:12]
-
-
-@cache
 def _compressed_asset(name: str) -> bytes:
-    return compressed(_assets()[name])
+    return compressed(scripts.assets()[name])
 
 
 async def _asset(request: Request) -> Response:
     name = request.path_params["name"]
-    if name not in _assets():
+    if name not in scripts.assets():
         return Response("There is no such file here.", 404)
     headers = {"Cache-Control": _FOREVER, "Vary": "Accept-Encoding"}
-    body = _assets()[name]
+    body = scripts.assets()[name]
     if "gzip" in request.headers.get("accept-encoding", ""):
         body = await run_in_threadpool(_compressed_asset, name)
         headers["Content-Encoding"] = "gzip"
-    return Response(body, media_type=_TYPES[Path(name).suffix], headers=headers)
+    return Response(body, media_type=scripts.TYPES[Path(name).suffix], headers=headers)
 
 
 async def _browser_data(request: Request) -> Response:

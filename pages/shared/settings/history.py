@@ -7,11 +7,9 @@ to replace the entry in these two cases.
 
 from __future__ import annotations
 
-import streamlit as st
-
 from pages.shared.figure import scripts
 
-_component = st.components.v2.component("glassformer_history", js=scripts.asset("history.js"))
+_component = scripts.inline_component("history")
 
 
 def one_entry_a_change() -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from viz.drawn import Drawn
-from viz.output.next_token.record import SLIDER_STEPS, NextTokenRecord
+from viz.output.next_token.record import AXIS_STEPS, DIFFERENCE_ENDS, SLIDER_STEPS, NextTokenRecord
 from viz.output.next_token.traces import LABEL_ROOM, THICK, THIN, column_edges, resting_words
 from viz.palette import LIGHT, NEGATIVE, POSITIVE
 
@@ -54,6 +54,8 @@ def with_sliders(
             "label_room": LABEL_ROOM,
             "column_edges": column_edges(),
             "resting_words": resting_words(record),
+            "axis_steps": list(AXIS_STEPS.items()),
+            "difference_ends": DIFFERENCE_ENDS,
             "ink": LIGHT.ink,
             "muted": LIGHT.muted,
             "accent": LIGHT.accent,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from viz.drawn import Drawn
-from viz.output.next_token.record import NextTokenRecord, axis_ticks
+from viz.output.next_token.record import DIFFERENCE_ENDS, NextTokenRecord, axis_ticks
 from viz.output.next_token.traces import STRIP_END, column_edges, difference, traces_of
 from viz.style import LIGHT, MONO, TEMPLATE, faded
 from viz.text import inert, share
@@ -100,7 +100,7 @@ def _difference_axis(record: NextTokenRecord) -> dict[str, object]:
 
 def difference_range(largest: float) -> list[float]:
     """Symmetric about 0, with room for the numbers."""
-    end = 1.05 * next(end for end in (1, 5, 10, 25, 50, 100) if largest <= end or end == 100)
+    end = 1.05 * next((end for end in DIFFERENCE_ENDS if largest <= end), 100)
     return [-end, end]
 
 

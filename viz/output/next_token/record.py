@@ -27,6 +27,7 @@ AXIS_STEPS = {
     0.01: 0.002, 0.02: 0.005, 0.05: 0.01, 0.1: 0.02, 0.2: 0.05,
     0.3: 0.1, 0.4: 0.1, 0.5: 0.1, 0.75: 0.25, 1.0: 0.2,
 }  # fmt: skip
+DIFFERENCE_ENDS = (1, 5, 10, 25, 50, 100)  # where an axis of percentage points may end
 
 
 class Step(Protocol):

@@ -15,6 +15,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from model_runtime.sampling.settings import DEFAULT_ORDER
+from pages.shared.figure import scripts
 from pages.shared.figure.export import Exportable
 from pages.shared.figure.provenance import Provenance
 from pages.shared.server import server
@@ -33,18 +35,18 @@ def exportable(**columns: object) -> Exportable:
 
 
 def test_scripts_come_with_their_version_and_are_kept_for_ever(client: TestClient) -> None:
-    answer = client.get(f"{server.base_path()}/live_figure.js")
+    answer = client.get(f"{scripts.base_path()}/live_figure.js")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/javascript")
     assert "immutable" in answer.headers["cache-control"]
-    assert "export function render" in answer.text
-    assert re.fullmatch(r"/glassformer/[0-9a-f]{12}", server.base_path())
+    assert "export default mounted(" in answer.text
+    assert re.fullmatch(r"/glassformer/[0-9a-f]{12}", scripts.base_path())
 
 
 def test_plotly_comes_compressed(client: TestClient) -> None:
     server.warm()
     with client.stream(
-        "GET", f"{server.base_path()}/plotly.min.js", headers={"accept-encoding": "gzip"}
+        "GET", f"{scripts.base_path()}/plotly.min.js", headers={"accept-encoding": "gzip"}
     ) as answer:
         raw = b"".join(answer.iter_raw())
     assert answer.headers["content-encoding"] == "gzip"
@@ -52,15 +54,18 @@ def test_plotly_comes_compressed(client: TestClient) -> None:
     assert len(gzip.decompress(raw)) > 4_000_000
 
 
-def test_theme_colors_are_a_script(client: TestClient) -> None:
-    text = client.get(f"{server.base_path()}/theme_colors.js").text
-    swap = json.loads(text.removeprefix("export const swap = "))
-    assert swap["#ffffff"] == "#10131a"
+def test_the_tables_of_python_are_a_script(client: TestClient) -> None:
+    lines = client.get(f"{scripts.base_path()}/tables.js").text.splitlines()
+    shared = {line.split()[2]: json.loads(line.partition(" = ")[2]) for line in lines}
+    assert shared["DARK_OF"]["#ffffff"] == "#10131a"
+    assert shared["LIGHT"]["background"] == "#ffffff"
+    assert list(shared["STEPS"]) == list(DEFAULT_ORDER)
+    assert shared["STEPS"]["top_p"] == {"label": "top-p", "field": "top_p", "off": 1}
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "..%2f..%2fpyproject.toml", "%2e%2e", "server.py"])
 def test_nothing_else_can_be_had(client: TestClient, name: str) -> None:
-    assert client.get(f"{server.base_path()}/{name}").status_code == 404
+    assert client.get(f"{scripts.base_path()}/{name}").status_code == 404
 
 
 def test_browser_data_is_found_by_its_hash_only(client: TestClient) -> None:

@@ -16,6 +16,7 @@ from model_runtime.attention import bertviz as notebook
 from model_runtime.model import Model
 from pages.shared.figure.bertviz_frame import Place, chosen, standalone
 from pages.shared.figure.provenance import Provenance
+from pages.shared.figure import scripts
 from pages.shared.server import bertviz_route, server
 from tests.tiny_checkpoints import byte_tokenizer, tiny_llama
 from viz.attention import bertviz, bertviz_files
@@ -199,7 +200,7 @@ def test_packages_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_documents_are_found_by_their_key_only_under_a_policy_of_their_own() -> None:
-    key = bertviz_route.put(view(), server.base_path())
+    key = bertviz_route.put(view(), scripts.base_path())
     with TestClient(Starlette(routes=server.routes())) as client:
         answer = client.get(f"/glassformer/bertviz/at/{key}")
         again = client.get(f"/glassformer/bertviz/at/{key}")
