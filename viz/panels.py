@@ -8,9 +8,9 @@ One function draws a figure for every width of screen; `Look` says which one it 
 
     def _figure(record: Heads, look: Look) -> go.Figure:
         names = [style.label(text, look.pick(24, 14)) for text in record.texts]
-        means = {"type": "scatter", "x": record.layers, "y": record.means, "mode": "lines", **on(1)}
         return figure(
-            [bars(record.shares, [style.share(s) for s in record.shares]), means],
+            [bars("share", record.shares, [style.share(s) for s in record.shares]),
+             scatter("mean", record.layers, record.means, "lines", **on(1))],
             **panels(look.pick([(0, 0.46), (0.55, 1)], [(0, 1)]), look.pick([(0, 1)], [(0.6, 1), (0, 0.4)]),
                      x=[{"range": [0, 1]}, {"title": {"text": "layer"}}], y=[rows(names), {}]),
             title=look.title(finding(record), ";", ":"), height=look.pick(340, 560), showlegend=False,
@@ -23,7 +23,7 @@ To convert a figure:
     narrow: bool, `_figure(record, narrow=True)`   ->  look: Look, `drawn(_figure, record, ...)`
     a if narrow else b                             ->  look.pick(b, a), where only this figure needs it
     narrow_title(..), {"text": .., "font": .., "pad": ..}  ->  look.title(text, ";", ":")
-    figure.add_scatter(..), update_layout(..)      ->  dicts in one list, one call of `figure`
+    figure.add_scatter(..), update_layout(..)      ->  `scatter`, `heat`, `bars`, plain dicts in one `figure`
     update_xaxes(fixedrange=True, zeroline=False)  ->  nothing, the template has it; fixedrange=False to zoom
     margin l, r, b of 8; title size 16; showarrow=False; annotations of size 12, muted  ->  nothing: likewise
     domain, anchor, "x2", f"x{suffix} domain"      ->  `panels`, `on(panel)`, `note(.., panel=1, within="xy")`
@@ -41,6 +41,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, TypeVar
 
+import numpy as np
 import plotly.graph_objects as go
 
 from viz import style
@@ -48,10 +49,12 @@ from viz.drawn import Drawn
 
 Json = dict[str, Any]  # a part of a figure: a trace, an axis, an annotation
 Span = tuple[float, float]  # of the figure's width from the left, or height from below, 0 to 1
+Values = Sequence[Any] | np.ndarray
 Record = TypeVar("Record")
 Value = TypeVar("Value")
 
 QUIET: Json = {"showgrid": False, "showticklabels": False}  # an axis that only places things
+SILENT: Json = {"hoverinfo": "skip"}  # a trace that a pointer does not find
 
 
 @dataclass(frozen=True)
@@ -190,24 +193,31 @@ def ink(size: int) -> Json:
     return {"size": size, "color": style.LIGHT.ink}
 
 
-def bars(values: Sequence[float], words: Sequence[str], size: int = 11, **more: Any) -> Json:
-    """Horizontal bars from 0 in rows 0, 1, ..., `words` behind their ends."""
-    return {
-        "type": "bar",
-        "orientation": "h",
-        "x": list(values),
-        "y": list(range(len(values))),
-        "text": list(words),
-        "textposition": "outside",
-        "textfont": ink(size),
-        "cliponaxis": False,
-        **more,
-    }
+def scatter(name: str, x: Values, y: Values, mode: str = "markers", **more: Any) -> Json:
+    """Lines, markers or text."""
+    return {"type": "scatter", "name": name, "x": _plain(x), "y": _plain(y), "mode": mode, **more}
 
 
-def hover(lines: Sequence[str] | Sequence[Sequence[str]]) -> Json:
-    """What a pointer reads, ready made: one line a mark (safe for a figure: `style.label`)."""
-    return {"hovertext": lines, "hovertemplate": "%{hovertext}<extra></extra>"}
+def heat(name: str, z: object, low: float, high: float, scale: style.Scale, **more: Any) -> Json:
+    """A map of cells. z: numbers [row][column], bare where NaN or None."""
+    ends = {"zmin": low, "zmax": high, "colorscale": scale}
+    return {"type": "heatmap", "name": name, "z": np.array(z, dtype=np.float32), **ends, **more}
+
+
+def bars(name: str, values: Values, words: Sequence[str], size: int = 11, **more: Any) -> Json:
+    """Level bars from 0 in rows 0, 1, ..., `words` behind their ends."""
+    level = {"orientation": "h", "x": _plain(values), "y": list(range(len(values)))}
+    behind = {"text": list(words), "textposition": "outside", "textfont": ink(size), "cliponaxis": False}
+    return {"type": "bar", "name": name, **level, **behind, **more}
+
+
+def _plain(values: Values) -> Values:
+    return values if isinstance(values, np.ndarray) else list(values)
+
+
+def hover(lines: Sequence[str]) -> Json:
+    """What a pointer reads, ready made: a line a mark, safe for a figure (`style.label`)."""
+    return {"hovertext": list(lines), "hovertemplate": "%{hovertext}<extra></extra>"}
 
 
 def note(

@@ -81,7 +81,7 @@ function wordsOf(record) {
   return `${words}. No expert works on ${named}${more}.`
 }
 
-// --- traces and layout (viz/moe/load_figure.py) ------------------------------------------------------
+// --- traces and layout (viz/moe/load.py) -------------------------------------------------------------
 
 function tracesOf(record) {
   const slots = record.experts.flatMap((row, position) =>

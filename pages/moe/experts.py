@@ -31,11 +31,12 @@ from viz.moe.experts import (
     ExpertShares,
     chosen_sentence,
     cosines_sentence,
+    expert_cosines_figure,
     expert_cosines_record,
+    expert_shares_figure,
     expert_shares_record,
     share_ends,
 )
-from viz.moe.experts_figures import expert_cosines_figure, expert_shares_figure
 from viz.moe.routing import named
 from viz.output.two_distributions import TwoDistributions, two_distributions_figure, two_distributions_record
 from viz.style import share

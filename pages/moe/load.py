@@ -22,8 +22,7 @@ from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import column
 from pages.shared.settings import url_state as state
 from viz.moe.collapse import collapse_figure, collapse_record, collapse_sentence
-from viz.moe.load import LoadRecord, load_record, load_words
-from viz.moe.load_figure import load_figure, with_noise_and_capacity
+from viz.moe.load import LoadRecord, load_figure, load_record, load_words, with_noise_and_capacity
 
 CAPACITIES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 0.0)  # 0: no limit
 

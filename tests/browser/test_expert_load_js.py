@@ -11,8 +11,15 @@ from playwright.sync_api import Page
 
 from model_runtime.moe.load import dispatch, gate_noise, moved_slots, noisy_top_k
 from pages.shared.figure.live_figure import encode_arrays
-from viz.moe.load import LoadRecord, load_record, load_words
-from viz.moe.load_figure import load_figure, load_layout, load_traces, with_noise_and_capacity
+from viz.moe.load import (
+    LoadRecord,
+    load_figure,
+    load_layout,
+    load_record,
+    load_traces,
+    load_words,
+    with_noise_and_capacity,
+)
 
 pytestmark = pytest.mark.browser
 

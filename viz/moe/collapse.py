@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from viz import style
 from viz.drawn import Drawn
 from viz.moe.routing import named
-from viz.panels import Json, Look, drawn, figure, heading, ink, note, on, panels
+from viz.panels import Json, Look, drawn, figure, heading, ink, note, on, panels, scatter
 
 _NAMED_FROM = 0.06  # share at the last step from which a band is named
 NAMES = ("With the loss", "Without it")
@@ -120,20 +120,19 @@ def _figure(record: CollapseRecord, look: Look) -> go.Figure:
 
 def _band(record: CollapseRecord, panel: int, expert: int) -> Json:
     shares = [line[expert] for line in record.shares[panel]]
-    return {
-        "type": "scatter",
-        "name": f"{named(expert)}, {NAMES[panel].lower()}",
-        "x": list(record.steps),
-        "y": shares,
-        "mode": "lines",
-        "stackgroup": "shares2" if panel else "shares",
-        "line": {"width": 0.5, "color": style.LIGHT.background},
-        "fillcolor": style.category(expert),
-        "fillpattern": {"shape": style.pattern(expert), "solidity": 0.2},
-        "text": [style.share(share) for share in shares],
-        "hovertemplate": f"{named(expert)}: %{{text}} at step %{{x:,}}<extra></extra>",
+    return scatter(
+        f"{named(expert)}, {NAMES[panel].lower()}",
+        record.steps,
+        shares,
+        "lines",
+        stackgroup="shares2" if panel else "shares",
+        line={"width": 0.5, "color": style.LIGHT.background},
+        fillcolor=style.category(expert),
+        fillpattern={"shape": style.pattern(expert), "solidity": 0.2},
+        text=[style.share(share) for share in shares],
+        hovertemplate=f"{named(expert)}: %{{text}} at step %{{x:,}}<extra></extra>",
         **on(panel),
-    }
+    )
 
 
 def _names(record: CollapseRecord, panel: int) -> list[Json]:

@@ -22,7 +22,22 @@ from viz.moe.domains import (
     typical_sentence,
 )
 from viz.moe.routing import named
-from viz.panels import Json, Look, bars, box, drawn, figure, heading, mono, on, panels, rows, thinned
+from viz.panels import (
+    SILENT,
+    Json,
+    Look,
+    bars,
+    box,
+    drawn,
+    figure,
+    heading,
+    mono,
+    on,
+    panels,
+    rows,
+    scatter,
+    thinned,
+)
 
 _LEAST_PANEL, _ROW, _MOST_PANEL = 90, 26, 330  # pixels
 _ROOM = 56  # pixels around a panel, for its heading and its experts
@@ -173,30 +188,22 @@ def _dots(
         for value, who in zip(line, names, strict=True)
     ]
     line = {"width": 1.5, "color": color}
-    return {
-        "type": "scatter",
-        "name": name,
-        "x": [layer for layer, *_ in points],
-        "y": [value for _, value, _ in points],
-        "mode": "markers",
-        "marker": {"color": color, "size": 6, "symbol": symbol, "opacity": 0.6, "line": line},
-        "text": [f"L{layer}, {who}: {style.three_digits(value, 'bits')}" for layer, value, who in points],
-        "customdata": [layer for layer, *_ in points],
-        "hovertemplate": "%{text}<extra></extra>",
-        "showlegend": False,
-    }
+    at = [layer for layer, *_ in points]
+    return scatter(
+        name,
+        at,
+        [value for _, value, _ in points],
+        marker={"color": color, "size": 6, "symbol": symbol, "opacity": 0.6, "line": line},
+        text=[f"L{layer}, {who}: {style.three_digits(value, 'bits')}" for layer, value, who in points],
+        customdata=at,
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+    )
 
 
 def _mean(name: str, layers: Sequence[int], values: Sequence[float], color: str, dash: str) -> Json:
-    return {
-        "type": "scatter",
-        "name": name,
-        "x": list(layers),
-        "y": list(values),
-        "mode": "lines",
-        "line": {"color": color, "dash": dash, "width": 2},
-        "hoverinfo": "skip",
-    }
+    line = {"color": color, "dash": dash, "width": 2}
+    return scatter(name, layers, values, "lines", line=line, **SILENT)
 
 
 def _bits_by_layer(layers: Sequence[int], layer: int, top: float) -> Json:
@@ -262,9 +269,9 @@ def typical_figure(record: TypicalTokens) -> Drawn:
 def _share_bars(record: TypicalTokens, name: str, values: Sequence[float], marker: Json) -> Json:
     lines = zip(record.tokens, values, record.taken, record.seen, strict=True)
     return bars(
+        name,
         values,
         [style.share(value) for value in values],
-        name=name,
         marker=marker,
         customdata=list(record.ids),
         hovertemplate=[
@@ -318,12 +325,6 @@ def prompt_distance_figure(record: PromptDistance) -> Drawn:
 
 def _chance(name: str, layers: Sequence[int], values: Sequence[float], symbol: str, size: int) -> Json:
     color = style.LIGHT.warning
-    return {
-        "type": "scatter",
-        "name": name,
-        "x": list(layers),
-        "y": list(values),
-        "mode": "markers",
-        "marker": {"symbol": symbol, "size": size, "color": color, "line": {"width": 2, "color": color}},
-        "hovertemplate": f"{name}: %{{y:.4f}} bits<extra></extra>",
-    }
+    marker = {"symbol": symbol, "size": size, "color": color, "line": {"width": 2, "color": color}}
+    said = f"{name}: %{{y:.4f}} bits<extra></extra>"
+    return scatter(name, layers, values, marker=marker, hovertemplate=said)

@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
-from viz.moe.axes import cell_frame, dense_rows, expert_axis, layer_axis
+from viz.moe.axes import cell_frame, dense_rows, expert_axis, height, layer_axis, scale_below
 from viz.moe.routing import named
+from viz.panels import SILENT, Look, drawn, figure, heat, scatter
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,9 @@ def effect_grid_figure(record: EffectGrid) -> Drawn:
         for layer, line in enumerate(record.values)
         for expert, value in enumerate(line or ())
     ]
-    return Drawn(
-        figure=_figure(record, most_names=24),
+    return drawn(
+        _figure,
+        record,
         alt=effect_sentence(record),
         stem="expert-effects",
         table={
@@ -77,73 +79,57 @@ def effect_grid_figure(record: EffectGrid) -> Drawn:
             "expert": [expert for _, expert, _ in cells],
             "KL divergence in nats": [value for _, _, value in cells],
         },
-        narrow_figure=_figure(record, most_names=10),
     )
 
 
-def _figure(record: EffectGrid, most_names: int) -> go.Figure:
+def _figure(record: EffectGrid, look: Look) -> go.Figure:
     n_layers, n_experts = len(record.values), max(len(line or ()) for line in record.values)
+    most_names = look.pick(24, 10)
     lines = [
         [np.nan] * n_experts if line is None else [np.nan if v is None else v for v in line]
         for line in record.values
     ]
-    words = [["not asked" if v is None else "" for v in line or [0.0] * n_experts] for line in record.values]
-    figure = go.Figure()
-    figure.add_heatmap(
-        name="effects",
-        z=np.array(lines, dtype=np.float32),
-        zmin=0,
-        zmax=record.top,
-        colorscale=style.PROBABILITY_SCALE,
-        xgap=1,
-        ygap=1,
+    missing = [
+        (expert, layer)
+        for layer, line in enumerate(record.values)
+        for expert, value in enumerate(line or ())
+        if value is None
+    ]
+    effects = heat(
+        "effects",
+        lines,
+        0,
+        record.top,
+        style.PROBABILITY_SCALE,
         hoverongaps=False,
         text=[[_in_cell(value) for value in line] for line in lines],
         texttemplate="%{text}" if n_experts <= most_names // 2 + 2 else None,
         textfont={"size": 11},
         hovertemplate="without E%{x} in L%{y}: %{z:.4f} nats<extra></extra>",
-        colorbar={
-            "title": {"text": "KL divergence (nats)", "side": "top"},
-            "orientation": "h",
-            "thickness": 8,
-            "y": 0,
-            "yanchor": "top",
-            "ypad": 24,
-            "len": 0.86,
-            "tickvals": [0, record.top],
-            "ticktext": ["0", style.three_digits(record.top)],
-            "ticklabeloverflow": "allow",
-        },
+        colorbar=scale_below("KL divergence (nats)", {0: "0", record.top: style.three_digits(record.top)}),
     )
-    crosses = [
-        (expert, layer) for layer, line in enumerate(words) for expert, word in enumerate(line) if word
-    ]
-    figure.add_scatter(
-        name="not asked",
-        mode="text",
-        x=[expert for expert, _ in crosses],
-        y=[layer for _, layer in crosses],
-        text=["×"] * len(crosses),
+    crosses = scatter(
+        "not asked",
+        [expert for expert, _ in missing],
+        [layer for _, layer in missing],
+        "text",
+        text=["×"] * len(missing),
         textfont={"size": 12, "color": style.LIGHT.muted},
-        hoverinfo="skip",
+        **SILENT,
     )
-    figure.update_xaxes(side="top", **expert_axis(n_experts, most_names))
-    figure.update_yaxes(**layer_axis(n_layers, record.layer, 16))
-    figure.update_layout(
-        template=style.TEMPLATE,
-        height=min(max(34 * n_layers + 130, 260), 640),
+    dense = (n for n, line in enumerate(record.values) if line is None)
+    return figure(
+        [effects, crosses],
+        xaxis={"side": "top", **expert_axis(n_experts, most_names)},
+        yaxis=layer_axis(n_layers, record.layer, 16),
+        height=height(n_layers),
         title={"text": effect_title(record)},
         plot_bgcolor=style.MASKED,
         showlegend=False,
         shapes=[cell_frame(record.expert, record.layer)],
-        annotations=dense_rows(
-            (n for n, line in enumerate(record.values) if line is None),
-            (n_experts - 1) / 2,
-            "dense: the whole MLP",
-        ),
-        margin={"l": 8, "r": 24, "t": 62, "b": 8},
+        annotations=dense_rows(dense, (n_experts - 1) / 2, "dense: the whole MLP"),
+        margin={"r": 24, "t": 62},
     )
-    return figure
 
 
 def _in_cell(value: float) -> str:

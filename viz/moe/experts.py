@@ -1,4 +1,4 @@
-"""What experts of one layer did for one token: records and sentences."""
+"""What experts of one layer added for one token, and how alike they point."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import plotly.graph_objects as go
 
 from viz import style
+from viz.drawn import Drawn
 from viz.moe.routing import named
+from viz.panels import SILENT, box, columns, figure, heat, rows, scatter
 
 SHARED = "shared"
+_ROW = 38  # pixels of height
 
 
 @dataclass(frozen=True)
@@ -141,3 +145,134 @@ def _means(cosine: float) -> str:
     if cosine < -0.2:
         return "they pull against each other"
     return "each says something of its own"
+
+
+def expert_shares_figure(record: ExpertShares) -> Drawn:
+    """A bar a part: its share of the sum; a mark for its share of the lengths."""
+    return Drawn(
+        figure=_shares(record),
+        alt=shares_sentence(record),
+        stem="expert-shares",
+        table={
+            "part": list(record.names),
+            "weight": list(record.weights),
+            "share of the sum": list(record.projections),
+            "share of the lengths": list(record.lengths),
+        },
+        # On a phone the legend takes two lines.
+        narrow_layout={"margin.t": 92, "height": _ROW * len(record.names) + 168, "title.font.size": 13},
+    )
+
+
+def _shares(record: ExpertShares) -> go.Figure:
+    chosen = [number == record.chosen for number in record.numbers]
+    of_sum = {
+        "type": "bar",
+        "name": "of the sum",
+        "orientation": "h",
+        "y": list(range(len(record.names))),
+        "x": list(record.projections),
+        "width": 0.62,
+        "marker": {
+            "color": [style.LIGHT.muted if n is None else style.category(n) for n in record.numbers],
+            "line": {"color": style.LIGHT.ink, "width": [3 * yes for yes in chosen]},
+        },
+        "customdata": [-1 if n is None else n for n in record.numbers],
+        "hovertemplate": [
+            f"{name}: {part:.4f} of the sum, {length:.4f} of the lengths, weight {weight:.4f}<extra></extra>"
+            for name, part, length, weight in zip(
+                record.names, record.projections, record.lengths, record.weights, strict=True
+            )
+        ],
+    }
+    white = {"color": style.LIGHT.background, "line": {"color": style.LIGHT.ink, "width": 1.5}}
+    marker = {"symbol": "diamond", "size": 11, **white}
+    of_lengths = scatter("of the lengths", record.lengths, range(len(chosen)), marker=marker, **SILENT)
+    room = 0.03 * (record.high - record.low)
+    return figure(
+        [of_sum, of_lengths],
+        xaxis={
+            "range": [record.low - room, record.high + room],
+            "tickformat": ".0%",
+            "nticks": 6,
+            "zeroline": True,
+            "zerolinecolor": style.LIGHT.line,
+            "title": {"text": "share of what the layer's MLP adds"},
+        },
+        yaxis=rows([_tick(record, row) for row in range(len(record.names))], above=0.6, below=0.6),
+        height=_ROW * len(record.names) + 140,
+        title={"text": shares_title(record)},
+        legend={"y": 1.0, "itemclick": False, "itemdoubleclick": False},
+        margin={"t": 64},
+    )
+
+
+def _tick(record: ExpertShares, row: int) -> str:
+    word = "gate" if record.numbers[row] is None else "weight"
+    name = record.names[row]
+    bold = f"<b>{name}</b>" if record.numbers[row] == record.chosen else name
+    return f"{bold}, {word} {style.share(record.weights[row])}"
+
+
+def shares_title(record: ExpertShares) -> str:
+    """The finding: who made most of it."""
+    best = max(range(len(record.names)), key=lambda row: record.projections[row])
+    who = "the shared expert" if record.numbers[best] is None else record.names[best]
+    return f"L{record.layer}: {who} makes {style.share(record.projections[best])} of the MLP output"
+
+
+def expert_cosines_figure(record: ExpertCosines) -> Drawn:
+    """Every two experts: +1 where they say the same, 0 where they have nothing in common."""
+    n = len(record.experts)
+    pairs = [(a, b) for a in range(n) for b in range(n)]
+    return Drawn(
+        figure=_cosines(record),
+        alt=f"Cosines between the outputs of {n} experts of layer {record.layer} for "
+        f"{style.label(record.text)}. {cosines_sentence(record)}",
+        stem="expert-cosines",
+        table={
+            "expert": [record.experts[a] for a, _ in pairs],
+            "other expert": [record.experts[b] for _, b in pairs],
+            "cosine": [record.cosines[a][b] for a, b in pairs],
+        },
+    )
+
+
+def _cosines(record: ExpertCosines) -> go.Figure:
+    names = [
+        f"<b>{named(expert)}</b>" if row < record.n_asked else named(expert)
+        for row, expert in enumerate(record.experts)
+    ]
+    cosines = heat(
+        "cosines",
+        record.cosines,
+        -1,
+        1,
+        style.SIGNED_SCALE,
+        texttemplate="%{z:.2f}" if len(names) <= 9 else None,
+        textfont={"size": 11},
+        hovertemplate=[
+            [f"{named(a)} and {named(b)}: %{{z:.4f}}<extra></extra>" for b in record.experts]
+            for a in record.experts
+        ],
+        colorbar={"title": {"text": "cosine"}, "tickvals": [-1, 0, 1], "len": 0.8},
+    )
+    asked = (-0.5, record.n_asked - 0.5)
+    return figure(
+        [cosines],
+        xaxis=columns(names, side="top", constrain="domain"),
+        yaxis=rows(names, scaleanchor="x", constraintoward="top"),
+        height=400,
+        title={"text": cosines_title(record), "automargin": False},
+        shapes=[box(asked, asked)],
+        margin={"t": 62},
+    )
+
+
+def cosines_title(record: ExpertCosines) -> str:
+    """The finding: how alike the asked experts are."""
+    pairs = record.pairs
+    if not pairs:
+        return f"L{record.layer}: one expert asked"
+    mean = style.three_digits(float(np.mean(pairs)))
+    return f"Asked experts: cosine {mean}" if len(pairs) == 1 else f"Asked experts: mean cosine {mean}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import plotly.graph_objects as go
 
@@ -11,6 +9,7 @@ from viz import style
 from viz.drawn import Drawn
 from viz.moe.axes import cell_frame, dense_rows, layer_axis
 from viz.moe.routing import MOST_MAP_TOKENS, NARROW_MAP_TOKENS, RouteMap, named, window
+from viz.panels import Json, Look, drawn, figure
 
 _N = len(style.CATEGORIES)
 _ROW, _LEAST_ROW, _MOST_HEIGHT = 30, 15, 680  # pixels
@@ -26,8 +25,9 @@ def route_map_figure(record: RouteMap) -> Drawn:
     layers = [n for n, line in enumerate(record.experts) if line is not None]
     n_tokens = len(record.texts)
     cells = [(layer, position) for layer in layers for position in range(n_tokens)]
-    return Drawn(
-        figure=_figure(record, MOST_MAP_TOKENS),
+    return drawn(
+        _figure,
+        record,
         alt=_alt(record),
         stem="route-map",
         table={
@@ -37,51 +37,44 @@ def route_map_figure(record: RouteMap) -> Drawn:
             "first expert": [(record.experts[layer] or ())[position] for layer, position in cells],
             "weight": [(record.weights[layer] or ())[position] for layer, position in cells],
         },
-        middle_figure=_figure(record, 2 * NARROW_MAP_TOKENS),
-        narrow_figure=_figure(record, NARROW_MAP_TOKENS),
+        tablet=True,
     )
 
 
-def _figure(record: RouteMap, most: int) -> go.Figure:
+def _figure(record: RouteMap, look: Look) -> go.Figure:
     n_layers = len(record.experts)
+    most = look.pick(MOST_MAP_TOKENS, NARROW_MAP_TOKENS, 2 * NARROW_MAP_TOKENS)
     shown = window(len(record.texts), record.selected, most)
     row = max(_LEAST_ROW, min(_ROW, _MOST_HEIGHT // n_layers))
-    figure = go.Figure()
-    figure.add_heatmap(name="first experts", **_cells(record, shown, row))
-    names = [style.shorten(style.visible(record.texts[position]), 12) for position in shown]
-    room = 8 * max(map(len, names)) + 8  # pixels: names stand upright
-    names = [
-        f"<b>{style.inert(name)}</b>" if position == record.selected else style.inert(name)
-        for position, name in zip(shown, names, strict=True)
-    ]
-    figure.update_xaxes(
-        range=[shown.start - 0.5, shown.stop - 0.5],
-        side="top",
-        showgrid=False,
-        fixedrange=True,
-        tickvals=list(shown),
-        ticktext=names,
-        tickangle=-90,
-        tickfont={"family": style.MONO, "size": 12},
-    )
-    figure.update_yaxes(**layer_axis(n_layers, record.layer))
-    figure.update_layout(
-        template=style.TEMPLATE,
+    names = {position: style.shorten(style.visible(record.texts[position]), 12) for position in shown}
+    room = 8 * max(map(len, names.values())) + 8  # pixels: names stand upright
+    dense = (n for n, line in enumerate(record.experts) if line is None)
+    middle = (shown.start + shown.stop - 1) / 2
+    return figure(
+        [_cells(record, shown, row)],
+        xaxis={
+            "range": [shown.start - 0.5, shown.stop - 0.5],
+            "side": "top",
+            "showgrid": False,
+            "tickvals": list(shown),
+            "ticktext": [
+                f"<b>{style.inert(name)}</b>" if position == record.selected else style.inert(name)
+                for position, name in names.items()
+            ],
+            "tickangle": -90,
+            "tickfont": {"family": style.MONO, "size": 12},
+        },
+        yaxis=layer_axis(n_layers, record.layer),
         height=row * n_layers + room + 58,
         title={"text": title(record), "automargin": False},
         plot_bgcolor=style.MASKED,
         shapes=[cell_frame(record.selected, record.layer)],
-        annotations=dense_rows(
-            (n for n, line in enumerate(record.experts) if line is None),
-            (shown.start + shown.stop - 1) / 2,
-            "dense: every token uses the whole MLP",
-        ),
-        margin={"l": 8, "r": 8, "t": room + 42, "b": 8},
+        annotations=dense_rows(dense, middle, "dense: every token uses the whole MLP"),
+        margin={"t": room + 42},
     )
-    return figure
 
 
-def _cells(record: RouteMap, shown: range, row: int) -> dict[str, Any]:
+def _cells(record: RouteMap, shown: range, row: int) -> Json:
     lines = [
         [np.nan] * len(shown) if line is None else [line[position] for position in shown]
         for line in record.experts
@@ -89,6 +82,8 @@ def _cells(record: RouteMap, shown: range, row: int) -> dict[str, Any]:
     experts = np.array(lines, dtype=np.float32).reshape(len(lines), len(shown))
     gaps = len(shown) <= MOST_MAP_TOKENS
     return {
+        "type": "heatmap",
+        "name": "first experts",
         "x": list(shown),
         "y": list(range(len(lines))),
         "z": experts % _N,

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from viz import style
 from viz.drawn import Drawn
 from viz.moe.routing import RoutedText, listed, named
+from viz.panels import QUIET, SILENT, Look, drawn, figure, scatter
 
-_WIDE, _MIDDLE, _NARROW = 110, 70, 36  # characters a line, by the width of the screen
 _LINE = 46  # pixels of height of one line
 _LONGEST = 16  # characters of a token
 
@@ -50,8 +50,9 @@ def _columns(text: str) -> int:
 def routed_text_figure(record: RoutedText) -> Drawn:
     """Boxes in reading order; below each token the numbers of its experts."""
     k = len(record.experts[0])
-    return Drawn(
-        figure=_figure(record, _WIDE),
+    return drawn(
+        _figure,
+        record,
         alt=_alt(record),
         stem="routed-text",
         table={
@@ -60,59 +61,58 @@ def routed_text_figure(record: RoutedText) -> Drawn:
             **{f"expert {n + 1}": [chosen[n] for chosen in record.experts] for n in range(k)},
             **{f"weight {n + 1}": [chosen[n] for chosen in record.weights] for n in range(k)},
         },
-        middle_figure=_figure(record, _MIDDLE),
-        narrow_figure=_figure(record, _NARROW),
+        tablet=True,
     )
 
 
-def _figure(record: RoutedText, per_line: int) -> go.Figure:
+def _figure(record: RoutedText, look: Look) -> go.Figure:
     shown = [style.shorten(style.visible(text), _LONGEST) or "⟨empty⟩" for text in record.texts]
     names = [_who(chosen) for chosen in record.experts]
-    at = places(tuple(max(pair, key=_columns) for pair in zip(shown, names, strict=True)), per_line, least=3)
+    longer = tuple(max(pair, key=_columns) for pair in zip(shown, names, strict=True))
+    per_line = look.pick(110, 36, 70)  # characters
+    at = places(longer, per_line, least=3)
     lines = at[-1].line + 1
-    firsts = [chosen[0] for chosen in record.experts]
-    figure = go.Figure()
-    figure.add_bar(
-        name="tokens",
-        orientation="h",
-        y=[place.line for place in at],
-        base=[place.left + 0.1 for place in at],
-        x=[place.width - 0.2 for place in at],
-        width=0.86,
-        marker={
-            "color": [style.category(expert) for expert in firsts],
-            "line": {
-                "color": style.LIGHT.ink,
-                "width": [3 if record.first + n == record.selected else 0 for n in range(len(at))],
-            },
-        },
-        customdata=[record.first + n for n in range(len(at))],
-        hovertemplate=[_hover(record, n) for n in range(len(at))],
-    )
-    inks = [style.text_on(style.category(expert)) for expert in firsts]
-    for words, size, above in ((shown, 13, -0.17), (names, 11, 0.22)):
-        figure.add_scatter(
-            mode="text",
-            x=[place.left + place.width / 2 for place in at],
-            y=[place.line + above for place in at],
-            text=[style.inert(word) for word in words],
+    positions = [record.first + n for n in range(len(at))]
+    fills = [style.category(chosen[0]) for chosen in record.experts]
+    widths = [3 if position == record.selected else 0 for position in positions]
+    boxes = {
+        "type": "bar",
+        "name": "tokens",
+        "orientation": "h",
+        "y": [place.line for place in at],
+        "base": [place.left + 0.1 for place in at],
+        "x": [place.width - 0.2 for place in at],
+        "width": 0.86,
+        "marker": {"color": fills, "line": {"color": style.LIGHT.ink, "width": widths}},
+        "customdata": positions,
+        "hovertemplate": [_hover(record, n) for n in range(len(at))],
+    }
+    middles = [place.left + place.width / 2 for place in at]
+    inks = [style.text_on(fill) for fill in fills]
+    words = [
+        scatter(
+            "words",
+            middles,
+            [place.line + above for place in at],
+            "text",
+            text=[style.inert(word) for word in line],
             textfont={"family": style.MONO, "size": size, "color": inks},
-            hoverinfo="skip",
             showlegend=False,
+            **SILENT,
         )
-    hidden = {"showgrid": False, "showticklabels": False, "fixedrange": True}
-    figure.update_xaxes(range=[0, per_line], **hidden)
-    figure.update_yaxes(range=[lines - 0.5, -0.5], **hidden)
-    figure.update_layout(
-        template=style.TEMPLATE,
+        for line, size, above in ((shown, 13, -0.17), (names, 11, 0.22))
+    ]
+    return figure(
+        [boxes, *words],
+        xaxis={"range": [0, per_line], **QUIET},
+        yaxis={"range": [lines - 0.5, -0.5], **QUIET},
         height=_LINE * lines + 44,
-        width=None if per_line == _NARROW else style.WIDE_PRINT,
+        width=look.pick(style.WIDE_PRINT, None),
         title={"text": title(record)},
         showlegend=False,
         barmode="overlay",
         margin={"l": 4, "r": 4, "t": 36, "b": 4},
     )
-    return figure
 
 
 def _who(chosen: tuple[int, ...]) -> str:

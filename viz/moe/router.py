@@ -7,17 +7,16 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
-from viz.moe.axes import cell_frame, dense_rows, expert_axis, layer_axis
+from viz.moe.axes import cell_frame, dense_rows, expert_axis, height, layer_axis, scale_below
 from viz.moe.routing import RouterBars, TokenPath, bars_sentence, listed, named
+from viz.panels import SILENT, Json, Look, drawn, figure, heat, ink, scatter
 
-_MOST_NAMES = 24  # experts whose names fit below an axis
-_NARROW_NAMES = 10
+_MOST_NAMES, _PHONE_NAMES = 24, 10  # experts whose names fit below an axis
 
 
 def token_path_figure(record: TokenPath) -> Drawn:
     """Layers from top to bottom, experts from left to right; a ring on each expert that was asked, the larger
     the heavier, and a line from first choice to first choice."""
-    n_layers = len(record.probabilities)
     cells = [
         (layer, expert, p)
         for layer, line in enumerate(record.probabilities)
@@ -28,8 +27,9 @@ def token_path_figure(record: TokenPath) -> Drawn:
         for layer, chosen in enumerate(record.experts)
         for expert, weight in zip(chosen or (), record.weights[layer] or (), strict=True)
     }
-    return Drawn(
-        figure=_path(record, _MOST_NAMES),
+    return drawn(
+        _path,
+        record,
         alt=_path_alt(record),
         stem="token-path",
         table={
@@ -38,90 +38,64 @@ def token_path_figure(record: TokenPath) -> Drawn:
             "router probability": [p for _, _, p in cells],
             "weight": [weights.get((layer, expert), 0.0) for layer, expert, _ in cells],
         },
-        narrow_figure=_path(record, _NARROW_NAMES, most_height=min(520, 26 * n_layers + 150)),
     )
 
 
-def _path(record: TokenPath, most_names: int, most_height: int = 640) -> go.Figure:
+def _path(record: TokenPath, look: Look) -> go.Figure:
     n_layers = len(record.probabilities)
     n_experts = max(len(line or ()) for line in record.probabilities)
-    height = min(max(34 * n_layers + 130, 260), most_height)
     lines = [[np.nan] * n_experts if line is None else list(line) for line in record.probabilities]
-    gap = 1 if n_experts <= 32 else 0
-    figure = go.Figure()
-    figure.add_heatmap(
-        name="router probabilities",
-        z=np.array(lines, dtype=np.float32),
-        zmin=0,
-        zmax=record.top,
-        colorscale=style.PROBABILITY_SCALE,
-        xgap=gap,
+    half, top = record.top / 2, record.top
+    ends = {0: "0", half: style.share(half), top: style.share(top)}
+    probabilities = heat(
+        "router probabilities",
+        lines,
+        0,
+        top,
+        style.PROBABILITY_SCALE,
+        xgap=1 if n_experts <= 32 else 0,
         ygap=1 if n_layers <= 32 else 0,
         hoverongaps=False,
         hovertemplate="L%{y} E%{x}: router probability %{z:.4f}<extra></extra>",
-        colorbar={
-            "title": {"text": "router probability", "side": "top"},
-            "orientation": "h",
-            "thickness": 8,
-            "y": 0,
-            "yanchor": "top",
-            "ypad": 24,
-            "len": 0.86,
-            "tickvals": [0, record.top / 2, record.top],
-            "ticktext": ["0", style.share(record.top / 2), style.share(record.top)],
-            "ticklabeloverflow": "allow",
-        },
+        colorbar=scale_below("router probability", ends),
     )
-    _add_path(figure, record, n_experts)
-    figure.update_xaxes(side="top", **expert_axis(n_experts, most_names))
-    figure.update_yaxes(**layer_axis(n_layers, record.layer, 16))
-    figure.update_layout(
-        template=style.TEMPLATE,
-        height=height,
+    dense = (n for n, line in enumerate(record.probabilities) if line is None)
+    return figure(
+        [probabilities, *_way(record, n_experts)],
+        xaxis={"side": "top", **expert_axis(n_experts, look.pick(_MOST_NAMES, _PHONE_NAMES))},
+        yaxis=layer_axis(n_layers, record.layer, 16),
+        height=height(n_layers, look.pick(640, min(520, 26 * n_layers + 150))),
         title={"text": f"The way of “{style.label(record.text, 14)}” through the experts"},
         plot_bgcolor=style.MASKED,
         showlegend=False,
         shapes=[cell_frame(record.expert, record.layer)],
-        annotations=dense_rows(
-            (n for n, line in enumerate(record.probabilities) if line is None),
-            (n_experts - 1) / 2,
-            "dense: the whole MLP",
-        ),
-        margin={"l": 8, "r": 24, "t": 62, "b": 8},
+        annotations=dense_rows(dense, (n_experts - 1) / 2, "dense: the whole MLP"),
+        margin={"r": 24, "t": 62},
     )
-    return figure
 
 
-def _add_path(figure: go.Figure, record: TokenPath, n_experts: int) -> None:
-    """Rings and the line. Their hover is the cell's below them, so that a click means the cell."""
+def _way(record: TokenPath, n_experts: int) -> list[Json]:
+    """The line and the rings. Their hover is the cell's below them, so that a click means the cell."""
     firsts = [(chosen[0], layer) for layer, chosen in enumerate(record.experts) if chosen is not None]
-    figure.add_scatter(
-        name="first choices",
-        mode="lines",
-        x=[expert for expert, _ in firsts],
-        y=[layer for _, layer in firsts],
-        line={"color": style.LIGHT.ink, "width": 1.5, "dash": "dot"},
-        hoverinfo="skip",
-    )
     asked = [
         (expert, layer, weight)
         for layer, chosen in enumerate(record.experts)
         for expert, weight in zip(chosen or (), record.weights[layer] or (), strict=True)
     ]
-    small = n_experts > 32
-    figure.add_scatter(
-        name="asked",
-        mode="markers",
-        x=[expert for expert, _, _ in asked],
-        y=[layer for _, layer, _ in asked],
-        marker={
-            "symbol": "circle",
-            "size": [(4 if small else 6) + (8 if small else 14) * min(weight, 1.0) for _, _, weight in asked],
-            "color": style.LIGHT.background,
-            "line": {"color": style.LIGHT.ink, "width": 1.5},
-        },
-        hoverinfo="skip",
-    )
+    least, most = (4, 12) if n_experts > 32 else (6, 20)  # pixels
+    ring = {
+        "symbol": "circle",
+        "size": [least + (most - least) * min(weight, 1.0) for _, _, weight in asked],
+        "color": style.LIGHT.background,
+        "line": {"color": style.LIGHT.ink, "width": 1.5},
+    }
+    dots = {"color": style.LIGHT.ink, "width": 1.5, "dash": "dot"}
+    x, y = [expert for expert, _ in firsts], [layer for _, layer in firsts]
+    at = [expert for expert, _, _ in asked], [layer for _, layer, _ in asked]
+    return [
+        scatter("first choices", x, y, "lines", line=dots, **SILENT),
+        scatter("asked", *at, marker=ring, **SILENT),
+    ]
 
 
 def _path_alt(record: TokenPath) -> str:
@@ -138,8 +112,9 @@ def router_bars_figure(record: RouterBars) -> Drawn:
     """A bar an expert: the chosen in their colours with their weights, the others hatched."""
     weights = dict(zip(record.experts, record.weights, strict=True))
     n = len(record.probabilities)
-    return Drawn(
-        figure=_bars(record, _MOST_NAMES),
+    return drawn(
+        _bars,
+        record,
         alt=bars_sentence(record),
         stem="router-probabilities",
         table={
@@ -149,71 +124,55 @@ def router_bars_figure(record: RouterBars) -> Drawn:
             "chosen": [expert in weights for expert in range(n)],
             "weight": [weights.get(expert, 0.0) for expert in range(n)],
         },
-        narrow_figure=_bars(record, _NARROW_NAMES),
     )
 
 
-def _bars(record: RouterBars, most_names: int) -> go.Figure:
-    n = len(record.probabilities)
-    chosen = {*record.experts}
-    rest = [expert for expert in range(n) if expert not in chosen]
-    wide = 0.8 if n <= 32 else 0.95  # else plotly makes them as wide as the gaps between the chosen
-    figure = go.Figure()
-    figure.add_bar(
-        name="chosen",
-        x=list(record.experts),
-        y=[record.probabilities[expert] for expert in record.experts],
-        customdata=list(record.experts),
-        width=wide,
-        marker={"color": [style.category(expert) for expert in record.experts]},
-        hovertemplate=[
-            f"{named(e)}: probability {record.probabilities[e]:.4f}, weight {w:.4f}<br>"
-            f"score {record.logits[e]:.4f}<extra></extra>"
-            for e, w in zip(record.experts, record.weights, strict=True)
-        ],
-    )
-    figure.add_bar(
-        name="not chosen",
-        x=rest,
-        y=[record.probabilities[expert] for expert in rest],
-        customdata=rest,
-        width=wide,
-        marker=style.CUT,
-        hovertemplate=[
-            f"{named(e)}: probability {record.probabilities[e]:.4f}, not chosen<br>"
-            f"score {record.logits[e]:.4f}<extra></extra>"
-            for e in rest
-        ],
-    )
+def _bars(record: RouterBars, look: Look) -> go.Figure:
+    n, p = len(record.probabilities), record.probabilities
+    weights = dict(zip(record.experts, record.weights, strict=True))
+    rest = [expert for expert in range(n) if expert not in weights]
+    most_names = look.pick(_MOST_NAMES, _PHONE_NAMES)
     words = _weight_words(record, most_names)
-    named_ones = record.experts[: len(words)]
-    figure.add_scatter(
-        mode="text",
-        x=list(named_ones),
-        y=[record.probabilities[expert] for expert in named_ones],
-        text=words,
-        textposition="top center",
-        textfont={"size": 12, "color": style.LIGHT.ink},
-        cliponaxis=False,
-        hoverinfo="skip",
-    )
-    figure.update_xaxes(title={"text": "expert"}, **expert_axis(n, most_names))
-    figure.update_yaxes(
-        range=[0, record.top * 1.15],
-        fixedrange=True,
-        tickformat=".0%" if record.top >= 0.05 else ".1%",
-        nticks=5,
-        title={"text": "router probability"},
-    )
-    figure.update_layout(
-        template=style.TEMPLATE,
+    named_ones = list(record.experts[: len(words)])
+
+    def upright(name: str, experts: list[int], marker: Json) -> Json:
+        return {
+            "type": "bar",
+            "name": name,
+            "x": experts,
+            "y": [p[expert] for expert in experts],
+            "customdata": experts,
+            "width": 0.8
+            if n <= 32
+            else 0.95,  # else plotly makes them as wide as the gaps between the chosen
+            "marker": marker,
+            "hovertemplate": [
+                f"{named(e)}: probability {p[e]:.4f}, "
+                f"{f'weight {weights[e]:.4f}' if e in weights else 'not chosen'}<br>"
+                f"score {record.logits[e]:.4f}<extra></extra>"
+                for e in experts
+            ],
+        }
+
+    heights = [p[expert] for expert in named_ones]
+    above = {"textposition": "top center", "textfont": ink(12), "cliponaxis": False}
+    names = scatter("words", named_ones, heights, "text", text=words, **above, **SILENT)
+    fills = {"color": [style.category(expert) for expert in record.experts]}
+    return figure(
+        [upright("chosen", list(record.experts), fills), upright("not chosen", rest, style.CUT), names],
+        xaxis={"title": {"text": "expert"}, **expert_axis(n, most_names)},
+        yaxis={
+            "range": [0, record.top * 1.15],
+            "tickformat": ".0%" if record.top >= 0.05 else ".1%",
+            "nticks": 5,
+            "title": {"text": "router probability"},
+        },
         height=340,
         barmode="overlay",
         title={"text": bars_title(record)},
         showlegend=False,
-        margin={"l": 8, "r": 8, "t": 44, "b": 8},
+        margin={"t": 44},
     )
-    return figure
 
 
 def _weight_words(record: RouterBars, most_names: int) -> list[str]:

@@ -12,11 +12,12 @@ from viz.moe.effects import effect_grid_figure, effect_grid_record, effect_sente
 from viz.moe.experts import (
     chosen_sentence,
     cosines_sentence,
+    expert_cosines_figure,
     expert_cosines_record,
+    expert_shares_figure,
     expert_shares_record,
     share_ends,
 )
-from viz.moe.experts_figures import expert_cosines_figure, expert_shares_figure
 
 
 def shares(chosen: int = 3, gate: float | None = None):  # type: ignore[no-untyped-def]

@@ -8,8 +8,7 @@ import pytest
 from model_runtime.moe.load import dispatch
 from model_runtime.moe.load import variation as measured_variation
 from viz.moe.collapse import collapse_figure, collapse_record, collapse_sentence
-from viz.moe.load import LoadRecord, load_record, load_title, load_words, variation
-from viz.moe.load_figure import load_figure
+from viz.moe.load import LoadRecord, load_figure, load_record, load_title, load_words, variation
 
 TEXTS = ["<b>", " the", "\n", "$x$"]
 CHOSEN = np.array([[0, 1], [0, 2], [0, 1], [0, 3]])
