@@ -1,0 +1,68 @@
+"""What the rules of `test_architecture` allow, as lists: doors between rooms, crossings, layout by hand."""
+
+# room -> our own code that it may import; `app.py`, `bench` and tests may import everything, and nobody them
+ALLOWED = {
+    "pages": ("pages", "viz", "model_runtime"),
+    "viz": ("viz", "model_runtime.records"),
+    "model_runtime": ("model_runtime",),
+}
+# room -> libraries that it may not import
+FORBIDDEN = {
+    "pages": {"torch", "transformers", "plotly"},
+    "viz": {"torch", "transformers", "streamlit"},
+    "model_runtime": {"streamlit", "plotly", "kaleido"},
+}
+# The figure frame serves and exports figures, so it alone of the pages may hold plotly in its hands.
+FIGURE_FRAME = {
+    "pages/shared/figure/live_figure.py",
+    "pages/shared/figure/export.py",
+    "pages/shared/figure/scripts.py",
+}
+# Rooms of the runtime below the topics -> the lower ones that each may use. Topics and the files at the root
+# may use all four; none of the four may use a topic.
+LOWER_ROOMS: dict[str, tuple[str, ...]] = {
+    "records": (),
+    "capture": ("records",),
+    "loading": ("records", "capture"),
+    "sampling": ("records", "capture"),
+}
+# Topic to topic, and root to topic: each file that imports one of another topic. Each wants a reason.
+CROSSINGS = {
+    ("viz/moe/sizes_figure.py", "viz/attention/key_groups.py"),  # both draw heads that share a key
+    ("viz/positions/rope_change.py", "viz/attention/pattern.py"),  # what a rotation changes is a pattern
+    ("viz/positions/rope_change.py", "viz/attention/pattern_map.py"),
+}
+# `# fmt: skip` keeps a layout by hand. Files that may, and how often at most: numbers only ever go down.
+BY_HAND = {
+    # tables that are read down their columns
+    "model_runtime/moe/sizes.py": 1,
+    "model_runtime/numbers/formats.py": 1,
+    "model_runtime/points.py": 1,
+    "viz/output/next_token/record.py": 1,
+    # rows of controls, one below the other as on the page
+    "pages/numbers/precisions.py": 2,
+    "pages/output/sampling_controls.py": 7,
+    "pages/output/writing.py": 2,
+    # axes and traces that want a plainer layout
+    "viz/numbers/gguf_block.py": 8,
+    "viz/numbers/gradient_fates.py": 13,
+    "viz/numbers/gradient_layers.py": 5,
+    "viz/numbers/gradient_sizes.py": 4,
+    "viz/numbers/order_patterns.py": 5,
+    "viz/numbers/precision_counts.py": 1,
+    "viz/numbers/precision_lines_figure.py": 7,
+    "viz/numbers/quant_errors.py": 1,
+    "viz/numbers/quant_schemes.py": 2,
+    "viz/numbers/spacing.py": 8,
+    "viz/numbers/weight_grid.py": 9,
+    "viz/numbers/weight_ranges.py": 7,
+    "viz/output/draws.py": 5,
+    "viz/output/next_token/figure.py": 3,
+    "viz/output/next_token/traces.py": 2,
+    "viz/output/temperatures.py": 7,
+    "viz/output/three_distributions.py": 3,
+    "viz/tokens/counts.py": 1,
+    "viz/tokens/foreign_reading.py": 1,
+    "viz/tokens/languages.py": 5,
+    "viz/tokens/levels.py": 3,
+}
