@@ -23,6 +23,11 @@ class DistributionChange:
     divergence: float  # KL(before || after) in nats (Kullback and Leibler 1951)
     moved: float  # probability that changed places: half the sum of absolute differences, 0 to 1
 
+    @property
+    def keeps_top(self) -> bool:
+        """Whether the likeliest token stays."""
+        return self.top_text == self.new_top_text
+
 
 def distribution_change_record(
     before: np.ndarray,  # logits [d_vocab]

@@ -25,6 +25,7 @@ from pages.shared.run import runtime
 from pages.shared.settings import url_state as state
 from pages.shared.settings.edit_codes import describe
 from pages.shared.settings.table import FIRST_EXPERT
+from viz.distribution_bars import DistributionBars, distribution_bars_figure, pair_record
 from viz.distributions import change_sentence
 from viz.moe.experts import (
     ExpertCosines,
@@ -38,7 +39,6 @@ from viz.moe.experts import (
     share_ends,
 )
 from viz.moe.routing import named
-from viz.output.two_distributions import TwoDistributions, two_distributions_figure, two_distributions_record
 from viz.style import share
 
 MOST_COMPARED = 8  # experts in the map of cosines
@@ -51,7 +51,7 @@ class Side:
     drawing: Routed
     outputs: Any  # model_runtime.moe.outputs.ExpertOutputs
     edit: Intervention
-    next_token: TwoDistributions
+    next_token: DistributionBars
 
 
 def side_of(drawing: Routed) -> Side:
@@ -59,7 +59,7 @@ def side_of(drawing: Routed) -> Side:
     edit = expert_edit.edit_of(drawing)
     before, after = expert_edit.before_and_after(drawing.run, edit)
     model = runtime.model_for(drawing.run)
-    next_token = two_distributions_record(
+    next_token = pair_record(
         runtime.logits_for(before),
         runtime.logits_for(after),
         lambda token_id: token_text(model.token(token_id)),
@@ -176,7 +176,7 @@ def numbers(side: Side, record: ExpertShares) -> None:
 def next_figure(side: Side, top: float) -> None:
     before, _ = expert_edit.before_and_after(side.drawing.run, side.edit)
     live_figure(
-        two_distributions_figure(replace(side.next_token, top=top)),
+        distribution_bars_figure(replace(side.next_token, top=top)),
         key=side.drawing.key_figure("without-expert"),
         provenance=runtime.provenance_of(before, layer=side.drawing.layer, edited=describe(side.edit)),
     )

@@ -35,14 +35,10 @@ from pages.shared.frame.sides import Drawing, column, drawings_of
 from pages.shared.run import runtime
 from pages.shared.run.runs import Run
 from pages.shared.settings import url_state as state
+from viz.distribution_bars import DistributionBars, compared_record, distribution_bars_figure
 from viz.numbers.precision_counts import lost_counts_figure, lost_counts_record
 from viz.numbers.precision_lines import errors_record, largest_record
 from viz.numbers.precision_lines_figure import errors_figure, largest_figure
-from viz.output.three_distributions import (
-    ThreeDistributions,
-    three_distributions_figure,
-    three_distributions_record,
-)
 from viz.style import share
 
 AT_ONCE = 300e6  # parameters: a larger model writes its three texts on a button
@@ -130,20 +126,21 @@ def lines(side: Side, sides: Sequence[Side], places: Sequence[Any]) -> None:
         )  # fmt: skip
 
 
-def distribution_of(side: Side) -> ThreeDistributions | None:
+def distribution_of(side: Side) -> DistributionBars | None:
     """The next token in every format; None where none of them has a distribution."""
     model = runtime.model_for(side.exact)
-    return three_distributions_record(
+    return compared_record(
         {reading.key: reading.logits for reading in side.report.readings},
-        {reading.key: reading.refusal for reading in side.report.readings},
         lambda token_id: token_text(model.token(token_id)),
+        refusals={reading.key: reading.refusal for reading in side.report.readings},
+        each=1,
     )
 
 
-def distribution(side: Side, record: ThreeDistributions | None, top: float) -> None:
+def distribution(side: Side, record: DistributionBars | None, top: float) -> None:
     """The picture, on the axis of all runs, and why a format has none."""
     if record is not None:
-        drawn = three_distributions_figure(replace(record, top=top))
+        drawn = distribution_bars_figure(replace(record, top=top))
         figure(side, drawn, "next-in-formats", clickable=False)
     for reading in side.report.readings:
         if reading.refusal:

@@ -32,10 +32,10 @@ from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import column, drawings_of
 from pages.shared.run import runtime
 from pages.shared.settings import url_state as state
+from viz.distribution_bars import DistributionBars, distribution_bars_figure, pair_record
 from viz.numbers.quant_errors import quant_errors_figure, quant_errors_record
 from viz.numbers.quant_schemes import BlockPoint, SchemePoint, quant_schemes_figure, quant_schemes_record
 from viz.numbers.weight_grid import GridStrip, weight_grid_figure, weight_grid_record
-from viz.output.two_distributions import TwoDistributions, two_distributions_figure, two_distributions_record
 from viz.style import share, three_digits, visible
 
 QUESTION = (
@@ -113,22 +113,22 @@ def schemes(side: Side, scheme: QuantScheme, sides: Sequence[Side]) -> None:
         )
 
 
-def distributions(side: Side, top: float | None = None) -> TwoDistributions | None:
+def distributions(side: Side, top: float | None = None) -> DistributionBars | None:
     if side.effect is None:
         return None
     model = runtime.model_for(side.drawing.run)
-    return two_distributions_record(
+    record = pair_record(
         runtime.logits_for(side.drawing.run),
         side.effect.logits,
         lambda token_id: token_text(model.token(token_id)),
         ("as loaded", f"{state.get('bits')} bits"),
-        top=top,
     )
+    return record if top is None else replace(record, top=top)
 
 
-def next_token(side: Side, record: TwoDistributions, scheme: QuantScheme) -> None:
+def next_token(side: Side, record: DistributionBars, scheme: QuantScheme) -> None:
     live_figure(
-        two_distributions_figure(record),
+        distribution_bars_figure(record),
         key=side.drawing.key_figure("quant-next"),
         provenance=origin(side, scheme, layer=state.get("scope") == "layer", measured=True),
     )
@@ -139,7 +139,7 @@ def megabytes(n_bytes: int) -> str:
     return f"{n_bytes:,} bytes" if n_bytes < 100_000 else three_digits(n_bytes / 1e6, "MB")
 
 
-def summary(side: Side, record: TwoDistributions | None, scheme: QuantScheme) -> None:
+def summary(side: Side, record: DistributionBars | None, scheme: QuantScheme) -> None:
     """Bytes, bits, error, KL, and whether the likeliest token stays."""
     if side.effect is None or record is None:
         return
@@ -329,7 +329,7 @@ def draw(view: View) -> Lesson:
     )
 
 
-def shared_distributions(sides: Sequence[Side]) -> list[TwoDistributions | None]:
+def shared_distributions(sides: Sequence[Side]) -> list[DistributionBars | None]:
     """The next-token pairs of all runs, on one axis."""
     first = [distributions(side) for side in sides]
     top = max((record.top for record in first if record is not None), default=1.0)

@@ -17,11 +17,12 @@ from pages.shared.frame.page import details, end_page, showing_errors, start_pag
 from pages.shared.run import runs, runtime
 from pages.shared.run.runs import sampling_words
 from pages.shared.settings import url_state as state
+from viz.distribution_bars import distribution_bars_figure
 from viz.output.draws import draws_figure, draws_record
 from viz.output.next_token.browser import with_sliders
 from viz.output.next_token.figure import next_token_figure
 from viz.output.next_token.record import next_token_record
-from viz.output.temperatures import temperatures_figure, temperatures_record
+from viz.output.temperatures import temperatures_record
 from viz.style import share, shorten, visible
 
 
@@ -156,7 +157,7 @@ def temperatures(choice: Choice) -> None:
     ]
     shown = [int(token_id) for token_id in reports[0][1].top(10)]
     live_figure(
-        temperatures_figure(temperatures_record(reports, shown, choice.text)),
+        distribution_bars_figure(temperatures_record(reports, shown, choice.text)),
         key="temperatures",
         provenance=runtime.provenance_of(choice.run, temperatures="0, 0.2, 0.8, 1.2, 10, no other step"),
     )

@@ -31,8 +31,8 @@ from pages.shared.settings import url_state as state
 from pages.shared.settings.edit_codes import describe, misfit
 from viz.attention.pattern import attention_difference_record, attention_pattern_record
 from viz.attention.pattern_map import attention_pattern_figure
+from viz.distribution_bars import distribution_bars_figure, pair_record
 from viz.distributions import change_sentence
-from viz.output.two_distributions import two_distributions_figure, two_distributions_record
 from viz.positions.rope_change import heads_moved_figure, heads_moved_record, pattern_change_figure
 from viz.style import share, three_digits
 
@@ -193,14 +193,14 @@ def heads(side: Side, edit: Intervention, top: float) -> None:
 def next_tokens(side: Side, edit: Intervention) -> None:
     """Both distributions, and the change in one sentence."""
     model = runtime.model_for(side.before)
-    record = two_distributions_record(
+    record = pair_record(
         runtime.logits_for(side.before),
         runtime.logits_for(side.after),
         lambda token_id: token_text(model.token(token_id)),
         ("as it is", describe(edit)),
     )
     live_figure(
-        two_distributions_figure(record),
+        distribution_bars_figure(record),
         key=side.drawing.key_figure("twist-next"),
         provenance=runtime.provenance_of(side.after, compared_with=side.before),
     )

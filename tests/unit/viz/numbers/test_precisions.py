@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from viz.numbers.precision_counts import lost_counts_figure, lost_counts_record, lost_title
 from viz.numbers.precision_lines import errors_record, errors_title, largest_record, largest_title
 from viz.numbers.precision_lines_figure import errors_figure, largest_figure
-from viz.output.three_distributions import three_distributions_figure, three_distributions_record, three_title
 
 INF, NAN = np.inf, np.nan
 CALM = {
@@ -118,45 +116,3 @@ def test_counts_keep_the_columns_that_have_any() -> None:
     broken = lost_counts_record({"fp16": np.array([[1, 6, 0, 0]])}, [70])
     assert lost_title(broken) == "fp16: 10.0\xa0% of all values infinite or NaN"
     assert not lost_counts_record({"fp16": np.zeros((3, 4), int)}, [1, 1, 1]).columns
-
-
-def test_distributions_stand_in_the_same_rows() -> None:
-    fp32, bf16 = np.array([3.0, 2.9, 0, -1, -5]), np.array([2.9, 3.0, 0, -1, -5])
-    record = three_distributions_record({"fp32": fp32, "bf16": bf16, "fp16": fp32}, {}, text_of, most=3)
-    assert record is not None
-    assert record.token_ids == (0, 1, 2)
-    for one, logits in zip(record.formats, (fp32, bf16, fp32), strict=True):
-        expected = np.exp(logits) / np.exp(logits).sum()
-        np.testing.assert_allclose(one.shares, expected[:3], rtol=1e-6)
-        assert one.rest == pytest.approx(expected[3:].sum(), rel=1e-5)
-    p, q = (np.exp(x) / np.exp(x).sum() for x in (fp32, bf16))
-    change = record.formats[1].change
-    assert change is not None
-    assert change.divergence == pytest.approx(float((p * np.log(p / q)).sum()), rel=1e-6)
-    assert three_title(record).startswith("bf16 prefers “·b” to “a”; fp16 moves 0\xa0%")
-    drawn = three_distributions_figure(record)
-    assert "<b>" not in "".join(drawn.figure.layout.yaxis.ticktext)
-    assert drawn.table["probability, bf16"][0] == record.formats[1].shares[0]
-    flat = three_distributions_record({"fp32": np.zeros(5)}, {}, text_of, most=2)
-    assert flat is not None
-    assert flat.top == pytest.approx(0.6)  # all others together are the longest bar
-    layout = drawn.figure.layout
-    assert layout.xaxis.range == layout.xaxis2.range == layout.xaxis3.range
-
-
-def test_a_broken_format_has_no_bars_and_says_why() -> None:
-    good, bad = np.array([1.0, 2, 0, 0, 0]), np.full(5, NAN)
-    why = {"fp16": "5 of the model's 5 logits are not finite: there is no distribution."}
-    record = three_distributions_record({"fp32": good, "bf16": good, "fp16": bad}, why, text_of)
-    assert record is not None
-    assert three_title(record) == "fp16 has no distribution left; bf16 moves 0\xa0% of the probability"
-    drawn = three_distributions_figure(record)
-    assert len(drawn.figure.data[2].x) == 0
-    assert any("no distribution" in note.text for note in drawn.figure.layout.annotations)
-    assert set(drawn.table["probability, fp16"]) == {"no distribution"}
-    assert why["fp16"] in drawn.alt
-    # Without fp32 there is nothing to compare with; without any, nothing to draw.
-    alone = three_distributions_record({"fp32": bad, "bf16": good}, {"fp32": "broken"}, text_of)
-    assert alone is not None
-    assert three_title(alone) == "fp32 has no distribution left"
-    assert three_distributions_record({"fp32": bad}, {"fp32": "broken"}, text_of) is None

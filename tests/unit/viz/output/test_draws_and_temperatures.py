@@ -7,8 +7,9 @@ import pytest
 
 from model_runtime.sampling.settings import SamplingSettings
 from model_runtime.sampling.steps import draws, sampling_steps
+from viz.distribution_bars import distribution_bars_figure
 from viz.output.draws import binomial_range, draws_figure, draws_record
-from viz.output.temperatures import temperatures_figure, temperatures_record
+from viz.output.temperatures import temperatures_record
 
 LOGITS = np.log(np.array([0.5, 0.25, 0.125, 0.0625, 0.0625])).astype(np.float32)
 TEXTS = ["a", " b", "<i>", "\n", "e"]
@@ -62,7 +63,7 @@ def test_a_tail_too_small_for_a_difference_from_one_is_summed() -> None:
     record = temperatures_record(
         [(1.0, sampling_steps(sharp, [], [], SamplingSettings()))], [0], TEXTS.__getitem__
     )
-    assert record.panels[0].rest == pytest.approx(np.exp(-45.0) + np.exp(-46.0), rel=1e-9)
+    assert record.distributions[0].rest == pytest.approx(np.exp(-45.0) + np.exp(-46.0), rel=1e-9)
 
 
 def test_temperatures_share_rows_and_axis() -> None:
@@ -71,16 +72,32 @@ def test_temperatures_share_rows_and_axis() -> None:
         for temperature in (0.0, 1.0, 10.0)
     ]
     record = temperatures_record(reports, [2, 0], TEXTS.__getitem__)
-    assert record.labels == ("a", "&lt;i&gt;")
-    greedy, own, flat = record.panels
+    assert record.texts == ("a", "<i>")
+    greedy, own, flat = record.distributions
     assert greedy.shares == (1.0, 0.0)
     assert greedy.rest == 0.0
     assert own.shares == pytest.approx((0.5, 0.125))
     assert own.rest == pytest.approx(0.375)
-    assert flat.effective_choices > own.effective_choices > greedy.effective_choices == pytest.approx(1)
-    drawn = temperatures_figure(record)
+    assert (greedy.under, own.under, flat.under) == ("1 choice", "3.67 choices", "4.98 choices")
+    drawn = distribution_bars_figure(record)
     layout = drawn.figure.layout
     assert layout.xaxis.range == layout.xaxis2.range == layout.xaxis3.range
-    assert [trace.x[0] for trace in drawn.figure.data[::2]] == [1.0, own.shares[0], flat.shares[0]]
-    assert drawn.narrow_layout["yaxis3.showticklabels"] is True
-    assert drawn.table["temperature 1"][-1] == own.rest
+    assert [trace.x[0] for trace in drawn.figure.data] == [1.0, own.shares[0], flat.shares[0]]
+    assert "<i>" not in "".join(layout.yaxis.ticktext)
+    assert drawn.table["probability, T = 1"][-1] == own.rest
+
+
+def test_more_than_three_stand_one_below_the_other_on_a_phone() -> None:
+    reports = [
+        (temperature, sampling_steps(LOGITS, [], [], SamplingSettings(temperature=temperature)))
+        for temperature in (0.0, 0.5, 1.0, 10.0)
+    ]
+    drawn = distribution_bars_figure(temperatures_record(reports, [2, 0], TEXTS.__getitem__))
+    assert drawn.narrow_figure is not None
+    wide, phone = drawn.figure.layout, drawn.narrow_figure.layout
+    assert wide.xaxis.domain[1] < wide.xaxis2.domain[0]
+    assert phone.xaxis.domain == phone.xaxis4.domain == (0, 1)
+    assert phone.yaxis.domain[0] > phone.yaxis2.domain[1]
+    assert phone.yaxis4.domain[0] == pytest.approx(0)
+    assert phone.yaxis4.showticklabels
+    assert not wide.yaxis4.showticklabels
