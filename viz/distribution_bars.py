@@ -235,7 +235,8 @@ def _apart(record: DistributionBars, look: Look) -> go.Figure:
     gap = 40 / (n * row * n_rows + (n - 1) * 40)  # room for a heading between two that are stacked
     tall = (1 - (n - 1) * gap) / n
     across = [(0, 1)] if stacked else [(at / n + (0.02 if at else 0), (at + 1) / n) for at in range(n)]
-    up = [(1 - at * (tall + gap) - tall, 1 - at * (tall + gap)) for at in range(n)] if stacked else [(0, 1)]
+    tops = [1 - at * (tall + gap) for at in range(n)]
+    up = [(max(top - tall, 0), top) for top in tops] if stacked else [(0, 1)]
     room = look.pick(1.4, 1.9) if n <= _BESIDE else 1.9  # for the words behind the longest bar
     x = {"range": [0, room * record.top], "zeroline": True, "zerolinecolor": style.LIGHT.grid, **QUIET}
     named = [_rows(record, look.pick(18, 10), showticklabels=stacked or not at) for at in range(n)]
