@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import plotly.graph_objects as go
@@ -20,6 +19,21 @@ from viz.moe.sizes import (
     kind_of,
     sizes_sentence,
 )
+from viz.panels import (
+    QUIET,
+    SILENT,
+    Json,
+    Look,
+    bars,
+    drawn,
+    figure,
+    hover,
+    ink,
+    log_axis,
+    note,
+    rows,
+    scatter,
+)
 
 FUNCTION = "expert_sizes.js#update"
 BYTES = 2  # a parameter in bfloat16
@@ -28,8 +42,9 @@ _MULTIPLIED = ("total", "active", "multiplications")
 
 def sizes_figure(record: SizesRecord) -> Drawn:
     """A bar from active to total for every model, on a logarithmic axis."""
-    return Drawn(
-        figure=_sizes(record, narrow=False),
+    return drawn(
+        _sizes,
+        record,
         alt="Total and active parameters. " + " ".join(sizes_sentence(row) for row in record.rows),
         stem="expert-sizes",
         table={
@@ -40,194 +55,143 @@ def sizes_figure(record: SizesRecord) -> Drawn:
             "active parameters": [row.active for row in record.rows],
             "multiplications for a token": [row.work for row in record.rows],
         },
-        narrow_figure=_sizes(record, narrow=True),
     )
 
 
-def _sizes(record: SizesRecord, narrow: bool) -> go.Figure:
-    figure = go.Figure()
-    rows = list(range(len(record.rows)))
-    for row, model in enumerate(record.rows):
-        figure.add_scatter(
-            name="between",
-            x=[model.active, model.total],
-            y=[row, row],
-            mode="lines",
-            line={"width": 6, "color": style.LIGHT.accent if model.own else style.LIGHT.line},
-            opacity=0.5,
-            hoverinfo="skip",
-        )
-    for name, symbol in (("active", "circle"), ("total", "square")):
-        figure.add_scatter(
-            name=name,
-            x=[getattr(model, name) for model in record.rows],
-            y=rows,
-            mode="markers",
-            marker={
-                "symbol": symbol,
-                "size": 11,
-                "color": [style.LIGHT.accent if model.own else style.LIGHT.muted for model in record.rows],
-            },
-            hovertemplate=[
-                f"{style.inert(style.prose(model.name))}: {getattr(model, name):,} parameters {name}"
-                "<extra></extra>"
-                for model in record.rows
-            ],
-        )
-    low, high = min(row.active for row in record.rows), max(row.total for row in record.rows)
-    figure.update_xaxes(
-        type="log", title={"text": "parameters"}, fixedrange=True, **_log_ticks(low, high, 2 if narrow else 1)
-    )
-    figure.update_xaxes(range=[math.log10(low) - 0.25, math.log10(high) + 0.3])
-    figure.update_yaxes(
-        range=[len(rows) - 0.4, -0.75],
-        showticklabels=False,
-        showgrid=False,
-        fixedrange=True,
-    )
-    figure.update_layout(
-        template=style.TEMPLATE,
-        height=70 + 46 * len(rows),
+def _sizes(record: SizesRecord, look: Look) -> go.Figure:
+    models, at = record.rows, list(range(len(record.rows)))
+    low, high = min(model.active for model in models), max(model.total for model in models)
+    told = (record.own or models)[0]
+    return figure(
+        [*map(_between, at, models), _ends(record, "active", "circle"), _ends(record, "total", "square")],
+        xaxis={
+            "title": {"text": "parameters"},
+            **log_axis(low, high, in_parameters, below=0.25, above=0.3, step=look.pick(1, 2)),
+        },
+        yaxis={"range": [len(at) - 0.4, -0.75], **QUIET},
+        height=70 + 46 * len(at),
         showlegend=False,
-        title={"text": _sizes_title(record, narrow), "font": {"size": 12 if narrow else 16}},
-        annotations=[_words(row, model, narrow) for row, model in enumerate(record.rows)],
-        margin={"l": 8, "r": 8, "t": 40, "b": 8},
+        title=look.title(
+            f"● active, ■ total: {_name(told, look.pick(40, 18))} uses {style.share(told.active_share)}",
+            phone_size=12,
+        ),
+        annotations=[_words(row, model, look) for row, model in zip(at, models, strict=True)],
+        margin={"t": 40},
     )
-    return figure
 
 
-def _sizes_title(record: SizesRecord, narrow: bool) -> str:
-    told = (record.own or record.rows)[0]
-    name = style.inert(style.shorten(style.prose(told.name), 18 if narrow else 40))
-    return f"● active, ■ total: {name} uses {style.share(told.active_share)}"
+def _name(model: SizeRow, most: int) -> str:
+    return style.inert(style.shorten(style.prose(model.name), most))
 
 
-def _words(row: int, model: SizeRow, narrow: bool) -> dict[str, Any]:
+def _between(row: int, model: SizeRow) -> Json:
+    line = {"width": 6, "color": style.LIGHT.accent if model.own else style.LIGHT.line}
+    ends = [model.active, model.total]
+    return scatter("between", ends, [row, row], "lines", line=line, opacity=0.5, **SILENT)
+
+
+def _ends(record: SizesRecord, name: str, symbol: str) -> Json:
+    values = [getattr(model, name) for model in record.rows]
+    colors = [style.LIGHT.accent if model.own else style.LIGHT.muted for model in record.rows]
+    said = [
+        f"{style.inert(style.prose(model.name))}: {value:,} parameters {name}<extra></extra>"
+        for model, value in zip(record.rows, values, strict=True)
+    ]
+    marker = {"symbol": symbol, "size": 11, "color": colors}
+    return scatter(name, values, range(len(values)), marker=marker, hovertemplate=said)
+
+
+def _words(row: int, model: SizeRow, look: Look) -> Json:
     """Name and numbers above the bar, at the left edge."""
-    name = style.inert(style.shorten(style.prose(model.name), 22 if narrow else 40))
+    name = _name(model, look.pick(40, 22))
     words = f"<b>{name}</b>" if model.own else name
-    if not narrow:
-        words += f" · {kind_of(model)}"
+    kind = look.pick(f" · {kind_of(model)}", "")
     numbers = f"{in_parameters(model.active)} of {in_parameters(model.total)}"
-    return {
-        "text": f"{words} · {numbers}",
-        "x": 0,
-        "xref": "paper",
-        "y": row,
-        "xanchor": "left",
-        "yanchor": "bottom",
-        "yshift": 8,
-        "font": {"size": 11 if narrow else 12, "color": style.LIGHT.ink},
-    }
-
-
-def _log_ticks(low: float, high: float, step: int = 1) -> dict[str, Any]:
-    tens = [10.0**i for i in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1, step)]
-    return {"tickvals": tens, "ticktext": [in_parameters(ten) for ten in tens]}
+    said = f"{words}{kind} · {numbers}"
+    return note(said, 0, row, "left bottom", within="x", yshift=8, font=ink(look.pick(12, 11)))
 
 
 def memory_figure(record: SizesRecord) -> Drawn:
     """Bytes to keep against multiplications for a token; dense models lie on the line."""
-    return Drawn(
-        figure=_memory(record, narrow=False),
-        alt="Memory against work for a token. "
-        + " ".join(
-            f"{row.name}: {in_bytes(BYTES * row.total)}, {in_parameters(row.work)} multiplications."
-            for row in record.rows
-        ),
+    said = [
+        f"{row.name}: {in_bytes(BYTES * row.total)}, {in_parameters(row.work)} multiplications."
+        for row in record.rows
+    ]
+    return drawn(
+        _memory,
+        record,
+        alt=f"Memory against work for a token. {' '.join(said)}",
         stem="memory-against-work",
         table={
             "model": [row.name for row in record.rows],
             "bytes in bfloat16": [BYTES * row.total for row in record.rows],
             "multiplications for a token": [row.work for row in record.rows],
         },
-        narrow_figure=_memory(record, narrow=True),
     )
 
 
-def _memory(record: SizesRecord, narrow: bool) -> go.Figure:
-    figure = go.Figure()
+def _memory(record: SizesRecord, look: Look) -> go.Figure:
     works = [row.work for row in record.rows]
     ends = [min(works) / 3, max(works) * 3]
-    figure.add_scatter(
-        name="dense",
-        x=ends,
-        y=[BYTES * end for end in ends],
-        mode="lines",
-        line={"color": style.LIGHT.line, "dash": "dash", "width": 1.5},
-        hoverinfo="skip",
-    )
-    for own in (False, True):
-        models = [row for row in record.rows if row.own == own]
-        figure.add_scatter(
-            name="loaded" if own else "published",
-            x=[row.work for row in models],
-            y=[BYTES * row.total for row in models],
-            mode="markers",
-            marker={
-                "size": 12 if own else 10,
-                "symbol": "diamond" if own else "circle",
-                "color": style.LIGHT.accent if own else style.LIGHT.muted,
-            },
-            hovertemplate=[
-                f"{style.inert(style.prose(row.name))}<br>{in_bytes(BYTES * row.total)} in bfloat16<br>"
-                f"{row.work:,} multiplications for a token<extra></extra>"
-                for row in models
-            ],
-        )
     low, high = BYTES * min(row.active for row in record.rows), BYTES * max(row.total for row in record.rows)
-    figure.update_xaxes(
-        type="log",
-        title={"text": "multiplications for a token"},
-        range=[math.log10(ends[0]), math.log10(ends[1])],
-        fixedrange=True,
-        **_log_ticks(ends[0], ends[1]),
-    )
-    tens = [10.0**i for i in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
-    figure.update_yaxes(
-        type="log",
-        title={"text": "memory in bfloat16"},
-        range=[math.log10(low) - 0.4, math.log10(high) + 0.4],
-        tickvals=tens,
-        ticktext=[in_bytes(ten) for ten in tens],
-        fixedrange=True,
-    )
-    figure.update_layout(
-        template=style.TEMPLATE,
-        height=380 if narrow else 70 + 46 * max(len(record.rows), 8),
+    dashed = {"color": style.LIGHT.line, "dash": "dash", "width": 1.5}
+    dense = scatter("dense", ends, [BYTES * end for end in ends], "lines", line=dashed, **SILENT)
+    published = {"size": 10, "symbol": "circle", "color": style.LIGHT.muted}
+    loaded = {"size": 12, "symbol": "diamond", "color": style.LIGHT.accent}
+    return figure(
+        [
+            dense,
+            _models("published", [row for row in record.rows if not row.own], published),
+            _models("loaded", [row for row in record.rows if row.own], loaded),
+        ],
+        xaxis={"title": {"text": "multiplications for a token"}, **log_axis(ends[0], ends[1], in_parameters)},
+        yaxis={
+            "title": {"text": "memory in bfloat16"},
+            **log_axis(low, high, in_bytes, below=0.4, above=0.4),
+        },
+        height=look.pick(70 + 46 * max(len(record.rows), 8), 380),
         showlegend=False,
-        title={"text": "Experts: memory without work", "font": {"size": 12 if narrow else 16}},
-        annotations=_memory_names(record, ends, narrow),
-        margin={"l": 8, "r": 8, "t": 40, "b": 8},
+        title=look.title("Experts: memory without work", phone_size=12),
+        annotations=_memory_names(record, ends, look),
+        margin={"t": 40},
     )
-    return figure
 
 
-def _memory_names(record: SizesRecord, ends: list[float], narrow: bool) -> list[dict[str, Any]]:
+def _models(name: str, models: list[SizeRow], marker: Json) -> Json:
+    said = [
+        f"{style.inert(style.prose(row.name))}<br>{in_bytes(BYTES * row.total)} in bfloat16<br>"
+        f"{row.work:,} multiplications for a token<extra></extra>"
+        for row in models
+    ]
+    memory = [BYTES * row.total for row in models]
+    return scatter(name, [row.work for row in models], memory, marker=marker, hovertemplate=said)
+
+
+def _memory_names(record: SizesRecord, ends: list[float], look: Look) -> list[Json]:
     """Loaded models are named beside their marks, published ones in a column, joined by thin lines."""
-    published = [row for row in record.rows if not row.own]
-    notes = [_name(row, None, narrow) for row in record.rows if row.own]
-    if published:
-        column = math.log10(min(row.work for row in published)) - 0.5
-        span = math.log10(record.rows[-1].total) - math.log10(min(row.active for row in record.rows)) + 0.8
-        at_marks = [math.log10(BYTES * row.total) for row in published]
-        heights = _apart(at_marks, span * (0.06 if narrow else 0.055))
-        notes += [
-            _name(row, (column, height), narrow) for row, height in zip(published, heights, strict=True)
-        ]
     at = (math.log10(ends[0]) + math.log10(ends[1])) / 2
-    notes.append(
-        {
-            "x": at,
-            "y": at + math.log10(BYTES),
-            "text": "dense" if narrow else "dense: every parameter works",
-            "xanchor": "left",
-            "yanchor": "top",
-            "xshift": 6,
-            "font": {"size": 11, "color": style.LIGHT.muted},
-        }
-    )
+    words = look.pick("dense: every parameter works", "dense")
+    notes = [
+        note(words, at, at + math.log10(BYTES), "left top", xshift=6, font={"size": 11}),
+        *(_beside(row, f"<b>{_name(row, look.pick(26, 14))}</b>") for row in record.own),
+    ]
+    published = [row for row in record.rows if not row.own]
+    if not published:
+        return notes
+    column = math.log10(min(row.work for row in published)) - 0.5
+    span = math.log10(record.rows[-1].total) - math.log10(min(row.active for row in record.rows)) + 0.8
+    marks = [math.log10(BYTES * row.total) for row in published]
+    heights = _apart(marks, span * look.pick(0.055, 0.06))
+    joined = {"axref": "x", "ayref": "y", "showarrow": True, "arrowhead": 0, "arrowwidth": 0.8, "standoff": 6}
+    for row, height in zip(published, heights, strict=True):
+        more = {"xanchor": "right", "xshift": None, "ax": column, "ay": height, **joined}
+        notes.append(_beside(row, _name(row, look.pick(26, 14)), arrowcolor=style.LIGHT.line, **more))
     return notes
+
+
+def _beside(row: SizeRow, words: str, **more: Any) -> Json:
+    x, y = math.log10(row.work), math.log10(BYTES * row.total)
+    return note(words, x, y, **{"xanchor": "left", "xshift": 10, "font": ink(11), **more})
 
 
 def _apart(heights: list[float], least: float) -> list[float]:
@@ -242,26 +206,6 @@ def _apart(heights: list[float], least: float) -> list[float]:
     return [height - down if i <= crowd[-1] else height for i, height in enumerate(moved)]
 
 
-def _name(row: SizeRow, place: tuple[float, float] | None, narrow: bool) -> dict[str, Any]:
-    name = style.inert(style.shorten(style.prose(row.name), 14 if narrow else 26))
-    x, y = math.log10(row.work), math.log10(BYTES * row.total)
-    note = {"x": x, "y": y, "text": name, "font": {"size": 11, "color": style.LIGHT.ink}}
-    if place is None:
-        return note | {"text": f"<b>{name}</b>", "xanchor": "left", "xshift": 10}
-    return note | {
-        "ax": place[0],
-        "ay": place[1],
-        "axref": "x",
-        "ayref": "y",
-        "xanchor": "right",
-        "showarrow": True,
-        "arrowhead": 0,
-        "arrowwidth": 0.8,
-        "arrowcolor": style.LIGHT.line,
-        "standoff": 6,
-    }
-
-
 # The calculator
 
 
@@ -271,51 +215,37 @@ def calculator_figure(record: CalculatorRecord, browser_data: dict[str, object])
     Args:
         browser_data: the numbers of `expert_sizes.Calculator`.
     """
-    figure = go.Figure()
-    for trace in calculator_traces(record):
-        figure.add_trace(trace)
     moving = calculator_layout(record)
-    figure.update_xaxes(
-        title={"text": "how many"},
-        range=moving.pop("xaxis.range"),
-        exponentformat="B",
-        nticks=6,
-        fixedrange=True,
-    )
-    figure.update_yaxes(
-        range=[2.5, -0.5],
-        tickvals=[0, 1, 2],
-        ticktext=["total<br>parameters", "active<br>parameters", "multiplications<br>for a token"],
-        tickfont={"size": 12, "color": style.LIGHT.ink},
-        showgrid=False,
-        fixedrange=True,
-    )
-    figure.update_layout(
-        template=style.TEMPLATE,
-        height=300,
-        bargap=0.25,
-        margin={"l": 8, "r": 8, "t": 64, "b": 8},
-        legend={"traceorder": "normal"},
-        **moving,
-    )
-    drawn = Drawn(
-        figure,
+    names = ["total<br>parameters", "active<br>parameters", "multiplications<br>for a token"]
+    ends = {"range": moving.pop("xaxis.range"), "exponentformat": "B", "nticks": 6}
+    now = {"total": record.now.total, "active": record.now.active, "work": record.now.work}
+    return Drawn(
+        figure(
+            calculator_traces(record),
+            xaxis={"title": {"text": "how many"}, **ends},
+            yaxis=rows(names, tickfont=ink(12)),
+            height=300,
+            bargap=0.25,
+            margin={"t": 64},
+            legend={"traceorder": "normal"},
+            **moving,
+        ),
         f"Calculator: {record.name} with other experts. {calculator_title(record)}. Total "
         f"{in_parameters(record.total)}, active {in_parameters(record.active)}, multiplications for a token "
         f"{in_parameters(record.work)}.",
         "expert-calculator",
         {
             "quantity": list(_MULTIPLIED),
-            "now": [record.now.total, record.now.active, record.now.work],
+            "now": list(now.values()),
             "with these experts": [record.total, record.active, record.work],
         },
         narrow_layout={"title.font.size": 12},
+        browser=FUNCTION,
+        browser_data={**browser_data, "now": now},
     )
-    now = {"total": record.now.total, "active": record.now.active, "work": record.now.work}
-    return replace(drawn, browser=FUNCTION, browser_data={**browser_data, "now": now})
 
 
-def calculator_traces(record: CalculatorRecord) -> list[dict[str, Any]]:
+def calculator_traces(record: CalculatorRecord) -> list[Json]:
     """Two bars a quantity; assets/js/expert_sizes.js makes the same (a test compares)."""
     now = [record.now.total, record.now.active, record.now.work]
     then = [record.total, record.active, record.work]
@@ -325,24 +255,12 @@ def calculator_traces(record: CalculatorRecord) -> list[dict[str, Any]]:
     ]
 
 
-def _bars(name: str, values: list[int], color: str) -> dict[str, Any]:
-    return {
-        "type": "bar",
-        "name": name,
-        "orientation": "h",
-        "x": values,
-        "y": [0, 1, 2],
-        "marker": {"color": color},
-        "text": [in_parameters(value) for value in values],
-        "textposition": "outside",
-        "textfont": {"size": 12, "color": style.LIGHT.ink},
-        "cliponaxis": False,
-        "hovertext": [f"{value:,}" for value in values],
-        "hovertemplate": "%{hovertext}<extra></extra>",
-    }
+def _bars(name: str, values: list[int], color: str) -> Json:
+    words = [in_parameters(value) for value in values]
+    return bars(name, values, words, 12, marker={"color": color}, **hover([f"{value:,}" for value in values]))
 
 
-def calculator_layout(record: CalculatorRecord) -> dict[str, Any]:
+def calculator_layout(record: CalculatorRecord) -> Json:
     """What moves besides the bars."""
     largest = max(record.total, record.now.total, record.work, record.now.work)
     return {"title": {"text": calculator_title(record)}, "xaxis.range": [0, 1.2 * largest]}
