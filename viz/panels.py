@@ -49,6 +49,7 @@ from viz.drawn import Drawn
 
 Json = dict[str, Any]  # a part of a figure: a trace, an axis, an annotation
 Span = tuple[float, float]  # of the figure's width from the left, or height from below, 0 to 1
+Axes = Json | Sequence[Json]  # what all axes share, or one a panel
 Values = Sequence[Any] | np.ndarray
 Record = TypeVar("Record")
 Value = TypeVar("Value")
@@ -95,10 +96,11 @@ def drawn(
     stem: str,
     table: Mapping[str, Sequence[object]],
     tablet: bool = False,
+    **browser: Any,
 ) -> Drawn:
-    """`build` asked for every width; for a tablet only if it differs there."""
+    """`build` asked for every width; for a tablet only if it differs there. `browser`: fields of `Drawn`."""
     middle = build(record, TABLET) if tablet else None
-    return Drawn(build(record, WIDE), alt, stem, table, {}, build(record, PHONE), middle)
+    return Drawn(build(record, WIDE), alt, stem, table, {}, build(record, PHONE), middle, **browser)
 
 
 def figure(traces: Sequence[Json], **layout: Any) -> go.Figure:
@@ -106,20 +108,9 @@ def figure(traces: Sequence[Json], **layout: Any) -> go.Figure:
     return go.Figure(list(traces), {"template": style.TEMPLATE, **layout})
 
 
-def panels(
-    across: Sequence[Span],
-    up: Sequence[Span],
-    x: Json | Sequence[Json],
-    y: Json | Sequence[Json],
-    n: int | None = None,
-) -> dict[str, Json]:
-    """Axes of panels, row by row: "xaxis", "yaxis", "xaxis2", ...
-
-    Args:
-        across: columns from left to right.
-        up: rows from top to bottom.
-        x, y: what all axes share, or one a panel.
-        n: panels, where the last row is not full.
+def panels(across: Sequence[Span], up: Sequence[Span], x: Axes, y: Axes, n: int | None = None) -> Json:
+    """Axes of panels, row by row. `across`: columns from the left; `up`: rows from the top; `n`: of a last row
+    that is not full.
 
     >>> panels([(0, 0.4), (0.6, 1)], [(0, 1)], {"nticks": 5}, {})["xaxis2"]
     {'domain': [0.6, 1], 'anchor': 'y2', 'nticks': 5}
@@ -134,6 +125,16 @@ def panels(
 
 def _axis(name: str, panel: int) -> str:
     return f"{name}{panel + 1}" if panel else name
+
+
+def spread(n: int, gap: float = 0.0) -> list[Span]:
+    """Spans of one width side by side; `[::-1]` one below the other.
+
+    >>> spread(2, 0.2)
+    [(0.0, 0.4), (0.6, 1)]
+    """
+    width = (1 - (n - 1) * gap) / n
+    return [(k * (width + gap), min(k * (width + gap) + width, 1)) for k in range(n)]
 
 
 def on(panel: int) -> Json:
@@ -169,18 +170,13 @@ def thinned(n: int, most: int) -> list[int]:
 
 
 def log_axis(
-    low: float,
-    high: float,
-    words: Callable[[float], str],
-    below: float = 0.0,
-    above: float = 0.0,
-    step: int = 1,
+    low: float, high: float, words: Callable[[float], str], room: Span = (0, 0), step: int = 1
 ) -> Json:
-    """A logarithmic axis with names at every `step`-th power of ten; `below` and `above`: decades of room."""
+    """A logarithmic axis with names at every `step`-th power of ten; `room`: decades below and above."""
     start, end = math.log10(low), math.log10(high)
     tens = [10.0**power for power in range(math.floor(start), math.ceil(end) + 1, step)]
     ticks = {"tickvals": tens, "ticktext": [words(ten) for ten in tens]}
-    return {"type": "log", "range": [start - below, end + above], **ticks}
+    return {"type": "log", "range": [start - room[0], end + room[1]], **ticks}
 
 
 def mono(size: int = 12) -> Json:
@@ -220,9 +216,7 @@ def hover(lines: Sequence[str]) -> Json:
     return {"hovertext": list(lines), "hovertemplate": "%{hovertext}<extra></extra>"}
 
 
-def note(
-    text: str, x: float, y: float, anchor: str = "", panel: int = 0, within: str = "", **more: Any
-) -> Json:
+def note(text: str, x: Any, y: Any, anchor: str = "", panel: int = 0, within: str = "", **more: Any) -> Json:
     """An annotation. `anchor`: "left bottom", which of its corners lies at x, y; `within`: see `_refs`."""
     sides = dict(zip(("xanchor", "yanchor"), anchor.split(), strict=False))
     return {"text": text, "x": x, "y": y, **_refs(panel, within), **sides, **more}
@@ -233,19 +227,11 @@ def heading(text: str, panel: int = 0, **more: Any) -> Json:
     return note(text, 0, 1, "left bottom", panel, "xy", **{"font": ink(13), **more})
 
 
-def line(
-    x: float | None = None,
-    y: float | None = None,
-    panel: int = 0,
-    dash: str = "solid",
-    color: str = style.LIGHT.ink,
-    width: float = 1,
-    **more: Any,
-) -> Json:
-    """A line through a whole panel: upright at `x`, or level at `y`."""
+def line(x: float | None = None, y: float | None = None, panel: int = 0, **look: Any) -> Json:
+    """A line through a whole panel: upright at `x`, or level at `y`. `look`: color (ink), width (1), dash."""
     ends = {"x0": 0, "x1": 1, "y0": y, "y1": y} if x is None else {"x0": x, "x1": x, "y0": 0, "y1": 1}
-    drawn_as = {"color": color, "width": width, "dash": dash}
-    return {"type": "line", **ends, **_refs(panel, "y" if y is None else "x"), "line": drawn_as, **more}
+    drawn_as = {"color": style.LIGHT.ink, "width": 1, **look}
+    return {"type": "line", **ends, **_refs(panel, "y" if y is None else "x"), "line": drawn_as}
 
 
 def box(x: Span, y: Span, panel: int = 0, within: str = "", **more: Any) -> Json:
