@@ -95,12 +95,16 @@ def drawn(
     alt: str,
     stem: str,
     table: Mapping[str, Sequence[object]],
-    tablet: bool = False,
+    tablet: bool | Look = False,
     **browser: Any,
 ) -> Drawn:
-    """`build` asked for every width; for a tablet only if it differs there. `browser`: fields of `Drawn`."""
-    middle = build(record, TABLET) if tablet else None
-    return Drawn(build(record, WIDE), alt, stem, table, {}, build(record, PHONE), middle, **browser)
+    """`build` asked for every width; for a tablet only if it differs there (`PHONE`: it has the phone's).
+
+    `browser`: fields of `Drawn`.
+    """
+    phone = build(record, PHONE)
+    middle = phone if tablet is PHONE else build(record, TABLET) if tablet else None
+    return Drawn(build(record, WIDE), alt, stem, table, {}, phone, middle, **browser)
 
 
 def figure(traces: Sequence[Json], **layout: Any) -> go.Figure:
@@ -109,8 +113,9 @@ def figure(traces: Sequence[Json], **layout: Any) -> go.Figure:
 
 
 def panels(across: Sequence[Span], up: Sequence[Span], x: Axes, y: Axes, n: int | None = None) -> Json:
-    """Axes of panels, row by row. `across`: columns from the left; `up`: rows from the top; `n`: of a last row
-    that is not full.
+    """Axes of panels, row by row: columns `across` from the left, rows `up` from the top.
+
+    `n` of them, where the last row is not full.
 
     >>> panels([(0, 0.4), (0.6, 1)], [(0, 1)], {"nticks": 5}, {})["xaxis2"]
     {'domain': [0.6, 1], 'anchor': 'y2', 'nticks': 5}
@@ -131,7 +136,7 @@ def spread(n: int, gap: float = 0.0) -> list[Span]:
     """Spans of one width side by side; `[::-1]` one below the other.
 
     >>> spread(2, 0.2)
-    [(0.0, 0.4), (0.6, 1)]
+    [(0.0, 0.4), (0.6, 1.0)]
     """
     width = (1 - (n - 1) * gap) / n
     return [(k * (width + gap), min(k * (width + gap) + width, 1)) for k in range(n)]
@@ -170,13 +175,18 @@ def thinned(n: int, most: int) -> list[int]:
 
 
 def log_axis(
-    low: float, high: float, words: Callable[[float], str], room: Span = (0, 0), step: int = 1
+    low: float,
+    high: float,
+    words: Callable[[float], str],
+    below: float = 0.0,
+    above: float = 0.0,
+    step: int = 1,
 ) -> Json:
-    """A logarithmic axis with names at every `step`-th power of ten; `room`: decades below and above."""
+    """A logarithmic axis with names at every `step`-th power of ten; `below` and `above`: decades of room."""
     start, end = math.log10(low), math.log10(high)
     tens = [10.0**power for power in range(math.floor(start), math.ceil(end) + 1, step)]
     ticks = {"tickvals": tens, "ticktext": [words(ten) for ten in tens]}
-    return {"type": "log", "range": [start - room[0], end + room[1]], **ticks}
+    return {"type": "log", "range": [start - below, end + above], **ticks}
 
 
 def mono(size: int = 12) -> Json:
@@ -227,11 +237,19 @@ def heading(text: str, panel: int = 0, **more: Any) -> Json:
     return note(text, 0, 1, "left bottom", panel, "xy", **{"font": ink(13), **more})
 
 
-def line(x: float | None = None, y: float | None = None, panel: int = 0, **look: Any) -> Json:
-    """A line through a whole panel: upright at `x`, or level at `y`. `look`: color (ink), width (1), dash."""
+def line(
+    x: float | None = None,
+    y: float | None = None,
+    panel: int = 0,
+    dash: str = "solid",
+    color: str = style.LIGHT.ink,
+    width: float = 1,
+    **more: Any,
+) -> Json:
+    """A line through a whole panel: upright at `x`, or level at `y`."""
     ends = {"x0": 0, "x1": 1, "y0": y, "y1": y} if x is None else {"x0": x, "x1": x, "y0": 0, "y1": 1}
-    drawn_as = {"color": style.LIGHT.ink, "width": 1, **look}
-    return {"type": "line", **ends, **_refs(panel, "y" if y is None else "x"), "line": drawn_as}
+    drawn_as = {"color": color, "width": width, "dash": dash}
+    return {"type": "line", **ends, **_refs(panel, "y" if y is None else "x"), "line": drawn_as, **more}
 
 
 def box(x: Span, y: Span, panel: int = 0, within: str = "", **more: Any) -> Json:
