@@ -135,8 +135,8 @@ def _axis(name: str, panel: int) -> str:
 def spread(n: int, gap: float = 0.0) -> list[Span]:
     """Spans of one width side by side; `[::-1]` one below the other.
 
-    >>> spread(2, 0.2)
-    [(0.0, 0.4), (0.6, 1.0)]
+    >>> spread(2, 0.25)
+    [(0.0, 0.375), (0.625, 1.0)]
     """
     width = (1 - (n - 1) * gap) / n
     return [(k * (width + gap), min(k * (width + gap) + width, 1)) for k in range(n)]
