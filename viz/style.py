@@ -125,6 +125,7 @@ def _template(font_size: float, small: float) -> go.layout.Template:
         "tickfont": {"color": LIGHT.muted, "size": small},
         "title": {"font": {"color": LIGHT.muted, "size": small}, "side": "right"},
     }
+    ink = {"size": small, "color": LIGHT.ink}
     layout = {
         "font": {"family": FONT, "size": font_size, "color": LIGHT.ink},
         "title": {
@@ -156,13 +157,7 @@ def _template(font_size: float, small: float) -> go.layout.Template:
             "font": {"family": FONT, "size": font_size, "color": LIGHT.ink},
             "align": "left",
         },
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "y": 1,
-            "yanchor": "bottom",
-            "font": {"size": small, "color": LIGHT.ink},
-        },
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": ink},
         "annotationdefaults": {"font": {"color": LIGHT.muted, "size": small}, "showarrow": False},
         "shapedefaults": {"line": {"color": LIGHT.line, "width": 1}},
         "uniformtext": {"minsize": 10, "mode": "hide"},  # a number too small to read is left to the hover
