@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
-from viz.numbers.scaling_order import ORDER_TITLES, gain_words
+from viz.numbers.scaling_order import ORDER_TITLES, gain_axis, gain_line, gain_words
+from viz.panels import Json, Look, box, drawn, figure, ink, note, scatter
 
 _SYMBOLS = {"after": "circle", "key": "square", "query": "diamond-open"}
 _DASHES = {"after": "solid", "key": "solid", "query": "dot"}
@@ -66,8 +66,9 @@ def breaking_title(record: BreakingGains) -> str:
 def breaking_gains_figure(record: BreakingGains) -> Drawn:
     """Above: heads broken, by gain. Below: each layer's first head. One axis of gains."""
     layers = range(len(record.first[0]))
-    return Drawn(
-        figure=_figure(record, narrow=False),
+    return drawn(
+        _figure,
+        record,
         alt=f"Gain at which attention leaves fp16, by layer and order. {breaking_title(record)}. "
         f"{heads_sentence(record)}",
         stem="breaking-gains",
@@ -78,7 +79,6 @@ def breaking_gains_figure(record: BreakingGains) -> Drawn:
                 for order, row in zip(record.orders, record.first, strict=True)
             },
         },
-        narrow_figure=_figure(record, narrow=True),
     )
 
 
@@ -93,120 +93,71 @@ def heads_sentence(record: BreakingGains) -> str:
     return f"Broken at gain {gain}, of {n} heads: {', '.join(parts)}."
 
 
-def _figure(record: BreakingGains, narrow: bool) -> go.Figure:
-    traces: list[go.Scatter] = []
+def _figure(record: BreakingGains, look: Look) -> go.Figure:
     n_layers = len(record.first[0])
-    for order, shares, first in zip(record.orders, record.shares, record.first, strict=True):
-        color = style.category(_COLORS[order])
-        traces.append(
-            go.Scatter(
-                name=f"heads broken, {ORDER_TITLES[order]}",
-                x=list(record.gains),
-                y=list(shares),
-                mode="lines",
-                xaxis="x",
-                yaxis="y",
-                line={"color": color, "width": 2.5, "dash": _DASHES[order]},
-                showlegend=False,
-                hovertemplate=f"{ORDER_TITLES[order]}, gain %{{x:.3g}}: %{{y:.1%}} of heads<extra></extra>",
-            )
-        )
-        traces.append(
-            go.Scatter(
-                name=ORDER_TITLES[order],
-                x=[gain if math.isfinite(gain) else None for gain in first],
-                y=list(range(n_layers)),
-                mode="markers",
-                xaxis="x",
-                yaxis="y2",
-                marker={
-                    "color": color,
-                    "symbol": _SYMBOLS[order],
-                    "size": 9 if order != "query" else 12,
-                    "line": {"width": 1.5, "color": color},
-                },
-                customdata=list(range(n_layers)),
-                hovertemplate=f"layer %{{y}}: {ORDER_TITLES[order]} breaks at gain %{{x:.3g}}<extra></extra>",
-            )
-        )
-    title = breaking_title(record)
-    low, high = record.gains[0], record.gains[-1]
-    ticks = [2.0**power for power in range(-4, 20) if low <= 2.0**power <= high]
-    layout = {
-        "template": style.TEMPLATE,
-        "title": {"text": title.replace("; ", ";<br>"), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
-        if narrow
-        else {"text": title},
-        "height": int(min(700, 330 + 11 * n_layers)),
-        "shapes": _shapes(record),
-        "annotations": [_gain_note(record)],
-        "legend": {"y": 1.0, "yanchor": "bottom", "traceorder": "normal"},
-        "margin": {"l": 8, "r": 12, "t": 116 if narrow else 76, "b": 8},
-        "xaxis": {
-            "type": "log",
-            "range": [math.log10(low), math.log10(high)],
-            "fixedrange": True,
-            "tickvals": ticks,
-            "ticktext": [f"{tick:g}" for tick in ticks],
-            "title": {"text": "gain on q and k"},
-            "anchor": "y2",
-        },
-        "yaxis": {
+    band = (record.layer - 0.5, record.layer + 0.5)
+    masked: Json = {"fillcolor": style.LIGHT.masked, "line": {"width": 0}, "layer": "below"}
+    return figure(
+        _traces(record),
+        title=look.title(breaking_title(record), ";", phone_lines=2),
+        height=int(min(700, 330 + 11 * n_layers)),
+        shapes=[box((0, 1), band, xref="paper", yref="y2", **masked), gain_line(record.gain)],
+        annotations=[_gain_note(record)],
+        legend={"traceorder": "normal"},
+        margin={"r": 12, "t": look.pick(76, 116)},
+        xaxis={**gain_axis(record.gains), "title": {"text": "gain on q and k"}, "anchor": "y2"},
+        yaxis={
             "domain": [1 - _CURVE, 1],
             "range": [-0.04, 1.04],
             "tickformat": ".0%",
-            "fixedrange": True,
             "title": {"text": "heads broken"},
             "nticks": 3,
         },
-        "yaxis2": {
+        yaxis2={
             "domain": [0, 1 - _CURVE - 0.05],
             "range": [n_layers - 0.5, -0.5],
-            "fixedrange": True,
             "title": {"text": "layer"},
             "tickformat": "d",
             "anchor": "x",
         },
-    }
-    return go.Figure(traces, layout)
+    )
 
 
-def _shapes(record: BreakingGains) -> list[dict[str, Any]]:
-    line = {"color": style.LIGHT.ink, "width": 1.5, "dash": "dash"}
-    band = {
-        "type": "rect",
-        "x0": 0,
-        "x1": 1,
-        "xref": "paper",
-        "yref": "y2",
-        "y0": record.layer - 0.5,
-        "y1": record.layer + 0.5,
-        "fillcolor": style.LIGHT.masked,
-        "line": {"width": 0},
-        "layer": "below",
-    }
-    here = {
-        "type": "line",
-        "x0": record.gain,
-        "x1": record.gain,
-        "y0": 0,
-        "y1": 1,
-        "yref": "paper",
-        "line": line,
-    }
-    return [band, here]
+def _traces(record: BreakingGains) -> list[Json]:
+    """Two traces for each order: the share of broken heads, and each layer's first head."""
+    traces: list[Json] = []
+    layers = list(range(len(record.first[0])))
+    for order, shares, first in zip(record.orders, record.shares, record.first, strict=True):
+        color, title = style.category(_COLORS[order]), ORDER_TITLES[order]
+        traces.append(
+            scatter(
+                f"heads broken, {title}",
+                record.gains,
+                shares,
+                "lines",
+                line={"color": color, "width": 2.5, "dash": _DASHES[order]},
+                showlegend=False,
+                hovertemplate=f"{title}, gain %{{x:.3g}}: %{{y:.1%}} of heads<extra></extra>",
+            )
+        )
+        marker = {"color": color, "symbol": _SYMBOLS[order], "line": {"width": 1.5, "color": color}}
+        traces.append(
+            scatter(
+                title,
+                [gain if math.isfinite(gain) else None for gain in first],
+                layers,
+                yaxis="y2",
+                marker={**marker, "size": 9 if order != "query" else 12},
+                customdata=layers,
+                hovertemplate=f"layer %{{y}}: {title} breaks at gain %{{x:.3g}}<extra></extra>",
+            )
+        )
+    return traces
 
 
-def _gain_note(record: BreakingGains) -> dict[str, Any]:
-    at_right = record.gain > math.sqrt(record.gains[0] * record.gains[-1])
-    return {
-        "x": math.log10(record.gain),
-        "y": 1 - _CURVE - 0.025,
-        "yref": "paper",
-        "yanchor": "middle",
-        "xanchor": "right" if at_right else "left",
-        "xshift": -6 if at_right else 6,
-        "showarrow": False,
-        "text": f"gain now: {gain_words(record.gain)}",
-        "font": {"size": 12, "color": style.LIGHT.ink},
-    }
+def _gain_note(record: BreakingGains) -> Json:
+    left = record.gain <= math.sqrt(record.gains[0] * record.gains[-1])
+    text, height = f"gain now: {gain_words(record.gain)}", 1 - _CURVE - 0.025
+    side, shift = ("left", 6) if left else ("right", -6)
+    at = math.log10(record.gain)
+    return note(text, at, height, f"{side} middle", yref="paper", xshift=shift, font=ink(12))

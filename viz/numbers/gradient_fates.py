@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
-from viz.numbers.gradient_sizes import COLORS, DASHES, SYMBOLS, Finding, finding_words, power
+from viz.numbers.gradient_sizes import COLORS, DASHES, SYMBOLS, Finding, finding_words, power, scale_axis
+from viz.panels import Json, Look, drawn, figure, heading, ink, line, note, on, panels, scatter
 
 
 @dataclass(frozen=True)
@@ -93,44 +93,88 @@ def gradient_fates_figure(record: GradientFates) -> Drawn:
     best = (
         f"The largest scale of a pass without infinity is {power(max(whole))}" if whole else "None is finite"
     )
-    return Drawn(
-        figure=_fates(record, narrow=False),
+    return drawn(
+        _fates,
+        record,
         alt="Share of gradients that become 0, and that become infinite, against the scale of the loss. "
         f"{fates_title(record)}. {finding_words(record.findings, record.k)}. {best}.",
         stem="gradient-fates",
         table=table,
-        narrow_figure=_fates(record, narrow=True),
     )
 
 
-def _fates(record: GradientFates, narrow: bool) -> go.Figure:
-    figure = go.Figure()
-    panels = (
-        ("x", "y", record.vanishing, record.measured),
-        ("x2", "y2", record.infinite, record.broken),
-    )
-    for x, y, lines, points in panels:
-        for kind, name in enumerate(record.names):
-            color = style.category(COLORS[kind])
-            said = style.inert(f"{name} gradients")
-            figure.add_scatter(
-                name=said, x=list(record.scales), y=list(lines[kind]), mode="lines", xaxis=x, yaxis=y,
-                line={"color": color, "dash": DASHES[kind], "width": 2}, showlegend=x == "x",
-                hovertemplate=f"{said}, rounded: %{{y:.3%}} at 2<sup>%{{x}}</sup><extra></extra>",
-            )  # fmt: skip
-            figure.add_scatter(
-                name=f"{said}, real pass", x=list(record.passes), y=list(points[kind]), mode="markers",
-                xaxis=x, yaxis=y, marker={"symbol": SYMBOLS[kind], "size": 9, "color": color,
-                                          "line": {"width": 1, "color": style.LIGHT.background}},
-                showlegend=False, cliponaxis=False,
-                hovertemplate=f"{said}, real fp16 pass: %{{y:.3%}} at 2<sup>%{{x}}</sup><extra></extra>",
-            )  # fmt: skip
-    figure.add_scatter(
-        name="points: a real pass in fp16", x=[None], y=[None], mode="markers",
+def _fates(record: GradientFates, look: Look) -> go.Figure:
+    halves = look.pick([(0.0, 0.46), (0.55, 1.0)], [(0.0, 1.0)])
+    heights = look.pick([(0.0, 1.0)], [(0.59, 1.0), (0.0, 0.38)])
+    scales = {**scale_axis(record.scales, look), "range": [record.scales[0] - 0.6, record.scales[-1] + 0.6]}
+    shares: Json = {"tickformat": ".1~%", "nticks": 5}
+    vanish = {**shares, "range": [-0.04 * record.top, 1.1 * record.top]}
+    points = scatter(
+        "points: a real pass in fp16",
+        [None],
+        [None],
         marker={"symbol": "circle", "size": 9, "color": style.LIGHT.muted},
-    )  # fmt: skip
-    _lay_out(figure, record, narrow)
-    return figure
+    )
+    # In the panel whose upper corner is empty there: few overflow at small scales, few vanish at large ones.
+    panel, side = int(record.k < 12), "left" if record.k < 15 else "right"
+    chosen = note(f" {power(record.k)}, chosen ", record.k, 1, f"{side} top", panel, "y", font=ink(12))
+    return figure(
+        [
+            *_curves(record, 0, record.vanishing, record.measured),
+            *_curves(record, 1, record.infinite, record.broken),
+            points,
+        ],
+        **panels(
+            halves,
+            heights,
+            x=scales,
+            y=[{**vanish, "title": {"text": "share of the gradients"}}, {**shares, "range": [-0.04, 1.06]}],
+        ),
+        title=look.title(fates_title(record), ";", phone_lines=2),
+        height=look.pick(380, 560),
+        annotations=[heading("<b>become 0</b>"), heading("<b>become ∞ or NaN</b>", 1), chosen],
+        shapes=[line(x=record.k, panel=panel, dash="dot") for panel in (0, 1)],
+        legend={"y": look.pick(-0.24, -0.14), "yanchor": "top"},
+        margin={"r": 12, "t": look.pick(76, 96)},
+    )
+
+
+def _curves(
+    record: GradientFates,
+    panel: int,
+    rounded: Sequence[Sequence[float]],
+    measured: Sequence[Sequence[float]],
+) -> list[Json]:
+    """Two traces for each kind of gradients: a line of the rounded, points of the real passes."""
+    traces = []
+    for kind, name in enumerate(record.names):
+        color, said = style.category(COLORS[kind]), style.inert(f"{name} gradients")
+        edge = {"width": 1, "color": style.LIGHT.background}
+        traces.append(
+            scatter(
+                said,
+                record.scales,
+                rounded[kind],
+                "lines",
+                line={"color": color, "dash": DASHES[kind], "width": 2},
+                showlegend=panel == 0,
+                hovertemplate=f"{said}, rounded: %{{y:.3%}} at 2<sup>%{{x}}</sup><extra></extra>",
+                **on(panel),
+            )
+        )
+        traces.append(
+            scatter(
+                f"{said}, real pass",
+                record.passes,
+                measured[kind],
+                marker={"symbol": SYMBOLS[kind], "size": 9, "color": color, "line": edge},
+                showlegend=False,
+                cliponaxis=False,
+                hovertemplate=f"{said}, real fp16 pass: %{{y:.3%}} at 2<sup>%{{x}}</sup><extra></extra>",
+                **on(panel),
+            )
+        )
+    return traces
 
 
 def fates_title(record: GradientFates) -> str:
@@ -141,63 +185,6 @@ def fates_title(record: GradientFates) -> str:
     if not broken:
         return f"{begins}; no pass made in fp16 overflows"
     return f"{begins}; from {power(min(broken))} on a real pass in fp16 overflows"
-
-
-def _lay_out(figure: go.Figure, record: GradientFates, narrow: bool) -> None:
-    across, up = (0.0, 1.0), (0.0, 1.0)
-    left = {"xaxis": across, "yaxis": (0.59, 1.0)} if narrow else {"xaxis": (0.0, 0.46), "yaxis": up}
-    right = {"xaxis": across, "yaxis": (0.0, 0.38)} if narrow else {"xaxis": (0.55, 1.0), "yaxis": up}
-    heads = (("become 0", left), ("become ∞ or NaN", right))
-    notes = [
-        {"x": place["xaxis"][0], "xref": "paper", "y": place["yaxis"][1], "yref": "paper",
-         "yanchor": "bottom", "xanchor": "left", "text": f"<b>{words}</b>", "showarrow": False,
-         "font": {"size": 13, "color": style.LIGHT.ink}}
-        for words, place in heads
-    ]  # fmt: skip
-    shapes = [
-        {"type": "line", "x0": record.k, "x1": record.k, "xref": x, "y0": 0, "y1": 1, "yref": f"{y} domain",
-         "line": {"color": style.LIGHT.ink, "width": 1, "dash": "dot"}}
-        for x, y in (("x", "y"), ("x2", "y2"))
-    ]  # fmt: skip
-    # In the panel whose upper corner is empty there: few overflow at small scales, few vanish at large ones.
-    small = record.k < 12
-    notes.append({"x": record.k, "xref": "x2" if small else "x", "y": 1,
-                  "yref": "y2 domain" if small else "y domain", "yanchor": "top",
-                  "xanchor": "left" if record.k < 15 else "right", "showarrow": False,
-                  "text": f" {power(record.k)}, chosen ",
-                  "font": {"size": 12, "color": style.LIGHT.ink}})  # fmt: skip
-    title = fates_title(record)
-    figure.update_layout(
-        template=style.TEMPLATE,
-        title={"text": title.replace("; ", ";<br>"), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
-        if narrow
-        else {"text": title},
-        height=560 if narrow else 380,
-        annotations=notes,
-        shapes=shapes,
-        legend={"y": -0.14 if narrow else -0.24, "yanchor": "top"},
-        margin={"l": 8, "r": 12, "t": 96 if narrow else 76, "b": 8},
-        xaxis2={"anchor": "y2"},
-        yaxis2={"anchor": "x2"},
-    )
-    figure.update_layout(xaxis_domain=left["xaxis"], yaxis_domain=left["yaxis"],
-                         xaxis2_domain=right["xaxis"], yaxis2_domain=right["yaxis"])  # fmt: skip
-    figure.update_xaxes(**_scale_axis(record.scales, narrow))
-    figure.update_yaxes(fixedrange=True, tickformat=".1~%", nticks=5)
-    figure.update_layout(yaxis_range=[-0.04 * record.top, record.top * 1.1], yaxis2_range=[-0.04, 1.06],
-                         yaxis_title_text="share of the gradients")  # fmt: skip
-
-
-def _scale_axis(scales: Sequence[int], narrow: bool) -> dict[str, Any]:
-    ticks = [k for k in scales if k % (8 if narrow else 4) == 0]
-    return {
-        "title": {"text": "scale of the loss"},
-        "range": [scales[0] - 0.6, scales[-1] + 0.6],
-        "fixedrange": True,
-        "showgrid": False,
-        "tickvals": ticks,
-        "ticktext": [f"2<sup>{k}</sup>" if k else "1" for k in ticks],
-    }
 
 
 def gradient_errors_record(
@@ -237,8 +224,9 @@ def gradient_errors_figure(record: GradientErrors) -> Drawn:
     """Relative error of the weights' gradient against the scale, logarithmic; crosses where it is lost."""
     lost = [k for k, error in zip(record.passes, record.errors, strict=True) if not math.isfinite(error)]
     lost_words = f" Lost to infinity from {power(min(lost))} on." if lost else ""
-    return Drawn(
-        figure=_errors(record, narrow=False),
+    return drawn(
+        _errors,
+        record,
         alt="Relative error of the weights' gradient of real fp16 passes, after division by the scale, "
         f"logarithmic. {errors_title(record)}.{lost_words}",
         stem="gradient-errors",
@@ -247,48 +235,55 @@ def gradient_errors_figure(record: GradientErrors) -> Drawn:
             "relative error, fp16": [e if math.isfinite(e) else "not finite" for e in record.errors],
             "relative error, bf16, scale 1": [record.bf16] * len(record.passes),
         },
-        narrow_figure=_errors(record, narrow=True),
     )
 
 
-def _errors(record: GradientErrors, narrow: bool) -> go.Figure:
-    figure = go.Figure()
+def _errors(record: GradientErrors, look: Look) -> go.Figure:
     color, other, top = style.category(0), style.category(5), record.high * 1.6
     pairs = list(zip(record.passes, record.errors, strict=True))
     good = [(k, max(e, record.low / 2)) for k, e in pairs if math.isfinite(e)]
     lost = [k for k, e in pairs if not math.isfinite(e)]
-    figure.add_scatter(
-        name="fp16", x=[k for k, _ in good], y=[e for _, e in good], mode="lines+markers",
-        line={"color": color}, marker={"size": 9},
-        hovertemplate="fp16: %{y:.4%} at 2<sup>%{x}</sup><extra></extra>",
-    )  # fmt: skip
-    figure.add_scatter(
-        name="fp16, not finite", x=lost, y=[top] * len(lost), mode="markers", showlegend=bool(lost),
-        marker={"symbol": "x", "size": 10, "color": color},
-        hovertemplate="fp16: not finite at 2<sup>%{x}</sup><extra></extra>",
-    )  # fmt: skip
     edges = [record.passes[0] - 0.6, record.passes[-1] + 0.6]
-    figure.add_scatter(
-        name="bf16, no scale", x=edges, y=[max(record.bf16, record.low / 2)] * 2, mode="lines",
-        line={"color": other, "dash": "dash"},
-        hovertemplate=f"bf16: {style.share(record.bf16)}<extra></extra>",
-    )  # fmt: skip
-    title = errors_title(record)
-    figure.update_layout(
-        template=style.TEMPLATE,
-        title={"text": title.replace(", bf16", ",<br>bf16").replace(": ", ":<br>"), "font": {"size": 13},
-               "pad": {"t": 36, "b": 0}} if narrow else {"text": title},
+    tens = [10.0**p for p in range(-8, 4)]
+    return figure(
+        [
+            scatter(
+                "fp16",
+                [k for k, _ in good],
+                [e for _, e in good],
+                "lines+markers",
+                line={"color": color},
+                marker={"size": 9},
+                hovertemplate="fp16: %{y:.4%} at 2<sup>%{x}</sup><extra></extra>",
+            ),
+            scatter(
+                "fp16, not finite",
+                lost,
+                [top] * len(lost),
+                showlegend=bool(lost),
+                marker={"symbol": "x", "size": 10, "color": color},
+                hovertemplate="fp16: not finite at 2<sup>%{x}</sup><extra></extra>",
+            ),
+            scatter(
+                "bf16, no scale",
+                edges,
+                [max(record.bf16, record.low / 2)] * 2,
+                "lines",
+                line={"color": other, "dash": "dash"},
+                hovertemplate=f"bf16: {style.share(record.bf16)}<extra></extra>",
+            ),
+        ],
+        title=look.title(errors_title(record), ",", ":", phone_lines=2),
         height=340,
         legend={"y": -0.28, "yanchor": "top"},
-        margin={"l": 8, "r": 12, "t": 76 if narrow else 56, "b": 8},
-        shapes=[{"type": "line", "x0": record.k, "x1": record.k, "y0": 0, "y1": 1, "yref": "paper",
-                 "line": {"color": style.LIGHT.ink, "width": 1, "dash": "dot"}}],
-    )  # fmt: skip
-    figure.update_xaxes(**{**_scale_axis(record.passes, narrow), "range": edges})
-    tens = [10.0**p for p in range(-8, 4)]
-    figure.update_yaxes(
-        type="log", fixedrange=True, title={"text": "relative error"}, tickvals=tens,
-        ticktext=[style.share(ten) for ten in tens],
-        range=[math.log10(record.low) - 0.35, math.log10(top) + 0.15],
-    )  # fmt: skip
-    return figure
+        margin={"r": 12, "t": look.pick(56, 76)},
+        shapes=[line(x=record.k, dash="dot")],
+        xaxis={**scale_axis(record.passes, look), "range": edges},
+        yaxis={
+            "type": "log",
+            "title": {"text": "relative error"},
+            "tickvals": tens,
+            "ticktext": [*map(style.share, tens)],
+            "range": [math.log10(record.low) - 0.35, math.log10(top) + 0.15],
+        },
+    )

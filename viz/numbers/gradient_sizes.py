@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
+from viz.panels import Json, Look, box, drawn, figure, ink, line, note, scatter
 
 DASHES = ("solid", "dash", "dot")
 COLORS = (0, 5, 2)  # categories of the kinds of gradients
@@ -27,6 +28,14 @@ def power(exponent: int) -> str:
     ('2¹²', '2⁻²⁵', '1')
     """
     return f"2{str(exponent).translate(_SUPERSCRIPTS)}" if exponent else "1"
+
+
+def scale_axis(scales: Sequence[int], look: Look) -> Json:
+    """An x axis of scales 2^k, named at every fourth k, on a phone at every eighth."""
+    ticks = [k for k in scales if k % look.pick(4, 8) == 0]
+    names = [f"2<sup>{k}</sup>" if k else "1" for k in ticks]
+    title = {"text": "scale of the loss"}
+    return {"title": title, "showgrid": False, "tickvals": ticks, "ticktext": names}
 
 
 @dataclass(frozen=True)
@@ -111,8 +120,9 @@ def gradient_histogram_figure(record: GradientHistogram) -> Drawn:
         f"{found.name}: {style.share(found.vanishing)} become 0, {style.share(found.infinite)} infinite"
         for found in record.findings
     )
-    return Drawn(
-        figure=_figure(record, narrow=False),
+    return drawn(
+        _figure,
+        record,
         alt=f"Sizes of gradients by power of two over fp16's zones, with a scale of {power(record.k)}. "
         f"{finding_words(record.findings, record.k)}. {each}.",
         stem="gradient-sizes",
@@ -120,71 +130,51 @@ def gradient_histogram_figure(record: GradientHistogram) -> Drawn:
             "scaled size from, 2^": [exponent + record.start + record.k for exponent in exponents],
             **{f"{name}, share": list(row) for name, row in zip(record.names, record.shares, strict=True)},
         },
-        narrow_figure=_figure(record, narrow=True),
     )
 
 
-def _figure(record: GradientHistogram, narrow: bool) -> go.Figure:
-    figure = go.Figure()
-    if record.k:
-        for kind in range(len(record.names)):
-            _outline(figure, record, kind, record.start, before=True)
-    for kind in range(len(record.names)):
-        _outline(figure, record, kind, record.start + record.k, before=False)
-    title = finding_words(record.findings, record.k)
-    shapes, notes = _zones(record, narrow)
-    if record.k and not narrow:
-        notes.append(_moved(record))
-    figure.update_layout(
-        template=style.TEMPLATE,
-        title={"text": _broken(title), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
-        if narrow
-        else {"text": title},
-        height=360 if narrow else 400,
-        shapes=shapes,
-        annotations=notes,
+def _figure(record: GradientHistogram, look: Look) -> go.Figure:
+    kinds = range(len(record.names))
+    before = [_outline(record, kind, record.start, before=True) for kind in kinds if record.k]
+    now = [_outline(record, kind, record.start + record.k, before=False) for kind in kinds]
+    ticks = [tick for tick in range(-160, 80, look.pick(8, 16)) if record.low <= tick <= record.high]
+    edges = [line(x=edge, color=style.LIGHT.line) for edge in (ZERO, NORMAL, INFINITE)]
+    return figure(
+        [*before, *now],
+        title=look.title(finding_words(record.findings, record.k), ";", ":", phone_lines=2),
+        height=look.pick(400, 360),
+        shapes=[*_bands(record), *edges],
+        annotations=[*_zone_names(record, look), *look.pick(_moved(record), [])],
         legend={"y": -0.24, "yanchor": "top"},
-        margin={"l": 8, "r": 8, "t": 92 if narrow else 84, "b": 8},
-    )
-    step = 16 if narrow else 8
-    ticks = [tick for tick in range(-160, 80, step) if record.low <= tick <= record.high]
-    figure.update_xaxes(
-        title={"text": "size of the gradient times the scale"},
-        range=[record.low, record.high],
-        fixedrange=True,
-        showgrid=False,
-        tickvals=ticks,
-        ticktext=[f"2<sup>{tick}</sup>".replace("-", "−") if tick else "1" for tick in ticks],
-    )
-    figure.update_yaxes(
-        title={"text": "share in each power of two"},
-        range=[0, record.top * 1.12],
-        fixedrange=True,
-        tickformat=".0%",
-        nticks=5,
-    )
-    return figure
-
-
-def _broken(title: str) -> str:
-    return title.replace("; ", ";<br>").replace(": ", ":<br>")
-
-
-def _outline(figure: go.Figure, record: GradientHistogram, kind: int, shift: int, before: bool) -> None:
-    color, row = style.category(COLORS[kind]), record.shares[kind]
-    x = [record.lowest + shift + i for i in range(len(row) + 1)]
-    name = f"{record.names[kind]}, without a scale" if before else f"{record.names[kind]} gradients"
-    figure.add_scatter(
-        name=name,
-        x=[x[0], *x],
-        y=[0.0, *row, 0.0],
-        mode="lines",
-        line={
-            "shape": "hv",
-            "color": style.faded(color, 0.45) if before else color,
-            "width": 1 if before else 2.5,
-            "dash": "dot" if before else DASHES[kind],
+        margin={"t": look.pick(84, 92)},
+        xaxis={
+            "title": {"text": "size of the gradient times the scale"},
+            "range": [record.low, record.high],
+            "showgrid": False,
+            "tickvals": ticks,
+            "ticktext": [f"2<sup>{tick}</sup>".replace("-", "−") if tick else "1" for tick in ticks],
         },
+        yaxis={
+            "title": {"text": "share in each power of two"},
+            "range": [0, record.top * 1.12],
+            "tickformat": ".0%",
+            "nticks": 5,
+        },
+    )
+
+
+def _outline(record: GradientHistogram, kind: int, shift: int, before: bool) -> Json:
+    color, row = style.category(COLORS[kind]), record.shares[kind]
+    start = record.lowest + shift
+    name = f"{record.names[kind]}, without a scale" if before else f"{record.names[kind]} gradients"
+    was = {"color": style.faded(color, 0.45), "width": 1, "dash": "dot"}
+    now = {"color": color, "width": 2.5, "dash": DASHES[kind]}
+    return scatter(
+        name,
+        [start, *range(start, start + len(row) + 1)],
+        [0.0, *row, 0.0],
+        "lines",
+        line={"shape": "hv", **(was if before else now)},
         fill=None if before else "tozeroy",
         fillcolor=style.faded(color, 0.1),
         showlegend=not before,
@@ -192,40 +182,36 @@ def _outline(figure: go.Figure, record: GradientHistogram, kind: int, shift: int
     )
 
 
-def _zones(record: GradientHistogram, narrow: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Bands behind the outlines: what fp16 makes of a number of that size."""
-    zones = (
-        (record.low, ZERO, "becomes 0", style.LIGHT.cut),
-        (ZERO, NORMAL, "subnormal:<br>digits lost", style.LIGHT.masked),
-        (NORMAL, INFINITE, "normal", None),
-        (INFINITE, record.high, "∞", style.LIGHT.cut),
+def _bands(record: GradientHistogram) -> list[Json]:
+    """Behind the outlines: what fp16 makes of a number of that size."""
+    bands = (
+        (record.low, ZERO, style.LIGHT.cut),
+        (ZERO, NORMAL, style.LIGHT.masked),
+        (INFINITE, record.high, style.LIGHT.cut),
     )
-    shapes: list[dict[str, Any]] = []
-    notes: list[dict[str, Any]] = []
-    for left, right, words, color in zones:
-        if color:
-            shapes.append({
-                "type": "rect", "layer": "below", "x0": left, "x1": right, "y0": 0, "y1": 1, "yref": "paper",
-                "fillcolor": color, "line": {"width": 0},
-            })  # fmt: skip
-        said = "fp16 " + words if color is None and not narrow else words
-        notes.append({
-            "x": (left + right) / 2, "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False,
-            "text": said, "font": {"size": 11 if narrow else 12, "color": style.LIGHT.ink},
-        })  # fmt: skip
-    for edge in (ZERO, NORMAL, INFINITE):
-        shapes.append({"type": "line", "x0": edge, "x1": edge, "y0": 0, "y1": 1, "yref": "paper",
-                       "line": {"color": style.LIGHT.line, "width": 1}})  # fmt: skip
-    return shapes, notes
+    return [
+        box((left, right), (0, 1), within="y", layer="below", fillcolor=color, line={"width": 0})
+        for left, right, color in bands
+    ]
 
 
-def _moved(record: GradientHistogram) -> dict[str, Any]:
+def _zone_names(record: GradientHistogram, look: Look) -> list[Json]:
+    edges = (record.low, ZERO, NORMAL, INFINITE, record.high)
+    names = ("becomes 0", "subnormal:<br>digits lost", look.pick("fp16 normal", "normal"), "∞")
+    middles = [(left + right) / 2 for left, right in pairwise(edges)]
+    return [
+        note(name, middle, 1, within="y", yanchor="bottom", font=ink(look.pick(12, 11)))
+        for name, middle in zip(names, middles, strict=True)
+    ]
+
+
+def _moved(record: GradientHistogram) -> list[Json]:
     """An arrow of k binades, from where the highest outline stood to where it stands."""
+    if not record.k:
+        return []
     kind = max(range(len(record.names)), key=lambda i: max(record.shares[i]))
     at = record.lowest + int(np.argmax(record.shares[kind])) + 0.5 + record.start
     y = record.top * 1.07
-    return {
-        "x": at + record.k, "ax": at, "y": y, "ay": y, "axref": "x", "ayref": "y",
-        "showarrow": True, "arrowhead": 2, "arrowwidth": 1.5, "arrowcolor": style.LIGHT.ink,
-        "text": f"× {power(record.k)} ", "xanchor": "right", "font": {"size": 13, "color": style.LIGHT.ink},
-    }  # fmt: skip
+    tail: Json = {"ax": at, "ay": y, "axref": "x", "ayref": "y", "xanchor": "right", "font": ink(13)}
+    arrow: Json = {"showarrow": True, "arrowhead": 2, "arrowwidth": 1.5, "arrowcolor": style.LIGHT.ink}
+    return [note(f"× {power(record.k)} ", at + record.k, y, **tail, **arrow)]

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
+from viz.panels import Look, columns, drawn, figure, heat, ink
 
 KINDS = ("∞", "NaN", "subnormal", "zero")
 _ROW = 15  # pixels
@@ -52,8 +53,8 @@ def lost_title(record: LostCounts) -> str:
         table = broken if kind in KINDS[:2] else under
         table[name] = table.get(name, 0) + count
     if broken:
-        return "; ".join(f"{name}: {style.share(n / total)} of all values infinite or NaN" for name, n in
-                         broken.items())  # fmt: skip
+        parts = [f"{name}: {style.share(n / total)}" for name, n in broken.items()]
+        return "; ".join(f"{part} of all values infinite or NaN" for part in parts)
     words = style.shares(*(n / total for n in under.values()))
     return "Too small or cancelled: " + "; ".join(
         f"{share} of the values in {name}" for share, name in zip(words, under, strict=True)
@@ -66,8 +67,9 @@ def lost_counts_figure(record: LostCounts) -> Drawn:
     said = "; ".join(
         f"{name} {kind} {count:,}" for (name, kind), count in zip(record.columns, record.totals, strict=True)
     )
-    return Drawn(
-        figure=_figure(record, narrow=False),
+    return drawn(
+        _figure,
+        record,
         alt=f"Values lost in each layer, by format and kind. {lost_title(record)}. In all: {said}.",
         stem="lost-values",
         table={
@@ -78,7 +80,6 @@ def lost_counts_figure(record: LostCounts) -> Drawn:
             },
             "values looked at, each format": list(record.sizes),
         },
-        narrow_figure=_figure(record, narrow=True),
     )
 
 
@@ -86,60 +87,49 @@ def _rows(record: LostCounts) -> list[str]:
     return ["embedding", *(f"layer {layer}" for layer in range(len(record.sizes) - 1))]
 
 
-def _figure(record: LostCounts, narrow: bool) -> go.Figure:
+def _figure(record: LostCounts, look: Look) -> go.Figure:
     counts = np.array(record.counts).T  # [row, column]
     shares = counts / np.maximum(np.array(record.sizes), 1)[:, None]
-    n = len(record.sizes)
-    rows = _rows(record)
-    figure = go.Figure(
-        go.Heatmap(
-            z=shares,
-            x=list(range(len(record.columns))),
-            y=list(range(n)),
-            zmin=0,
-            zmax=2.5 * max(float(shares.max()), 1e-9),  # pale, so that the numbers can be read
-            colorscale=[list(stop) for stop in style.PROBABILITY_SCALE],
-            showscale=False,
-            text=[[f"{v:,}" if v else "·" for v in line] for line in counts.tolist()],
-            texttemplate="%{text}",
-            textfont={"size": 11},
-            customdata=[[row - 1] * len(record.columns) for row in range(n)],
-            hovertext=[
-                [
-                    f"{rows[row]}: {counts[row, c]:,} of {record.sizes[row]:,} values"
-                    for c in range(counts.shape[1])
-                ]
-                for row in range(n)
-            ],
-            hovertemplate="%{hovertext}<extra></extra>",
-            xgap=2,
-        )
+    n, n_columns = counts.shape
+    names = _rows(record)
+    hovers = [
+        [f"{name}: {count:,} of {size:,} values" for count in line]
+        for name, line, size in zip(names, counts.tolist(), record.sizes, strict=True)
+    ]
+    lost = heat(
+        "lost",
+        shares,
+        0,
+        2.5 * max(float(shares.max()), 1e-9),  # pale, so that the numbers can be read
+        style.PROBABILITY_SCALE,
+        showscale=False,
+        text=[[f"{v:,}" if v else "·" for v in line] for line in counts.tolist()],
+        texttemplate="%{text}",
+        textfont={"size": 11},
+        customdata=[[row - 1] * n_columns for row in range(n)],
+        hovertext=hovers,
+        hovertemplate="%{hovertext}<extra></extra>",
+        xgap=2,
     )
     title = style.inert(lost_title(record))
-    short = title.replace(": ", ":<br>", 1).replace("; ", ";<br>")
-    figure.update_layout(
-        template=style.TEMPLATE,
-        title={"text": short, "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
-        if narrow
-        else {"text": title.replace(": ", ":<br>", 1) if len(title) > 64 else title},
-        height=120 + max(_ROW * n, 60) + (40 if narrow else 0),
-        margin={"l": 8, "r": 8, "t": 130 if narrow else 96, "b": 8},
-    )
-    figure.update_xaxes(
-        side="top",
-        fixedrange=True,
-        showgrid=False,
-        tickvals=list(range(len(record.columns))),
-        ticktext=[f"{name}<br>{kind}" for name, kind in record.columns],
-        tickangle=0,
-        tickfont={"size": 11 if narrow else 12, "color": style.LIGHT.ink},
-    )
+    if len(title) > look.pick(64, 0):
+        title = title.replace(": ", ":<br>", 1)
     every = max(1, -(-n // 60))
-    figure.update_yaxes(
-        range=[n - 0.5, -0.5],
-        fixedrange=True,
-        showgrid=False,
-        tickvals=list(range(0, n, every)),
-        ticktext=["emb.", *(f"L{row - 1}" for row in range(1, n))][::every],
+    return figure(
+        [lost],
+        title=look.title(title, ";", phone_lines=2),
+        height=look.pick(120, 160) + max(_ROW * n, 60),
+        margin={"t": look.pick(96, 130)},
+        xaxis=columns(
+            [f"{name}<br>{kind}" for name, kind in record.columns],
+            side="top",
+            tickangle=0,
+            tickfont=ink(look.pick(12, 11)),
+        ),
+        yaxis={
+            "range": [n - 0.5, -0.5],
+            "showgrid": False,
+            "tickvals": list(range(0, n, every)),
+            "ticktext": ["emb.", *(f"L{row - 1}" for row in range(1, n))][::every],
+        },
     )
-    return figure

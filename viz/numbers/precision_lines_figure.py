@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -18,6 +17,7 @@ from viz.numbers.precision_lines import (
     largest_title,
     place_name,
 )
+from viz.panels import Json, Look, drawn, figure, ink, line, note, scatter
 
 LINES = {  # format -> place among the colours, dash, symbol, width: thin lines lie on wide ones
     "fp32": (4, "solid", "square", 6.0),
@@ -31,36 +31,37 @@ _LABEL_GAP = 0.055  # of the height: two lines that end closer than this share a
 def largest_figure(record: Largest) -> Drawn:
     """A line a format, logarithmic; fp16's end is a line of its own; infinities at the upper edge."""
     peaks = ", ".join(
-        f"{name} {style.three_digits(max((v for v in line if np.isfinite(v)), default=float('nan')))}"
-        for name, line in record.lines.items()
+        f"{name} {style.three_digits(max((v for v in row if np.isfinite(v)), default=float('nan')))}"
+        for name, row in record.lines.items()
     )
-    broken = {name: broken_from(line) for name, line in record.lines.items()}
+    broken = {name: broken_from(row) for name, row in record.lines.items()}
     bad = "; ".join(
         f"{name} is infinite or no number from {place_name(place)} on"
         for name, place in broken.items()
         if place is not None
     )
     n = len(next(iter(record.lines.values())))
-    return Drawn(
-        figure=_largest(record, narrow=False),
+    return drawn(
+        _largest,
+        record,
         alt=f"Largest absolute activation of the stream by layer, logarithmic. {largest_title(record)}. "
         f"Largest finite value: {peaks}. {bad + '. ' if bad else ''}fp16 ends at {record.limit:,.0f}.",
         stem="largest-activations",
         table={
             "place": [place_name(place) for place in range(n)],
-            **{f"largest |activation|, {name}": list(line) for name, line in record.lines.items()},
+            **{f"largest |activation|, {name}": list(row) for name, row in record.lines.items()},
         },
-        narrow_figure=_largest(record, narrow=True),
     )
 
 
 def errors_figure(record: StreamErrors) -> Drawn:
     """A line a format, logarithmic; the first token's thin and dotted beside it."""
     n = len(next(iter(record.first.values())))
-    return Drawn(
-        figure=_errors(record, narrow=False),
+    return drawn(
+        _errors,
+        record,
         alt=f"Relative error of the stream against fp32 by layer, logarithmic. {errors_title(record)}. "
-        + "; ".join(f"{name}: {style.share(line[0])} at the embedding" for name, line in record.main.items())
+        + "; ".join(f"{name}: {style.share(row[0])} at the embedding" for name, row in record.main.items())
         + ".",
         stem="stream-errors",
         table={
@@ -70,67 +71,101 @@ def errors_figure(record: StreamErrors) -> Drawn:
             },
             **{f"relative error, {name}, first token": list(v) for name, v in record.first.items()},
         },
-        narrow_figure=_errors(record, narrow=True),
     )
 
 
-def _largest(record: Largest, narrow: bool) -> go.Figure:
+def _largest(record: Largest, look: Look) -> go.Figure:
     low = np.log10(record.low) - 0.2
     high = _top(low, np.log10(record.high) + 0.5, record.strip)
-    figure = go.Figure()
-    for name, line in record.lines.items():
-        figure.add_traces(_line(name, line, "largest %{y:.5g}", low, high))
-    shapes = _selection(record.selected)
-    limit = float(np.log10(record.limit))
-    shapes.append({"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": record.limit, "y1": record.limit,
-                   "line": {"color": style.LIGHT.warning, "width": 1.5}})  # fmt: skip
-    notes = [{"xref": "paper", "x": 0, "xanchor": "left", "y": limit, "yanchor": "top", "showarrow": False,
-              "text": f"fp16 ends at {record.limit:,.0f}",
-              "font": {"size": 11, "color": style.LIGHT.warning}}]  # fmt: skip
-    notes += [*_end_labels(record.lines, low, high), *_selection_name(record.selected)]
-    _finish(figure, largest_title(record), shapes, notes, "largest |activation|", (low, high), narrow)
     ticks = list(range(int(np.ceil(low)), int(np.floor(high)) + 1))
-    every = 1 + (len(ticks) - 1) // 8
-    figure.update_yaxes(
-        tickvals=[10.0**t for t in ticks[::every]], ticktext=[_power(t) for t in ticks[::every]]
+    ticks = ticks[:: 1 + (len(ticks) - 1) // 8]
+    warning = {"size": 11, "color": style.LIGHT.warning}
+    limit = f"fp16 ends at {record.limit:,.0f}"
+    traces = [
+        t for name, row in record.lines.items() for t in _line(name, row, "largest %{y:.5g}", low, high)
+    ]
+    return figure(
+        traces,
+        **_layout(record, largest_title(record), look),
+        shapes=[*_selection(record), line(y=record.limit, color=style.LIGHT.warning, width=1.5)],
+        annotations=[
+            note(limit, 0, float(np.log10(record.limit)), "left top", within="x", font=warning),
+            *_end_labels(record.lines, low, high),
+            *_selection_name(record),
+        ],
+        yaxis={
+            "type": "log",
+            "range": [low, high],
+            "title": {"text": "largest |activation|"},
+            "tickvals": [10.0**tick for tick in ticks],
+            "ticktext": [*map(_power, ticks)],
+        },
     )
-    _place_axis(figure, len(next(iter(record.lines.values()))), narrow)
-    return figure
 
 
 def _power(exponent: int) -> str:
     return f"{10**exponent:,}" if 0 <= exponent <= 6 else f"10<sup>{exponent}</sup>".replace("-", "−")
 
 
-def _errors(record: StreamErrors, narrow: bool) -> go.Figure:
+def _errors(record: StreamErrors, look: Look) -> go.Figure:
     low = np.log10(record.low) - 0.15
     high = _top(low, np.log10(record.high) + 0.2, record.strip)
-    figure = go.Figure()
-    main = record.main
-    for name, line in main.items():
-        figure.add_traces(_line(name, line, "%{y:.4%}", low, high))
-    if main is record.rest:
-        for name, line in record.first.items():
-            trace = _line(name, line, "first token, %{y:.4%}", low, high)[0]
-            trace.update(mode="lines", name=f"{name}, first token", opacity=0.75)
-            trace.line.update(dash="dot", width=1.5)
-            figure.add_trace(trace)
-    notes = [*_end_labels(main, low, high), *_selection_name(record.selected)]
-    if main is record.rest:
-        notes.append({
-            "xref": "paper", "x": 0, "xanchor": "left", "yref": "paper", "y": 1, "yanchor": "top",
-            "showarrow": False, "text": "thin: the first token",
-            "font": {"size": 11, "color": style.LIGHT.muted},
-        })  # fmt: skip
-    _finish(
-        figure, errors_title(record), _selection(record.selected), notes,
-        "|x − x<sub>fp32</sub>| / |x<sub>fp32</sub>|", (low, high), narrow,
-    )  # fmt: skip
+    traces = [t for name, row in record.main.items() for t in _line(name, row, "%{y:.4%}", low, high)]
+    notes = [*_end_labels(record.main, low, high), *_selection_name(record)]
+    if record.main is record.rest:
+        for name, row in record.first.items():
+            first = _line(name, row, "first token, %{y:.4%}", low, high)[0]
+            thin = {**first["line"], "dash": "dot", "width": 1.5}
+            traces.append(
+                {**first, "name": f"{name}, first token", "mode": "lines", "line": thin, "opacity": 0.75}
+            )
+        muted = {"size": 11, "color": style.LIGHT.muted}
+        notes.append(note("thin: the first token", 0, 1, "left top", within="xy", font=muted))
     tens = [10.0**power for power in range(-9, 3)]
-    figure.update_yaxes(tickvals=tens, ticktext=[style.share(ten) if ten <= 1 else f"{100 * ten:,.0f} %"
-                                                 for ten in tens])  # fmt: skip
-    _place_axis(figure, len(next(iter(main.values()))), narrow)
-    return figure
+    return figure(
+        traces,
+        **_layout(record, errors_title(record), look),
+        shapes=_selection(record),
+        annotations=notes,
+        yaxis={
+            "type": "log",
+            "range": [low, high],
+            "title": {"text": "|x − x<sub>fp32</sub>| / |x<sub>fp32</sub>|"},
+            "tickvals": tens,
+            "ticktext": [style.share(ten) if ten <= 1 else f"{100 * ten:,.0f} %" for ten in tens],
+        },
+    )
+
+
+def _layout(record: Largest | StreamErrors, title: str, look: Look) -> Json:
+    """What both figures share: title, size, and the axis of places."""
+    lines = record.lines if isinstance(record, Largest) else record.main
+    n, most = len(next(iter(lines.values()))), look.pick(12, 7)
+    every = next(step for step in (1, 2, 5, 10, 20, 50, 1000) if (n - 1) / step <= most)
+    places = [0, *range(1 if every == 1 else 1 + every, n, every)]
+    return {
+        "title": {"font": {"size": 14}, **look.title(_two_lines(title), phone_lines=2)},
+        "height": 340,
+        "showlegend": False,
+        "margin": {"r": 78, "t": look.pick(64, 76)},
+        "xaxis": {
+            "range": [-0.4, n - 0.6],
+            "showgrid": False,
+            "title": {"text": "after layer"},
+            "tickvals": places,
+            "ticktext": ["emb.", *(str(place - 1) for place in places[1:])],
+            "tickangle": 0,
+        },
+    }
+
+
+def _two_lines(title: str) -> str:
+    """Broken at the separator nearest to the middle."""
+    cuts = [i for i, c in enumerate(title) if c in ";:"]
+    if not cuts or len(title) < 44:
+        return title
+    cut = min(cuts, key=lambda i: abs(i - len(title) / 2))
+    return f"{title[: cut + 1]}<br>{title[cut + 2 :]}"
 
 
 def _top(low: float, high: float, strip: bool) -> float:
@@ -143,70 +178,67 @@ def _row(name: str) -> float:
     return 1 - _STRIP * (0.2 + 0.3 * list(LINES).index(name))
 
 
-def _line(name: str, line: Sequence[float], value: str, low: float, high: float) -> list[go.Scatter]:
+def _line(name: str, row: Sequence[float], value: str, low: float, high: float) -> list[Json]:
     """Finite values as a line; infinities and NaN as marks in the strip: infinity is no large number."""
-    color, dash, symbol, width = LINES[name]
-    places = list(range(len(line)))
-    finite = [place for place in places if np.isfinite(line[place])]
-    bad = [place for place in places if not np.isfinite(line[place])]
-    drawn = go.Scatter(
-        name=name,
-        x=places,
-        y=[line[place] if place in finite and line[place] > 0 else None for place in places],
-        mode="lines+markers",
-        line={"color": style.category(color), "dash": dash, "width": width},
-        marker={"symbol": symbol, "size": 4 if width < 4 else 0.1, "color": style.category(color)},
+    place_of, dash, symbol, width = LINES[name]
+    color, places = style.category(place_of), list(range(len(row)))
+    bad = [place for place in places if not np.isfinite(row[place])]
+    finite = scatter(
+        name,
+        places,
+        [number if np.isfinite(number) and number > 0 else None for number in row],
+        "lines+markers",
+        line={"color": color, "dash": dash, "width": width},
+        marker={"symbol": symbol, "size": 4 if width < 4 else 0.1, "color": color},
         customdata=[place - 1 for place in places],
-        text=[place_name(place) for place in places],
+        text=[*map(place_name, places)],
         hovertemplate=f"{name}, %{{text}}: {value}<extra></extra>",
     )
-    if not bad or not finite:
-        return [drawn]
-    words = [
-        f"{place_name(place)}: {'infinite' if np.isinf(line[place]) else 'not a number'}" for place in bad
+    if len(bad) in (0, len(row)):
+        return [finite]
+    infinite = [bool(np.isinf(row[place])) for place in bad]
+    said = [
+        f"{place_name(place)}: {'infinite' if inf else 'not a number'}"
+        for place, inf in zip(bad, infinite, strict=True)
     ]
-    marks = go.Scatter(
-        name=f"{name}, not finite",
-        x=bad,
-        y=[10 ** (low + _row(name) * (high - low))] * len(bad),
-        mode="markers+text",
-        text=["∞" if np.isinf(line[place]) and place == bad[0] else "" for place in bad],
+    marks = scatter(
+        f"{name}, not finite",
+        bad,
+        [10 ** (low + _row(name) * (high - low))] * len(bad),
+        "markers+text",
+        text=["∞" if infinite[0] else "", *[""] * (len(bad) - 1)],
         textposition="top center",
-        textfont={"size": 14, "color": style.LIGHT.ink},
+        textfont=ink(14),
         marker={
-            "symbol": ["triangle-up" if np.isinf(line[place]) else "x" for place in bad],
-            "size": [11 if np.isinf(line[place]) else 6 for place in bad],
-            "color": style.category(color),
+            "symbol": ["triangle-up" if inf else "x" for inf in infinite],
+            "size": [11 if inf else 6 for inf in infinite],
+            "color": color,
         },
         customdata=[place - 1 for place in bad],
-        hovertext=words,
+        hovertext=said,
         hovertemplate=f"{name}, %{{hovertext}}<extra></extra>",
     )
-    return [drawn, marks]
+    return [finite, marks]
 
 
-def _selection(layer: int | None) -> list[dict[str, Any]]:
-    if layer is None:
+def _selection(record: Largest | StreamErrors) -> list[Json]:
+    if record.selected is None:
         return []
-    line = {"color": style.LIGHT.line, "width": 1}
-    place = {"x0": layer + 1, "x1": layer + 1, "yref": "paper", "y0": 0, "y1": 1}
-    return [{"type": "line", "layer": "below", "line": line, **place}]
+    return [line(x=record.selected + 1, color=style.LIGHT.line, layer="below")]
 
 
-def _selection_name(layer: int | None) -> list[dict[str, Any]]:
-    if layer is None:
+def _selection_name(record: Largest | StreamErrors) -> list[Json]:
+    if record.selected is None:
         return []
-    return [{
-        "x": layer + 1, "xanchor": "left", "xshift": 2, "yref": "paper", "y": 0, "yanchor": "bottom",
-        "showarrow": False, "text": f"L{layer}", "font": {"size": 11, "color": style.LIGHT.muted},
-    }]  # fmt: skip
+    font, at = {"size": 11, "color": style.LIGHT.muted}, record.selected + 1
+    return [note(f"L{record.selected}", at, 0, "left bottom", within="y", xshift=2, font=font)]
 
 
-def _end_labels(lines: Mapping[str, Sequence[float]], low: float, high: float) -> list[dict[str, Any]]:
+def _end_labels(lines: Mapping[str, Sequence[float]], low: float, high: float) -> list[Json]:
     """The names at the right end; lines that end at nearly the same height share one label."""
     ends: list[tuple[float, list[str]]] = []
-    for name, line in lines.items():
-        last = float(line[-1])
+    for name, row in lines.items():
+        last = float(row[-1])
         height = (np.log10(last) - low) / (high - low) if np.isfinite(last) and last > 0 else _row(name)
         near = next((end for end in ends if abs(end[0] - height) < _LABEL_GAP), None)
         if near is not None and np.isfinite(last):
@@ -217,56 +249,6 @@ def _end_labels(lines: Mapping[str, Sequence[float]], low: float, high: float) -
     for height, names in ends:
         first = float(lines[names[0]][-1])
         mark = "" if np.isfinite(first) else " ∞" if np.isinf(first) else " NaN"
-        notes.append({
-            "xref": "paper", "x": 1, "xanchor": "left", "xshift": 6, "yref": "paper", "y": height,
-            "yanchor": "middle", "showarrow": False, "align": "left", "text": ",<br>".join(names) + mark,
-            "font": {"size": 12, "color": style.LIGHT.ink},
-        })  # fmt: skip
+        text = ",<br>".join(names) + mark
+        notes.append(note(text, 1, height, "left middle", within="xy", xshift=6, align="left", font=ink(12)))
     return notes
-
-
-def _finish(
-    figure: go.Figure,
-    title: str,
-    shapes: list[dict[str, Any]],
-    notes: list[dict[str, Any]],
-    axis: str,
-    span: tuple[float, float],
-    narrow: bool,
-) -> None:
-    figure.update_layout(
-        template=style.TEMPLATE,
-        title={"text": _two_lines(title), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
-        if narrow
-        else {"text": _two_lines(title), "font": {"size": 14}},
-        height=340,
-        shapes=shapes,
-        annotations=notes,
-        showlegend=False,
-        margin={"l": 8, "r": 78, "t": 76 if narrow else 64, "b": 8},
-    )
-    figure.update_yaxes(type="log", range=list(span), fixedrange=True, title={"text": axis})
-
-
-def _two_lines(title: str) -> str:
-    """Broken at the separator nearest to the middle."""
-    cuts = [i for i, c in enumerate(title) if c in ";:"]
-    if not cuts or len(title) < 44:
-        return title
-    cut = min(cuts, key=lambda i: abs(i - len(title) / 2))
-    return f"{title[: cut + 1]}<br>{title[cut + 2 :]}"
-
-
-def _place_axis(figure: go.Figure, n: int, narrow: bool) -> None:
-    most = 7 if narrow else 12
-    every = next(step for step in (1, 2, 5, 10, 20, 50, 1000) if (n - 1) / step <= most)
-    places = [0, *range(1 if every == 1 else 1 + every, n, every)]
-    figure.update_xaxes(
-        range=[-0.4, n - 0.6],
-        fixedrange=True,
-        showgrid=False,
-        title={"text": "after layer"},
-        tickvals=places,
-        ticktext=["emb.", *(str(place - 1) for place in places[1:])],
-        tickangle=0,
-    )

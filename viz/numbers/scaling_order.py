@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
+from viz.panels import QUIET, Json, Look, box, drawn, figure, ink, line, note, scatter
 
 ORDER_TITLES = {"after": "(q kᵀ) / √d", "key": "q (k / √d)ᵀ", "query": "(q / √d) kᵀ"}
 LARGEST = {"fp16": 65_504.0, "bf16": 3.3895e38, "fp32": 3.4028e38}
@@ -84,6 +84,18 @@ def gain_words(gain: float) -> str:
     return style.three_digits(gain)
 
 
+def gain_axis(gains: Sequence[float]) -> Json:
+    """An x axis of gains, named at powers of two."""
+    ticks = [2.0**power for power in range(-4, 20) if gains[0] <= 2.0**power <= gains[-1]]
+    ends = [math.log10(gains[0]), math.log10(gains[-1])]
+    return {"type": "log", "range": ends, "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+
+
+def gain_line(gain: float) -> Json:
+    """The chosen gain, through all panels."""
+    return line(x=gain, dash="dash", width=1.5, yref="paper")
+
+
 def row_words(row: OrderRow) -> str:
     """What became of an order's scores, in words."""
     meant = style.three_digits(row.meant)
@@ -103,8 +115,9 @@ def row_words(row: OrderRow) -> str:
 def order_products_figure(record: OrderProducts) -> Drawn:
     """A lollipop an order on one logarithmic axis, and the line where fp16 ends."""
     said = ". ".join(f"{ORDER_TITLES[row.order]} {row_words(row)}" for row in record.rows)
-    return Drawn(
-        figure=_figure(record, narrow=False),
+    return drawn(
+        _figure,
+        record,
         alt=f"Largest number in the product of queries and keys, for three orders of operations in "
         f"{record.number_format}, logarithmic; fp16 ends at 65,504. {products_title(record)}. {said}.",
         stem="order-of-operations",
@@ -120,118 +133,69 @@ def order_products_figure(record: OrderProducts) -> Drawn:
             "rows NaN": [row.broken_rows for row in record.rows],
             "largest difference from fp32": [row.difference for row in record.rows],
         },
-        narrow_figure=_figure(record, narrow=True),
     )
 
 
-def _figure(record: OrderProducts, narrow: bool) -> go.Figure:
-    traces: list[go.Scatter] = []
-    notes: list[dict[str, Any]] = []
-    for place, row in enumerate(record.rows):
-        broken = row.overflowed > 0
-        color = style.LIGHT.warning if broken else style.LIGHT.accent
-        traces.append(
-            go.Scatter(
-                name=ORDER_TITLES[row.order],
-                x=[record.low, max(row.meant, record.low)],
-                y=[place, place],
-                mode="lines+markers",
-                line={"color": color, "width": 3, "dash": "dot" if broken else "solid"},
-                marker={"size": [0, 14], "symbol": "x" if broken else "circle", "color": color},
-                hovertemplate=f"{ORDER_TITLES[row.order]}: {row_words(row)}<extra></extra>",
-            )
-        )
-        words = row_words(row)
-        notes.append(
-            {
-                "x": math.log10(record.low),
-                "y": place - 0.24,
-                "xanchor": "left",
-                "yanchor": "bottom",
-                "align": "left",
-                "showarrow": False,
-                "font": {"size": 12 if narrow else 14, "color": style.LIGHT.ink},
-                "text": f"<b>{ORDER_TITLES[row.order]}</b>{'<br>' if narrow else ' '}{_split(words, narrow)}",
-            }
-        )
-    shapes = [_beyond(record), _limit()]
-    notes.append(_limit_note(record, narrow))
-    title = products_title(record)
-    ticks = [
-        10.0**power
-        for power in range(-12, 39, 2 if narrow else 1)
-        if record.low <= 10.0**power <= record.high
-    ]
-    heading = style.narrow_title(title, ":", ";") if narrow else {"text": title}
-    lines = 1 + str(heading["text"]).count("<br>")
-    layout = {
-        "template": style.TEMPLATE,
-        "title": heading,
-        "height": (114 + 18 * lines if narrow else 116) + (_ROW + 34 if narrow else _ROW) * len(record.rows),
-        "showlegend": False,
-        "shapes": shapes,
-        "annotations": notes,
-        "margin": {"l": 8, "r": 8, "t": 48 + 18 * lines if narrow else 64, "b": 8},
-        "xaxis": {
+def _figure(record: OrderProducts, look: Look) -> go.Figure:
+    title = look.title(products_title(record), ":", ";")
+    lines, n = 1 + title["text"].count("<br>"), len(record.rows)
+    powers = [10.0**power for power in range(-12, 39, look.pick(1, 2))]
+    ticks = [power for power in powers if record.low <= power <= record.high]
+    return figure(
+        [_lollipop(record.low, row, place) for place, row in enumerate(record.rows)],
+        title=title,
+        height=look.pick(116 + _ROW * n, 114 + 18 * lines + (_ROW + 34) * n),
+        showlegend=False,
+        shapes=[
+            box(
+                (LARGEST["fp16"], record.high),
+                (0, 1),
+                within="y",
+                layer="below",
+                fillcolor=style.LIGHT.masked,
+                line={"width": 0},
+            ),
+            line(x=LARGEST["fp16"], color=style.LIGHT.warning, width=2, dash="dash"),
+        ],
+        annotations=[*_words(record, look), _limit_note(record.number_format)],
+        margin={"t": look.pick(64, 48 + 18 * lines)},
+        xaxis={
             "type": "log",
             "range": [math.log10(record.low), math.log10(record.high)],
-            "fixedrange": True,
             "title": {"text": "largest number that the product hands on"},
             "tickvals": ticks,
-            "ticktext": [style.three_digits(tick) for tick in ticks],
+            "ticktext": [*map(style.three_digits, ticks)],
         },
-        "yaxis": {
-            "range": [len(record.rows) - 0.6, -0.85],
-            "fixedrange": True,
-            "showticklabels": False,
-            "showgrid": False,
-        },
-    }
-    return go.Figure(traces, layout)
+        yaxis={"range": [n - 0.6, -0.85], **QUIET},
+    )
 
 
-def _split(words: str, narrow: bool) -> str:
-    """On a phone a line ends at each colon or semicolon."""
-    return words.replace("; ", ";<br>").replace(": ", ":<br>") if narrow else words
+def _lollipop(low: float, row: OrderRow, place: int) -> Json:
+    color = style.LIGHT.warning if row.overflowed else style.LIGHT.accent
+    return scatter(
+        ORDER_TITLES[row.order],
+        [low, max(row.meant, low)],
+        [place, place],
+        "lines+markers",
+        line={"color": color, "width": 3, "dash": "dot" if row.overflowed else "solid"},
+        marker={"size": [0, 14], "symbol": "x" if row.overflowed else "circle", "color": color},
+        hovertemplate=f"{ORDER_TITLES[row.order]}: {row_words(row)}<extra></extra>",
+    )
 
 
-def _beyond(record: OrderProducts) -> dict[str, Any]:
-    fill = style.LIGHT.masked
-    return {
-        "type": "rect",
-        "x0": LARGEST["fp16"],
-        "x1": record.high,
-        "y0": 0,
-        "y1": 1,
-        "yref": "paper",
-        "layer": "below",
-        "fillcolor": fill,
-        "line": {"width": 0},
-    }
+def _words(record: OrderProducts, look: Look) -> list[Json]:
+    """What became of each order, above its line; on a phone a line ends at each colon or semicolon."""
+    notes = []
+    for place, row in enumerate(record.rows):
+        words = row_words(row)
+        words = look.pick(f" {words}", f"<br>{words.replace('; ', ';<br>').replace(': ', ':<br>')}")
+        text = f"<b>{ORDER_TITLES[row.order]}</b>{words}"
+        at, font = math.log10(record.low), ink(look.pick(14, 12))
+        notes.append(note(text, at, place - 0.24, "left bottom", align="left", font=font))
+    return notes
 
 
-def _limit() -> dict[str, Any]:
-    line = {"color": style.LIGHT.warning, "width": 2, "dash": "dash"}
-    return {
-        "type": "line",
-        "x0": LARGEST["fp16"],
-        "x1": LARGEST["fp16"],
-        "y0": 0,
-        "y1": 1,
-        "yref": "paper",
-        "line": line,
-    }
-
-
-def _limit_note(record: OrderProducts, narrow: bool) -> dict[str, Any]:
-    words = "fp16 ends: 65,504" if record.number_format == "fp16" else "fp16 would end: 65,504"
-    return {
-        "x": math.log10(LARGEST["fp16"]),
-        "y": 1,
-        "yref": "paper",
-        "xanchor": "right",
-        "yanchor": "bottom",
-        "text": words,
-        "showarrow": False,
-        "font": {"size": 12, "color": style.LIGHT.warning},
-    }
+def _limit_note(number_format: str) -> Json:
+    words = "fp16 ends: 65,504" if number_format == "fp16" else "fp16 would end: 65,504"
+    font = {"size": 12, "color": style.LIGHT.warning}
+    return note(words, math.log10(LARGEST["fp16"]), 1, "right bottom", within="y", font=font)

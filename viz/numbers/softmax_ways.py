@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
-from viz.numbers.scaling_order import gain_words
+from viz.numbers.scaling_order import gain_axis, gain_line, gain_words
+from viz.panels import Json, Look, columns, drawn, figure, heat, ink, mono, rows, scatter
 
 Way = tuple[bool, str]  # (shifted, "narrow" or "wide")
 MOST_KEYS = 12
@@ -124,8 +124,9 @@ def softmax_rows_figure(record: SoftmaxRows) -> Drawn:
         + ("no probabilities" if row.broken else f"sum of shares {style.three_digits(row.sum_of_shares)}")
         for row in record.ways
     )
-    return Drawn(
-        figure=_rows(record, narrow=False),
+    return drawn(
+        _rows,
+        record,
         alt=f"Probabilities of one row of attention by four ways of computing softmax, at gain "
         f"{gain_words(record.gain)}. {rows_title(record)}. {said}.",
         stem="softmax-ways",
@@ -136,75 +137,59 @@ def softmax_rows_figure(record: SoftmaxRows) -> Drawn:
             "exact": list(record.exact),
             **{row.title: ["NaN" if math.isnan(v) else v for v in row.shares] for row in record.ways},
         },
-        narrow_figure=_rows(record, narrow=True),
     )
 
 
-def _rows(record: SoftmaxRows, narrow: bool) -> go.Figure:
+def _rows(record: SoftmaxRows, look: Look) -> go.Figure:
     names = ["exact", *(row.title for row in record.ways)]
     values = np.array([record.exact, *(row.shares for row in record.ways)], dtype=np.float64)
-    n = len(record.keys)
-    figure = go.Figure()
-    lost = np.isnan(values)
-    if lost.any():
-        figure.add_heatmap(
-            z=np.where(lost, 1.0, np.nan).astype(np.float32),
-            zmin=0,
-            zmax=1,
-            colorscale=[[0, style.LIGHT.cut], [1, style.LIGHT.cut]],
-            showscale=False,
-            xgap=1,
-            ygap=3,
-            hoverongaps=False,
-            text=np.where(lost, "NaN", "").tolist(),
-            texttemplate="%{text}",
-            textfont={"size": 11 if narrow else 12, "color": style.LIGHT.ink},
-            hovertemplate="%{y}, key %{x}: NaN<extra></extra>",
-        )
-    words = [["" if math.isnan(v) else style.share(v) for v in row] for row in values.tolist()]
-    figure.add_heatmap(
-        z=values.astype(np.float32),
-        zmin=0,
-        zmax=1,
-        colorscale=[list(stop) for stop in style.PROBABILITY_SCALE],
-        showscale=False,
-        xgap=1,
-        ygap=3,
-        hoverongaps=False,
-        text=words,
-        texttemplate=None if narrow else "%{text}",
+    cell = {"showscale": False, "ygap": 3, "hoverongaps": False}
+    shares = heat(
+        "share",
+        values,
+        0,
+        1,
+        style.PROBABILITY_SCALE,
+        text=[["" if math.isnan(v) else style.share(v) for v in row] for row in values.tolist()],
+        texttemplate=look.pick("%{text}", None),
         textfont={"size": 11},
         hovertemplate="%{y}, key %{x}: %{text}<extra></extra>",
+        **cell,
     )
-    title = rows_title(record)
-    figure.update_layout(
-        template=style.TEMPLATE,
-        title={"text": title.replace(": ", ":<br>"), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
-        if narrow
-        else {"text": title},
-        height=(170 if narrow else 150) + 38 * len(names),
-        plot_bgcolor=style.LIGHT.background,
-        width=None if narrow else style.WIDE_PRINT,
-        margin={"l": 8, "r": 28 if narrow else 8, "t": 130 if narrow else 112, "b": 8},
+    return figure(
+        [*_lost(np.isnan(values), look, cell), shares],
+        title=look.title(rows_title(record), ":", phone_lines=2),
+        height=look.pick(150, 170) + 38 * len(names),
+        width=look.pick(style.WIDE_PRINT, None),
+        margin={"r": look.pick(8, 28), "t": look.pick(112, 130)},
+        xaxis=columns(
+            [style.label(text, 10) for text in record.texts], side="top", tickangle=-50, tickfont=mono(11)
+        ),
+        yaxis=rows(
+            look.pick(names, [name.replace(", ", ",<br>") for name in names]),
+            tickfont=ink(look.pick(13, 11)),
+        ),
     )
-    figure.update_xaxes(
-        side="top",
-        tickvals=list(range(n)),
-        ticktext=[style.label(text, 10) for text in record.texts],
-        tickangle=-50,
-        fixedrange=True,
-        showgrid=False,
-        tickfont={"family": style.MONO, "size": 11, "color": style.LIGHT.ink},
-    )
-    figure.update_yaxes(
-        range=[len(names) - 0.5, -0.5],
-        tickvals=list(range(len(names))),
-        ticktext=[name.replace(", ", ",<br>") for name in names] if narrow else names,
-        fixedrange=True,
-        showgrid=False,
-        tickfont={"size": 11 if narrow else 13, "color": style.LIGHT.ink},
-    )
-    return figure
+
+
+def _lost(lost: np.ndarray, look: Look, cell: Json) -> list[Json]:
+    """Grey cells that say NaN, below the others."""
+    if not lost.any():
+        return []
+    return [
+        heat(
+            "NaN",
+            np.where(lost, 1.0, np.nan),
+            0,
+            1,
+            ((0, style.LIGHT.cut), (1, style.LIGHT.cut)),
+            text=np.where(lost, "NaN", "").tolist(),
+            texttemplate="%{text}",
+            textfont=ink(look.pick(12, 11)),
+            hovertemplate="%{y}, key %{x}: NaN<extra></extra>",
+            **cell,
+        )
+    ]
 
 
 @dataclass(frozen=True)
@@ -255,8 +240,9 @@ def breaks_title(record: SoftmaxBreaks) -> str:
 
 def softmax_breaks_figure(record: SoftmaxBreaks) -> Drawn:
     """A curve a way over the gain, the chosen gain marked."""
-    return Drawn(
-        figure=_breaks(record, narrow=False),
+    return drawn(
+        _breaks,
+        record,
         alt=f"Share of the head's {record.n_rows} rows whose softmax is no distribution, by gain. "
         f"{breaks_title(record)}.",
         stem="softmax-breaks",
@@ -271,51 +257,28 @@ def softmax_breaks_figure(record: SoftmaxBreaks) -> Drawn:
                 for title, row in zip(record.titles, record.errors, strict=True)
             },
         },
-        narrow_figure=_breaks(record, narrow=True),
     )
 
 
-def _breaks(record: SoftmaxBreaks, narrow: bool) -> go.Figure:
-    figure = go.Figure()
-    for way, title, row in zip(record.ways, record.titles, record.broken, strict=True):
-        figure.add_scatter(
-            name=title,
-            x=list(record.gains),
-            y=list(row),
-            mode="lines",
+def _breaks(record: SoftmaxBreaks, look: Look) -> go.Figure:
+    curves = [
+        scatter(
+            title,
+            record.gains,
+            row,
+            "lines",
             line={"color": style.category(_COLORS[way]), "width": 2.5, "dash": _DASHES[way]},
             hovertemplate=f"{title}: %{{y:.1%}} of the rows at gain %{{x:.3g}}<extra></extra>",
         )
-    low, high = record.gains[0], record.gains[-1]
-    ticks = [2.0**power for power in range(-4, 20) if low <= 2.0**power <= high]
-    title = breaks_title(record)
-    here: dict[str, Any] = {
-        "type": "line",
-        "x0": record.gain,
-        "x1": record.gain,
-        "y0": 0,
-        "y1": 1,
-        "yref": "paper",
-    }
-    figure.update_layout(
-        template=style.TEMPLATE,
-        title={"text": title.replace("; ", ";<br>"), "font": {"size": 13}, "pad": {"t": 54, "b": 0}}
-        if narrow
-        else {"text": title},
-        height=400 if narrow else 300,
-        shapes=[{**here, "line": {"color": style.LIGHT.ink, "width": 1.5, "dash": "dash"}}],
-        legend={"y": -0.32, "yanchor": "top"} if narrow else {"y": 1.0, "yanchor": "bottom"},
-        margin={"l": 8, "r": 12, "t": 88 if narrow else 72, "b": 8},
+        for way, title, row in zip(record.ways, record.titles, record.broken, strict=True)
+    ]
+    return figure(
+        curves,
+        title=look.title(breaks_title(record), ";", phone_lines=3),
+        height=look.pick(300, 400),
+        shapes=[gain_line(record.gain)],
+        legend=look.pick({}, {"y": -0.32, "yanchor": "top"}),
+        margin={"r": 12, "t": look.pick(72, 88)},
+        xaxis={**gain_axis(record.gains), "title": {"text": "gain on q and k (dashed: now)"}},
+        yaxis={"range": [-0.04, 1.04], "tickformat": ".0%", "nticks": 3, "title": {"text": "rows lost"}},
     )
-    figure.update_xaxes(
-        type="log",
-        range=[math.log10(low), math.log10(high)],
-        tickvals=ticks,
-        ticktext=[f"{tick:g}" for tick in ticks],
-        title={"text": "gain on q and k (dashed: now)"},
-        fixedrange=True,
-    )
-    figure.update_yaxes(
-        range=[-0.04, 1.04], tickformat=".0%", nticks=3, title={"text": "rows lost"}, fixedrange=True
-    )
-    return figure

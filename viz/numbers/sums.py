@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
+from viz.panels import Json, Look, drawn, figure, ink, line, mono, note, rows, scatter
 
 _DASHES = ("solid", "dash", "solid", "dash", "solid", "dash")
 _SYMBOLS = ("circle", "circle-open", "square", "diamond", "triangle-up", "triangle-up-open")
@@ -71,8 +71,9 @@ def sum_errors_figure(record: SumErrors) -> Drawn:
     said = "; ".join(
         f"{way} {style.three_digits(total)}" for way, total in zip(record.ways, record.sums, strict=True)
     )
-    return Drawn(
-        figure=_errors(record, narrow=False),
+    return drawn(
+        _errors,
+        record,
         alt=f"Error of a sum by how many terms are added, for several formats and orders. "
         f"{errors_title(record)}. Exact {style.three_digits(record.exact)}; {said}.",
         stem="sum-errors",
@@ -83,64 +84,63 @@ def sum_errors_figure(record: SumErrors) -> Drawn:
                 for way, row in zip(record.ways, record.errors, strict=True)
             },
         },
-        narrow_figure=_errors(record, narrow=True),
     )
 
 
-def _errors(record: SumErrors, narrow: bool) -> go.Figure:
-    figure = go.Figure()
+def _errors(record: SumErrors, look: Look) -> go.Figure:
     top = record.high * 4
-    for number, (way, row) in enumerate(zip(record.ways, record.errors, strict=True)):
-        color = style.category(_COLORS[number])
-        finite = [None if math.isinf(v) else max(v, record.low) for v in row]
-        figure.add_scatter(
-            name=way,
-            x=list(record.lengths),
-            y=finite,
-            mode="lines+markers",
+    tens = [10.0**power for power in range(-9, 3)]
+    ticks = [4**power for power in range(0, 10, look.pick(1, 2)) if 4**power <= record.lengths[-1]]
+    traces = [trace for number in range(len(record.ways)) for trace in _way(record, number, top)]
+    return figure(
+        traces,
+        title=look.title(errors_title(record), ":", phone_lines=2),
+        height=look.pick(400, 470),
+        legend=look.pick({}, {"y": -0.22, "yanchor": "top"}),
+        margin={"r": 12, "t": look.pick(76, 72)},
+        xaxis={
+            "type": "log",
+            "title": {"text": "terms added"},
+            "tickvals": ticks,
+            "ticktext": [f"{tick:,}" for tick in ticks],
+        },
+        yaxis={
+            "type": "log",
+            "title": {"text": "error (share of the sum of sizes)"},
+            "range": [math.log10(record.low) - 0.3, math.log10(top) + 0.3],
+            "tickvals": tens,
+            "ticktext": [f"10<sup>{power}</sup>".replace("-", "−") for power in range(-9, 3)],
+        },
+    )
+
+
+def _way(record: SumErrors, number: int, top: float) -> list[Json]:
+    """A line, and crosses below `top` at the lengths whose sum overflowed."""
+    way, row, color = record.ways[number], record.errors[number], style.category(_COLORS[number])
+    traces = [
+        scatter(
+            way,
+            record.lengths,
+            [None if math.isinf(v) else max(v, record.low) for v in row],
+            "lines+markers",
             line={"color": color, "width": 2, "dash": _DASHES[number]},
             marker={"symbol": _SYMBOLS[number], "size": 7},
             hovertemplate=f"{way}, %{{x:,}} terms: error %{{y:.3g}}<extra></extra>",
         )
-        over = [length for length, v in zip(record.lengths, row, strict=True) if math.isinf(v)]
-        if over:
-            figure.add_scatter(
-                name=f"{way}: ∞",
-                x=over,
-                y=[top / (1 + 0.5 * number)] * len(over),
-                mode="markers",
+    ]
+    over = [length for length, v in zip(record.lengths, row, strict=True) if math.isinf(v)]
+    if over:
+        traces.append(
+            scatter(
+                f"{way}: ∞",
+                over,
+                [top / (1 + 0.5 * number)] * len(over),
                 marker={"symbol": "x", "size": 9, "color": color},
                 showlegend=False,
                 hovertemplate=f"{way}, %{{x:,}} terms: infinite<extra></extra>",
             )
-    title = errors_title(record)
-    tens = [10.0**power for power in range(-9, 3)]
-    ticks = [4**power for power in range(10) if 4**power <= record.lengths[-1]]
-    figure.update_layout(
-        template=style.TEMPLATE,
-        title={"text": title.replace(": ", ":<br>", 1), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
-        if narrow
-        else {"text": title},
-        height=470 if narrow else 400,
-        legend={"y": -0.22, "yanchor": "top"} if narrow else {"y": 1.0, "yanchor": "bottom"},
-        margin={"l": 8, "r": 12, "t": 72 if narrow else 76, "b": 8},
-    )
-    figure.update_xaxes(
-        type="log",
-        title={"text": "terms added"},
-        tickvals=ticks[:: 2 if narrow else 1],
-        ticktext=[f"{tick:,}" for tick in ticks][:: 2 if narrow else 1],
-        fixedrange=True,
-    )
-    figure.update_yaxes(
-        type="log",
-        title={"text": "error (share of the sum of sizes)"},
-        range=[math.log10(record.low) - 0.3, math.log10(top) + 0.3],
-        tickvals=tens,
-        ticktext=[f"10<sup>{round(math.log10(ten))}</sup>".replace("-", "−") for ten in tens],
-        fixedrange=True,
-    )
-    return figure
+        )
+    return traces
 
 
 @dataclass(frozen=True)
@@ -174,10 +174,11 @@ def orders_title(record: SumOrders) -> str:
 
 def sum_orders_figure(record: SumOrders) -> Drawn:
     """A dot an order on an axis of fp32's own gaps, the exact sum in the middle."""
-    digits = [f"{result:,.9g}" for result in record.results]
+    digits = _digits(record)
     said = "; ".join(f"{order} {value}" for order, value in zip(record.orders, digits, strict=True))
-    return Drawn(
-        figure=_orders(record, digits, narrow=False),
+    return drawn(
+        _orders,
+        record,
         alt=f"Sums of the same fp32 numbers in several orders. {orders_title(record)}. Exact "
         f"{record.exact:.12g}; {said}.",
         stem="sum-orders",
@@ -186,67 +187,38 @@ def sum_orders_figure(record: SumOrders) -> Drawn:
             "sum": list(record.results),
             "off by, in gaps of fp32": list(record.steps),
         },
-        narrow_figure=_orders(record, digits, narrow=True),
     )
 
 
-def _orders(record: SumOrders, digits: Sequence[str], narrow: bool) -> go.Figure:
-    rows = list(range(len(record.orders)))
-    figure = go.Figure(
-        go.Scatter(
-            x=list(record.steps),
-            y=rows,
-            mode="markers",
-            marker={"color": style.LIGHT.accent, "size": 11},
-            text=list(digits),
-            cliponaxis=False,
-            hovertemplate="%{text}: off by %{x:.3g} gaps<extra></extra>",
-        )
-    )
+def _digits(record: SumOrders) -> list[str]:
+    return [f"{result:,.9g}" for result in record.results]
+
+
+def _orders(record: SumOrders, look: Look) -> go.Figure:
+    digits, n = _digits(record), len(record.orders)
     reach = max(1.0, *(abs(step) for step in record.steps))
-    exact: dict[str, Any] = {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper"}
-    figure.update_layout(
-        template=style.TEMPLATE,
-        title={
-            "text": orders_title(record).replace(", ", ",<br>"),
-            "font": {"size": 13},
-            "pad": {"t": 36, "b": 0},
-        }
-        if narrow
-        else {"text": orders_title(record)},
-        height=(150 if narrow else 130) + 30 * len(rows),
-        shapes=[{**exact, "line": {"color": style.LIGHT.ink, "width": 1.5, "dash": "dash"}}],
+    dots = scatter(
+        "sums",
+        record.steps,
+        list(range(n)),
+        marker={"color": style.LIGHT.accent, "size": 11},
+        text=digits,
+        cliponaxis=False,
+        hovertemplate="%{text}: off by %{x:.3g} gaps<extra></extra>",
+    )
+    right: Json = {"within": "x", "xshift": 6, "font": mono()}
+    return figure(
+        [dots],
+        title=look.title(orders_title(record), ",", phone_lines=2),
+        height=look.pick(130, 150) + 30 * n,
+        shapes=[line(x=0, dash="dash", width=1.5)],
         showlegend=False,
-        annotations=[_value(value, row) for row, value in enumerate(digits)],
-        margin={"l": 8, "r": 92, "t": 72 if narrow else 48, "b": 8},
-    )
-    figure.update_xaxes(
-        range=[-1.1 * reach, 1.1 * reach],
-        title={
-            "text": "off by, in gaps of fp32 (dashed: exact)" if not narrow else "off by, in gaps of fp32"
+        annotations=[note(value, 1, row, "left", **right) for row, value in enumerate(digits)],
+        margin={"r": 92, "t": look.pick(48, 72)},
+        xaxis={
+            "range": [-1.1 * reach, 1.1 * reach],
+            "title": {"text": "off by, in gaps of fp32" + look.pick(" (dashed: exact)", "")},
+            "nticks": 5,
         },
-        nticks=5,
-        fixedrange=True,
+        yaxis=rows(record.orders, showgrid=True, tickfont=ink(look.pick(13, 11))),
     )
-    figure.update_yaxes(
-        range=[len(rows) - 0.5, -0.5],
-        tickvals=rows,
-        ticktext=list(record.orders),
-        fixedrange=True,
-        tickfont={"size": 11 if narrow else 13, "color": style.LIGHT.ink},
-    )
-    return figure
-
-
-def _value(value: str, row: int) -> dict[str, Any]:
-    """A result in full, right of the axis."""
-    return {
-        "x": 1,
-        "xref": "paper",
-        "y": row,
-        "text": value,
-        "xanchor": "left",
-        "xshift": 6,
-        "showarrow": False,
-        "font": {"family": style.MONO, "size": 12, "color": style.LIGHT.ink},
-    }
