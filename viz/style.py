@@ -2,7 +2,7 @@
 
 Every figure names our template (`layout.template = TEMPLATE`): importing streamlit swaps plotly's default
 for placeholder colours. Figures are built in the light theme; the browser swaps colours for a dark page
-(`theme_swap`), and exports put on the print template.
+(`palette.light_to_dark`), and exports put on the print template.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from viz.palette import (
     category,
     contrast,
     faded,
-    light_to_dark,
     pattern,
     text_on,
     token_color,
@@ -59,7 +58,6 @@ __all__ = [
     "shares",
     "shorten",
     "text_on",
-    "theme_swap",
     "three_digits",
     "token_color",
     "visible",
@@ -93,11 +91,6 @@ def narrow_title(text: str, *breaks: str) -> dict[str, object]:
     for mark in breaks:
         text = text.replace(f"{mark} ", f"{mark}<br>")
     return {"text": text, "font": {"size": 13}, "pad": {"t": 18 * (1 + text.count("<br>")), "b": 0}}
-
-
-def theme_swap() -> dict[str, str]:
-    """Light colour -> dark colour, for the browser to swap in a figure's JSON, colour scales included."""
-    return light_to_dark()
 
 
 def _axis(font_size: float) -> dict[str, object]:
