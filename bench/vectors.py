@@ -44,8 +44,9 @@ def projections() -> list[Row]:
     from umap import UMAP
 
     from model_runtime import load_model
+    from model_runtime.records import ProjectionSettings
     from model_runtime.vectors.point_sets import vocabulary_points
-    from model_runtime.vectors.projection import ProjectionSettings, nearest, pca, project
+    from model_runtime.vectors.projection import nearest, pca, project
 
     vectors = vocabulary_points(load_model("smollm2-135m-instruct"), N_TOKENS).vectors
     near = nearest(vectors, "cosine")

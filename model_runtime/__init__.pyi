@@ -1,7 +1,7 @@
 """The public face: every name of the runtime for notebooks, pages and type checkers, by topic.
 
-`__init__.py` reads this list and imports a name's module when it is first asked for. Each name stands twice in
-its line because a stub hands on nothing else.
+`__init__.py` reads this list and imports a name's module when it is first asked for. Each name stands twice
+in its line because a stub hands on nothing else.
 """
 
 from . import errors as errors
@@ -29,8 +29,6 @@ from .attention.score_scale import pattern_scaled_by as pattern_scaled_by
 from .attention.score_scale import saturation as saturation
 from .attention.sdpa_check import SdpaCheck as SdpaCheck
 from .attention.sdpa_check import sdpa_check as sdpa_check
-from .attention.stages import HeadStages as HeadStages
-from .attention.stages import ScoreTerms as ScoreTerms
 from .attention.stages import head_stages as head_stages
 from .attention.stages import recombination_error as recombination_error
 from .attention.stages import score_terms as score_terms
@@ -113,16 +111,23 @@ from .positions.shuffling import order_experiment as order_experiment
 from .proof import ProofCheck as ProofCheck
 from .proof import SelfProof as SelfProof
 from .proof import self_proof as self_proof
-from .records import LayerSpec as LayerSpec
-from .records import ModelSpec as ModelSpec
-from .records import Token as Token
+from .records.attention import HeadStages as HeadStages
+from .records.attention import ScoreTerms as ScoreTerms
+from .records.sampling import SamplingReport as SamplingReport
+from .records.spec import LayerSpec as LayerSpec
+from .records.spec import ModelSpec as ModelSpec
+from .records.tokens import Token as Token
+from .records.tokens import Tokenized as Tokenized
+from .records.vectors import Neighbours as Neighbours
+from .records.vectors import Projection as Projection
+from .records.vectors import ProjectionSettings as ProjectionSettings
+from .records.vectors import Senses as Senses
 from .sampling.generation import DecodeState as DecodeState
 from .sampling.generation import GeneratedToken as GeneratedToken
 from .sampling.generation import Generation as Generation
 from .sampling.generation import generate_many as generate_many
 from .sampling.greedy import GreedyText as GreedyText
 from .sampling.greedy import greedy_text as greedy_text
-from .sampling.report import SamplingReport as SamplingReport
 from .sampling.settings import SamplingSettings as SamplingSettings
 from .sampling.steps import draws as draws
 from .sampling.steps import sampling_steps as sampling_steps
@@ -130,7 +135,6 @@ from .tokens.bpe import BpeTraining as BpeTraining
 from .tokens.bpe import pieces_after as pieces_after
 from .tokens.bpe import train_bpe as train_bpe
 from .tokens.encodings import TOKENIZERS as TOKENIZERS
-from .tokens.encodings import Tokenized as Tokenized
 from .tokens.encodings import agreement as agreement
 from .tokens.encodings import tokenize_with as tokenize_with
 from .tokens.encodings import tokenize_with_model as tokenize_with_model
@@ -152,13 +156,9 @@ from .vectors.point_sets import parse_groups as parse_groups
 from .vectors.point_sets import prompt_points as prompt_points
 from .vectors.point_sets import vocabulary_points as vocabulary_points
 from .vectors.point_sets import word_points as word_points
-from .vectors.projection import Neighbours as Neighbours
-from .vectors.projection import Projection as Projection
-from .vectors.projection import ProjectionSettings as ProjectionSettings
 from .vectors.projection import nearest as nearest
 from .vectors.projection import pca as pca
 from .vectors.projection import project as project
-from .vectors.senses import Senses as Senses
 from .vectors.senses import find_word as find_word
 from .vectors.senses import sense_paths as sense_paths
 from .vectors.senses import senses as senses

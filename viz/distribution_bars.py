@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from model_runtime.records.distributions import softmax
 from viz import style
-from viz.distributions import DistributionChange, distribution_change_record, softmax
+from viz.distributions import DistributionChange, distribution_change_record
 from viz.drawn import Drawn
 from viz.panels import (
     QUIET,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model_runtime.records.distributions import kl, log_softmax, softmax, total_variation
 from viz import style
-from viz.start.forward_pass import softmax
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,14 @@ def distribution_change_record(
     """Two rows of logits over one vocabulary -> what changed. (Logits must be finite.)"""
     p, q = softmax(before), softmax(after)
     top, new_top = int(p.argmax()), int(q.argmax())
-    # In logarithms, so that a probability that underflowed does not turn the sum into infinity.
-    log_p = before - before.max() - np.log(np.exp(before.astype(np.float64) - before.max()).sum())
-    log_q = after - after.max() - np.log(np.exp(after.astype(np.float64) - after.max()).sum())
     return DistributionChange(
         top_text=text_of(top),
         top_before=float(p[top]),
         top_after=float(q[top]),
         new_top_text=text_of(new_top),
         new_top_after=float(q[new_top]),
-        divergence=max(0.0, float((p * (log_p - log_q)).sum())),
-        moved=float(np.abs(p - q).sum() / 2),
+        divergence=kl(log_softmax(before), log_softmax(after)),
+        moved=total_variation(p, q),
     )
 
 

@@ -1,4 +1,4 @@
-// The sampling steps in words, sentence for sentence those of model_runtime/sampling/words.py.
+// The sampling steps in words, sentence for sentence those of viz/output/sampling_words.py.
 
 import { thousands } from "./numbers.js"
 import { STEPS } from "./tables.js"

@@ -10,6 +10,7 @@ import numpy as np
 from model_runtime.interventions import Intervention, ScaleExpert
 from model_runtime.model import Model, Prompt
 from model_runtime.moe.routing import Routing
+from model_runtime.records.distributions import kl, log_softmax
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,24 +51,10 @@ def expert_effects(
         PromptError, InterventionError: as `Model.trace`.
     """
     edits = tuple(edits)
-    whole = _log_softmax(model.trace(prompt, points=(), interventions=edits).next_token_logits())
+    whole = log_softmax(model.trace(prompt, points=(), interventions=edits).next_token_logits())
     divergence = np.full((len(routing.layers), routing.n_experts), np.nan)
     for row, expert in np.argwhere(routing.tokens_per_expert() > 0).tolist():
         off = ScaleExpert(routing.layers[row], expert, 0.0, renormalise)
         logits = model.trace(prompt, points=(), interventions=(*edits, off)).next_token_logits()
-        divergence[row, expert] = kl(whole, _log_softmax(logits))
+        divergence[row, expert] = kl(whole, log_softmax(logits))
     return ExpertEffects(routing.layers, divergence)
-
-
-def kl(log_p: np.ndarray, log_q: np.ndarray) -> float:
-    """sum p (log p - log q), in nats; never below 0 by rounding.
-
-    >>> round(kl(np.log([0.5, 0.5]), np.log([0.25, 0.75])), 4)
-    0.1438
-    """
-    return max(0.0, float((np.exp(log_p) * (log_p - log_q)).sum()))
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits.astype(np.float64) - logits.max()
-    return np.asarray(shifted - np.log(np.exp(shifted).sum()))

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model_runtime.moe.routing import Routing, softmax
+from model_runtime.moe.routing import Routing
+from model_runtime.records.distributions import softmax
 
 NOISE_SEED = 0
 

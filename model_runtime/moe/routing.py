@@ -16,6 +16,7 @@ import numpy as np
 from model_runtime.errors import PointUnavailable
 from model_runtime.interventions import ForceExperts, ScaleExpert
 from model_runtime.model import Model
+from model_runtime.records.distributions import softmax
 from model_runtime.trace import Trace
 
 
@@ -103,16 +104,6 @@ class Routing:
     def mean_probabilities(self) -> np.ndarray:
         """The mean of the router's softmax over tokens, float64 [layer, expert]: P_i of Fedus et al. 2021."""
         return np.stack([self.probabilities(layer).mean(axis=0) for layer in self.layers])
-
-
-def softmax(scores: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis, in float64.
-
-    >>> softmax(np.array([0.0, np.log(3.0)])).round(2).tolist()
-    [0.25, 0.75]
-    """
-    shifted = np.exp(scores.astype(np.float64) - scores.max(axis=-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
 
 
 def sparse_layers(model: Model) -> tuple[int, ...]:

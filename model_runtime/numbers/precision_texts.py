@@ -15,6 +15,7 @@ from model_runtime.model import Model
 from model_runtime.numbers.formats import FORMATS
 from model_runtime.numbers.precisions import COMPARED, ModelOf, Turn, narrow
 from model_runtime.records import Token
+from model_runtime.records.distributions import softmax
 from model_runtime.sampling.arithmetic import checked_scores
 from model_runtime.sampling.generation import end_ids
 from model_runtime.tokenizer import Tokens
@@ -130,9 +131,7 @@ class _Writer:
 
     def shares(self, index: int, ids: tuple[int, int]) -> tuple[float, float]:
         """Probabilities of two tokens at one choice."""
-        scores = self.logits[index].astype(np.float64)
-        weights = np.exp(scores - scores.max())
-        one, other = (weights[list(ids)] / weights.sum()).tolist()
+        one, other = softmax(self.logits[index])[list(ids)].tolist()
         return one, other
 
 

@@ -2,7 +2,7 @@
 
     report = sampling_steps(logits, context_ids, generated_ids, SamplingSettings(temperature=0.8, top_p=0.9))
     report.final.n_kept              # how many tokens can still be drawn
-    report.why_cut(token_id)         # one sentence with the numbers, or None
+    report.cut_by(token_id)          # the step that cut it, or None
     draw(report.final.probabilities, request_generator(seed))
 
 Decisions are taken in float32 exactly as transformers takes them (see `sampling_arithmetic`); the
@@ -18,25 +18,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from model_runtime.sampling import words as sampling_words
+from model_runtime.records.sampling import SamplingReport, StepResult, rank
 from model_runtime.sampling.arithmetic import NOTHING_SEEN, apply_step, checked_scores, seen_tokens
-from model_runtime.sampling.report import Fraction, SamplingReport, StepResult, Tail, rank
-from model_runtime.sampling.settings import DEFAULT_ORDER, SamplingSettings
-
-__all__ = [
-    "DEFAULT_ORDER",
-    "FinalDistribution",
-    "Fraction",
-    "SamplingReport",
-    "SamplingSettings",
-    "StepResult",
-    "Tail",
-    "draw",
-    "draws",
-    "final_distribution",
-    "request_generator",
-    "sampling_steps",
-]
+from model_runtime.sampling.settings import SamplingSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +58,14 @@ def sampling_steps(
     """
     scores = checked_scores(logits)
     seen = seen_tokens(context_ids, generated_ids, scores.numel())
-    base = before = _result("base", True, "the model's own distribution", scores.numpy(), None)
+    base = before = _result("base", True, None, scores.numpy(), None)
     steps = []
     for name in settings.order:
         active = settings.is_active(name)
         after = apply_step(name, torch.tensor(before.scores), settings, seen).numpy() if active else None
-        before = _result(name, active, sampling_words.setting(name, settings), after, before)
+        before = _result(name, active, settings.value(name), after, before)
         steps.append(before)
-    return SamplingReport(settings, base, tuple(steps))
+    return SamplingReport(base, tuple(steps))
 
 
 def final_distribution(
@@ -162,16 +146,16 @@ def _softmax(scores: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _result(
-    name: str, active: bool, setting: str, scores: np.ndarray | None, before: StepResult | None
+    name: str, active: bool, value: float | None, scores: np.ndarray | None, before: StepResult | None
 ) -> StepResult:
     """The record of one step; without new scores it shares the arrays of the step before."""
     if scores is None:
         assert before is not None
-        return replace(before, name=name, active=active, setting=setting, cut_mass=0.0)
+        return replace(before, name=name, active=active, value=value, cut_mass=0.0)
     probabilities, entropy = _softmax(scores)
     kept = scores > -np.inf
     cut_mass = 0.0 if before is None else float(before.probabilities[before.kept & ~kept].sum())
     for array in (scores, probabilities, kept):
         array.flags.writeable = False
     n_kept = int(np.count_nonzero(kept))
-    return StepResult(name, active, setting, scores, probabilities, kept, n_kept, cut_mass, entropy)
+    return StepResult(name, active, value, scores, probabilities, kept, n_kept, cut_mass, entropy)

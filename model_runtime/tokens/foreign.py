@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from model_runtime.errors import PromptError
-from model_runtime.records import Token
-from model_runtime.tokens.encodings import Tokenized
+from model_runtime.records import Token, Tokenized
+from model_runtime.records.distributions import log_softmax
 
 if TYPE_CHECKING:
     from model_runtime.model import Model
@@ -115,19 +115,13 @@ def _read(model: Model, ids: tuple[int, ...]) -> tuple[np.ndarray, Next]:
         logits = model.trace(ids, points=(), layers=(), logits_at=rows).get("logits")
         for row, scores in zip(rows, logits, strict=True):
             if row + 1 < len(ids):
-                surprise[row + 1] = -_log_softmax(scores)[ids[row + 1]]
+                surprise[row + 1] = -log_softmax(scores)[ids[row + 1]]
             else:
                 likeliest = _likeliest(scores)
     return surprise, likeliest
 
 
-def _log_softmax(scores: np.ndarray) -> np.ndarray:
-    """Logarithms of the probabilities, over the whole vocabulary."""
-    shifted = scores - scores.max()
-    return shifted - np.log(np.exp(shifted).sum())
-
-
 def _likeliest(scores: np.ndarray) -> Next:
-    probabilities = np.exp(_log_softmax(scores))
+    probabilities = np.exp(log_softmax(scores))
     best = np.argsort(-probabilities, kind="stable")[:N_NEXT]
     return tuple((int(i), float(probabilities[i])) for i in best)

@@ -7,34 +7,14 @@ Characters and bytes need a small table and make long sequences. Pieces of words
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from model_runtime.errors import PromptError
+from model_runtime.records import Level
 from model_runtime.tokenizer import utf8
 
 MAX_CHARACTERS = 20_000  # longest text, in characters
-
-
-@dataclass(frozen=True)
-class Level:
-    """A text at one level.
-
-    `known` tells of each piece whether the table has it; `n_vocab` counts the table's entries. The table of
-    words and that of characters have what the known text has (and would need one entry more, which stands
-    for everything unknown); the table of bytes has all 256, so no byte is ever unknown.
-    """
-
-    name: str  # "words", "characters", "bytes"
-    pieces: tuple[str, ...]  # bytes as two hexadecimal digits
-    known: tuple[bool, ...]
-    n_vocab: int
-
-    @property
-    def n_unknown(self) -> int:
-        """Pieces that the table does not have, repeats counted."""
-        return self.known.count(False)
 
 
 def levels(text: str, known_text: str) -> tuple[Level, Level, Level]:

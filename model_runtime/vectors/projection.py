@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from model_runtime.errors import SettingError
+from model_runtime.records import Neighbours, Projection, ProjectionSettings
 
 METHODS = ("pca", "axis", "tsne", "umap")
 DISTANCES = ("cosine", "euclidean")
@@ -29,108 +30,37 @@ _UMAP_LOCK = threading.Lock()
 _UMAP_READY = threading.Event()
 
 
-@dataclass(frozen=True)
-class ProjectionSettings:
-    """How points are projected.
+def settings_for(asked: ProjectionSettings, n_points: int) -> ProjectionSettings:
+    """The settings that `n_points` allow, with those that the method does not read at their defaults.
 
-    distance: "cosine" compares directions (PCA and the own axis then read vectors scaled to length 1),
-        "euclidean" the vectors as they are.
-    perplexity: about how many neighbours t-SNE keeps each point near to (van der Maaten and Hinton 2008).
-    n_neighbors, min_dist: UMAP's neighbours, and how close points may lie (McInnes et al. 2018).
+    t-SNE looks at three times as many neighbours as its perplexity, UMAP at `n_neighbors` (a point
+    itself included), and neither can find more than there are.
+
+    Raises:
+        SettingError: no such method, or fewer points than it can place at all.
+
+    >>> settings_for(ProjectionSettings("tsne", perplexity=30), 13).perplexity
+    4.0
     """
-
-    method: str = "pca"
-    n_axes: int = 2
-    distance: str = "cosine"
-    perplexity: float = 30.0
-    n_neighbors: int = 15
-    min_dist: float = 0.1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS or self.distance not in DISTANCES or self.n_axes not in (2, 3):
-            raise SettingError(
-                f"{self.method!r} in {self.n_axes} dimensions by {self.distance!r} is no projection.",
-                f"Methods are {', '.join(METHODS)}; distances {', '.join(DISTANCES)}; 2 or 3 dimensions.",
-            )
-
-    def for_points(self, n_points: int) -> ProjectionSettings:
-        """The settings that `n_points` allow, with those that the method does not read at their defaults.
-
-        t-SNE looks at three times as many neighbours as its perplexity, UMAP at `n_neighbors` (a point
-        itself included), and neither can find more than there are.
-
-        Raises:
-            SettingError: fewer points than the method can place at all.
-
-        >>> ProjectionSettings("tsne", perplexity=30).for_points(13).perplexity
-        4.0
-        """
-        if n_points < LEAST_POINTS[self.method]:
-            here = "is 1" if n_points == 1 else f"are {n_points}"
-            raise SettingError(
-                f"{_NAMES[self.method]} needs at least {LEAST_POINTS[self.method]} points; here {here}.",
-                "Add points, or choose PCA.",
-            )
-        plain = ProjectionSettings(self.method, self.n_axes, self.distance)
-        if self.method == "tsne":
-            allowed = min(self.perplexity, (n_points - 1) / 3)
-            return replace(plain, perplexity=float(max(allowed, 1.0)), seed=self.seed)
-        if self.method == "umap":
-            near = max(2, min(self.n_neighbors, n_points - 1))
-            return replace(plain, n_neighbors=near, min_dist=self.min_dist, seed=self.seed)
-        return plain
-
-
-@dataclass(frozen=True, eq=False)
-class Neighbours:
-    """The nearest other points of each point in the full space, nearest first.
-
-    indices int32 [point, neighbour]; distances float32 [point, neighbour]: 1 - cosine, or Euclid's.
-    """
-
-    distance: str
-    indices: np.ndarray
-    distances: np.ndarray
-
-    @property
-    def nbytes(self) -> int:
-        return self.indices.nbytes + self.distances.nbytes
-
-    @property
-    def by_chance(self) -> float:
-        """The share of neighbours that a picture of points strewn at random would keep: k / (n - 1)."""
-        n_points, k = self.indices.shape
-        return k / (n_points - 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Projection:
-    """Points in a picture, and what the picture keeps.
-
-    coordinates: float32 [point, axis].
-    explained: share of the variance that lies along each axis; None for t-SNE and UMAP, whose axes mean
-        nothing.
-    drawn: int32 [point, neighbour], the nearest other points in the picture, nearest first.
-    kept: float32 [point], the share of its nearest neighbours in the full space that are among its nearest
-        in the picture.
-    settings: as used, after `for_points`.
-    """
-
-    settings: ProjectionSettings
-    coordinates: np.ndarray
-    explained: tuple[float, ...] | None
-    drawn: np.ndarray
-    kept: np.ndarray
-    seconds: float
-
-    @property
-    def nbytes(self) -> int:
-        return self.coordinates.nbytes + self.drawn.nbytes + self.kept.nbytes
-
-    @property
-    def mean_kept(self) -> float:
-        return float(self.kept.mean(dtype=np.float64))
+    if asked.method not in METHODS or asked.distance not in DISTANCES or asked.n_axes not in (2, 3):
+        raise SettingError(
+            f"{asked.method!r} in {asked.n_axes} dimensions by {asked.distance!r} is no projection.",
+            f"Methods are {', '.join(METHODS)}; distances {', '.join(DISTANCES)}; 2 or 3 dimensions.",
+        )
+    if n_points < LEAST_POINTS[asked.method]:
+        here = "is 1" if n_points == 1 else f"are {n_points}"
+        raise SettingError(
+            f"{_NAMES[asked.method]} needs at least {LEAST_POINTS[asked.method]} points; here {here}.",
+            "Add points, or choose PCA.",
+        )
+    plain = ProjectionSettings(asked.method, asked.n_axes, asked.distance)
+    if asked.method == "tsne":
+        allowed = min(asked.perplexity, (n_points - 1) / 3)
+        return replace(plain, perplexity=float(max(allowed, 1.0)), seed=asked.seed)
+    if asked.method == "umap":
+        near = max(2, min(asked.n_neighbors, n_points - 1))
+        return replace(plain, n_neighbors=near, min_dist=asked.min_dist, seed=asked.seed)
+    return plain
 
 
 def project(
@@ -149,7 +79,7 @@ def project(
         SettingError: too few or too many points, points that are all the same, or no axis.
     """
     _check(vectors)
-    used = settings.for_points(len(vectors))
+    used = settings_for(settings, len(vectors))
     near = near or nearest(vectors, used.distance)
     start = time.perf_counter()
     explained: tuple[float, ...] | None = None

@@ -16,7 +16,7 @@ import numpy as np
 
 from model_runtime.errors import PromptError
 from model_runtime.model import Model
-from model_runtime.records import Token
+from model_runtime.records import Occurrence, Senses
 from model_runtime.trace import Trace
 from model_runtime.vectors.projection import pca, unit_length
 
@@ -24,55 +24,6 @@ MOST_SENTENCES = 5
 MOST_OTHERS = 64  # other tokens of a sentence that the baseline reads
 POINTS = ("embed", "resid_post")  # what a trace must have
 _BAND = (0.05, 0.95)
-
-
-@dataclass(frozen=True)
-class Occurrence:
-    """Where a word stands in a sentence.
-
-    text: the word as it is written there. n_times: how often it occurs; the last one is taken, which has
-    read the most. positions: of its tokens; the last of them, `position`, has read the whole word.
-    """
-
-    sentence: str
-    text: str
-    n_times: int
-    positions: tuple[int, ...]
-    tokens: tuple[Token, ...]
-
-    @property
-    def position(self) -> int:
-        return self.positions[-1]
-
-
-@dataclass(frozen=True, eq=False)
-class Senses:
-    """One word's vectors in several sentences. Depth 0 is the embedding, depth l + 1 the output of block l.
-
-    vectors: float32 [sentence, depth, d_model].
-    cosines: float32 [pair, depth], of the pairs in `pairs` (sentence, sentence).
-    baseline, low, high: float32 [depth], mean cosine of unrelated tokens, and the bounds that nine of ten
-        pairs lie within; None where the sentences have no others. `n_unrelated` pairs were compared: tokens
-        of different sentences, unequal ones, neither a word's nor the first of its sentence.
-    lengths: float32 [sentence, depth], of the vectors.
-    """
-
-    occurrences: tuple[Occurrence, ...]
-    vectors: np.ndarray
-    pairs: tuple[tuple[int, int], ...]
-    cosines: np.ndarray
-    baseline: np.ndarray | None
-    low: np.ndarray | None
-    high: np.ndarray | None
-    n_unrelated: int
-
-    @property
-    def lengths(self) -> np.ndarray:
-        return np.linalg.norm(self.vectors, axis=-1)
-
-    @property
-    def nbytes(self) -> int:
-        return self.vectors.nbytes + self.cosines.nbytes
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from model_runtime.moe import routing as experts
+from model_runtime.records.distributions import softmax
 from pages.moe import routing_words as words
 from pages.moe.drawing import Routed, comparable
 from pages.shared.escape import plain
@@ -227,5 +228,5 @@ def _top(drawings: Sequence[Routed]) -> float:
 
 
 def _code() -> str:
-    parts: tuple[Any, ...] = (experts.softmax, experts.weights_by_rule)
+    parts: tuple[Any, ...] = (softmax, experts.weights_by_rule)
     return "\n\n".join(inspect.getsource(part) for part in parts)

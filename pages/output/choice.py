@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from model_runtime.records import Token
+from model_runtime.records import SamplingReport, Token
+from model_runtime.records.distributions import total_variation
 from model_runtime.sampling.settings import SamplingSettings
-from model_runtime.sampling.steps import SamplingReport, sampling_steps
+from model_runtime.sampling.steps import sampling_steps
 from pages.shared.run import runtime
 from pages.shared.run.runs import Run, differences
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import MOST_PROMPT_CHARACTERS, TOP_CANDIDATE
-from viz.output.next_token.record import total_variation
 
 PINNED_TOP = 3  # the pinned run's likeliest tokens always have a row
 

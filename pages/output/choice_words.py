@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from model_runtime.sampling.steps import Fraction, SamplingReport
+from model_runtime.records import Fraction, SamplingReport
 from pages.output.choice import Choice
 from pages.shared.escape import plain, quoted
+from viz.output import sampling_words
 from viz.style import share, three_digits
 
 
@@ -12,11 +13,11 @@ def verdict(choice: Choice) -> str:
     """One sentence: kept or cut, and why. Markdown."""
     report, token_id = choice.report, choice.selected
     name = quoted(choice.token.text, 24)
-    reason = report.why_cut(token_id)
+    reason = sampling_words.why_cut(report, token_id)
     if reason is not None:
         step = report.cut_by(token_id)
         assert step is not None
-        return f"{name} is **cut by {plain(step.setting)}**. {plain(reason)}"
+        return f"{name} is **cut by {plain(sampling_words.setting_words(step))}**. {plain(reason)}"
     before, after = report.base.probabilities[token_id], report.final.probabilities[token_id]
     last = float(report.final.probabilities[report.final.kept].min())
     n = report.final.n_kept

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from model_runtime.sampling.steps import DEFAULT_ORDER
-from model_runtime.sampling.words import LABELS
+from model_runtime.sampling.settings import DEFAULT_ORDER
 from pages.output.choice import Choice
 from pages.shared.figure.live_figure import Slider
 from pages.shared.settings import url_state as state
+from viz.output.sampling_words import LABELS
 
 # Fine where the picture changes fast, coarse where it does not.
 TEMPERATURES = (*(step / 20 for step in range(41)), 2.5, 3.0, 4.0, 5.0, 7.0, 10.0)

@@ -9,13 +9,8 @@ from dataclasses import replace
 import streamlit as st
 
 from model_runtime.errors import TokenizerNotFound
-from model_runtime.tokens.encodings import (
-    TOKENIZERS,
-    Tokenized,
-    agreement,
-    tokenize_with,
-    tokenize_with_model,
-)
+from model_runtime.records import Tokenized
+from model_runtime.tokens.encodings import TOKENIZERS, agreement, tokenize_with, tokenize_with_model
 from pages.shared.escape import plain
 from pages.shared.figure.live_figure import live_figure
 from pages.shared.frame.page import View

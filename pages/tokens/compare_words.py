@@ -6,8 +6,9 @@ import inspect
 import math
 from collections.abc import Sequence
 
+from model_runtime.records import Tokenized
 from model_runtime.tokens import encodings
-from model_runtime.tokens.encodings import Tokenized, tokenize_with, tokenize_with_model
+from model_runtime.tokens.encodings import tokenize_with, tokenize_with_model
 from pages.shared.escape import plain, quoted, token_text
 from pages.shared.frame.parts import Lesson
 from pages.tokens.side import Side

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from model_runtime.records import Level, Tokenized
 from model_runtime.tokens import levels as cutting
-from model_runtime.tokens.encodings import Tokenized, tokenize_with_model
-from model_runtime.tokens.levels import Level, levels
+from model_runtime.tokens.encodings import tokenize_with_model
+from model_runtime.tokens.levels import levels
 from pages.shared.escape import counted, plain, quoted
 from pages.shared.figure.live_figure import live_figure
 from pages.shared.frame.page import View

@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from model_runtime.errors import PromptError
+from model_runtime.records import Neighbours, Projection, ProjectionSettings
 from model_runtime.vectors import point_sets
 from model_runtime.vectors.point_sets import PointSet
 from model_runtime.vectors.projection import (
     LEAST_POINTS,
     N_NEIGHBOURS,
-    Neighbours,
-    Projection,
-    ProjectionSettings,
     nearest,
     project,
+    settings_for,
     umap_is_ready,
 )
 from pages.shared.escape import counted, quoted
@@ -162,7 +161,7 @@ def placed(side: Side) -> Placed:
     # Points that cannot be projected are refused by `project`, which checks them before their neighbours.
     if len(points) < 2:
         project(points.vectors, asked)
-    used = asked.for_points(len(points))
+    used = settings_for(asked, len(points))
     ends = ends_of(side, points) if used.method == "axis" else None
     near = near_of(side, points, asked.distance)
     projection = runtime.computed(
@@ -189,7 +188,7 @@ def kept_by(one: Placed, method: str) -> Projection | None:
     n_points = len(one.points)
     if n_points < LEAST_POINTS[method]:
         return None
-    used = replace(one.asked, method=method).for_points(n_points)
+    used = settings_for(replace(one.asked, method=method), n_points)
     key = projection_key(one.side, used)
     if method == "pca":
         return runtime.computed(one.side.run, key, lambda: project(one.points.vectors, used, one.near))

@@ -10,8 +10,8 @@ from typing import Any
 import streamlit as st
 
 from model_runtime.errors import GlassformerError
+from model_runtime.records import Senses
 from model_runtime.vectors import senses as arithmetic
-from model_runtime.vectors.senses import Senses
 from pages.shared.escape import plain, quoted, token_text
 from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.figure.provenance import Provenance

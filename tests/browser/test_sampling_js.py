@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Error, Page
 
+from model_runtime.records import SamplingReport, StepResult
 from model_runtime.sampling.settings import DEFAULT_ORDER, SamplingSettings
-from model_runtime.sampling.steps import SamplingReport, StepResult, draws, request_generator, sampling_steps
+from model_runtime.sampling.steps import draws, request_generator, sampling_steps
+from viz.output.sampling_words import setting_words, why_cut
 
 pytestmark = pytest.mark.browser
 
@@ -83,14 +85,18 @@ def on_the_line(before: StepResult, step: StepResult, tokens: np.ndarray, sampli
     return bool(np.all(on_sum | (np.abs(distance[tokens] - edge) < 1e-5)))
 
 
-def same(theirs: dict[str, Any], ours: SamplingReport) -> bool:
+def same(theirs: dict[str, Any], ours: SamplingReport, sampling: SamplingSettings) -> bool:
     """Every step equal. False where rounding decided about a token at a boundary (checked), else fails."""
     before = ours.base
     for found, step in zip([theirs["base"], *theirs["steps"]], [ours.base, *ours.steps], strict=True):
-        assert (found["name"], found["active"], found["setting"]) == (step.name, step.active, step.setting)
+        assert (found["name"], found["active"], found["setting"]) == (
+            step.name,
+            step.active,
+            setting_words(step),
+        )
         differing = np.flatnonzero(found["kept"] != step.kept)
         if differing.size:
-            assert on_the_line(before, step, differing, ours.settings), (step.name, step.setting, differing)
+            assert on_the_line(before, step, differing, sampling), (setting_words(step), differing)
             return False
         np.testing.assert_allclose(found["probabilities"], step.probabilities, rtol=1e-6, atol=1e-300)
         assert found["n_kept"] == step.n_kept
@@ -107,10 +113,10 @@ def compare(
     ours = sampling_steps(logits, context, new, sampling)
     asked = [*ours.top(6).tolist(), *range(min(6, logits.size)), logits.size - 1]
     theirs = in_browser(scripts, logits, sampling, context, new, asked)
-    if not same(theirs, ours):
+    if not same(theirs, ours, sampling):
         return False
     assert theirs["top"] == ours.top(12).tolist()
-    assert theirs["why"] == [ours.why_cut(token_id) for token_id in asked]
+    assert theirs["why"] == [why_cut(ours, token_id) for token_id in asked]
     expected = dataclasses.asdict(ours.tail(12))
     assert theirs["tail"] == pytest.approx(expected, rel=1e-6, abs=1e-9)
     counts = np.bincount(theirs["drawn"], minlength=logits.size)

@@ -7,7 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from model_runtime.vectors.projection import ProjectionSettings, nearest, pca, project
+from model_runtime.records import ProjectionSettings
+from model_runtime.vectors.projection import nearest, pca, project
 
 VECTORS = np.random.default_rng(3).normal(size=(60, 24)).astype(np.float32) * np.linspace(3, 1, 24)
 

@@ -19,8 +19,9 @@ from transformers.generation.logits_process import (
     TypicalLogitsWarper,
 )
 
+from model_runtime.records import SamplingReport
 from model_runtime.sampling.settings import DEFAULT_ORDER, SamplingSettings
-from model_runtime.sampling.steps import SamplingReport, final_distribution, sampling_steps
+from model_runtime.sampling.steps import final_distribution, sampling_steps
 
 MAKERS = {
     "repetition": lambda s: RepetitionPenaltyLogitsProcessor(float(s.repetition_penalty)),

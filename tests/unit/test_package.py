@@ -24,7 +24,7 @@ def test_functions_that_share_a_name_with_their_module_are_functions() -> None:
 
 def test_importing_it_imports_nothing_heavy() -> None:
     script = (
-        "import sys, model_runtime, model_runtime.records\n"
+        "import sys, model_runtime, model_runtime.records, model_runtime.records.distributions\n"
         "print(sorted({'torch', 'transformers', 'scipy', 'tiktoken'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from model_runtime.records import SamplingReport
 from viz.distribution_bars import DistributionBars, distribution, longest
-from viz.output.next_token.record import Report, shown_in_order
+from viz.output.next_token.record import shown_in_order
 from viz.text import three_digits
 
 
 def temperatures_record(
-    reports: Sequence[tuple[float, Report]], shown: Sequence[int], token_text: Callable[[int], str]
+    reports: Sequence[tuple[float, SamplingReport]], shown: Sequence[int], token_text: Callable[[int], str]
 ) -> DistributionBars:
     """Put the distributions of several temperatures side by side.
 

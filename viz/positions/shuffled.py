@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model_runtime.records.distributions import softmax, total_variation
 from viz import style
-from viz.start.forward_pass import softmax
 
 NAMES = ("No mask, no positions", "Causal mask, no positions", "Mask and positions: the model")
 _SHORT = ("no mask, no positions", "mask, no positions", "mask and positions")
@@ -92,7 +92,7 @@ def next_tokens_record(
     rows = sorted(best, key=lambda i: (-max(p[i], q[i]), i))[: N_CANDIDATES + 1]
     rows.sort(key=lambda i: (-p[i], i))
     candidates = tuple(Candidate(text_of(i), float(p[i]), float(q[i])) for i in rows)
-    return NextTokens(name, candidates, float(np.abs(p - q).sum() / 2))
+    return NextTokens(name, candidates, total_variation(p, q))
 
 
 def nothing_moves(record: Shuffled, rule: int) -> bool:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model_runtime.records.distributions import softmax
+
 MOST_TOKEN_ROWS = 14
 N_CANDIDATES = 10
 N_EMBEDDING_CELLS = 10
@@ -125,12 +127,6 @@ def _with_gaps(positions: set[int]) -> tuple[int | None, ...]:
             rows.append(None)
         rows.append(position)
     return tuple(rows)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of all tokens, float64 [d_vocab], summing to 1."""
-    shifted = np.exp(logits.astype(np.float64) - float(np.max(logits)))
-    return shifted / shifted.sum()
 
 
 def forward_pass_record(

@@ -11,54 +11,13 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
 
+from model_runtime.records import Level, Token, Tokenized
 from viz.style import shorten, token_color, visible
 
 MOST_PIECES = 400  # of one column in a stretch
 LONGEST_PIECE = 200  # characters of one token; a blob of thousands must not push all others away
 LONGEST_HEX = 24  # bytes
-
-
-class TokenLike(Protocol):
-    """One token: its number, what a person reads, its bytes."""
-
-    @property
-    def id(self) -> int: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def bytes(self) -> bytes: ...
-    @property
-    def special(self) -> bool: ...
-
-
-class TokenizedLike(Protocol):
-    """A text as one tokenizer cuts it; `spans` are byte offsets [start, end) of its tokens."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def n_vocab(self) -> int: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def tokens(self) -> Sequence[Any]: ...
-    @property
-    def spans(self) -> Sequence[tuple[int, int]]: ...
-
-
-class LevelLike(Protocol):
-    """A text cut into words, characters or bytes."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def pieces(self) -> Sequence[str]: ...
-    @property
-    def known(self) -> Sequence[bool]: ...
-    @property
-    def n_vocab(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +76,7 @@ class Columns:
 
 
 def token_column(
-    key: str, tokenized: TokenizedLike, agreed: Sequence[bool] | None = None, title: str = ""
+    key: str, tokenized: Tokenized, agreed: Sequence[bool] | None = None, title: str = ""
 ) -> Column:
     """A tokenizer's column.
 
@@ -135,7 +94,7 @@ def token_column(
     return Column(key, title or tokenized.name, tokenized.n_vocab, pieces, added)
 
 
-def _token_piece(token: TokenLike, span: tuple[int, int], data: bytes, agreed: bool) -> Piece:
+def _token_piece(token: Token, span: tuple[int, int], data: bytes, agreed: bool) -> Piece:
     start, end = span
     partial = "\ufffd" in token.text and bool(token.bytes)
     shown, in_hex = _written(token.text, token.bytes or data[start:end], partial)
@@ -158,7 +117,7 @@ def _written(text: str, data: bytes, partial: bool) -> tuple[str, str]:
     return f"⟨{hexed(data)}⟩" if partial else in_lines(text) or "⟨empty⟩", hexed(data, " ")
 
 
-def level_column(level: LevelLike, text: str, title: str, unit: str) -> Column:
+def level_column(level: Level, text: str, title: str, unit: str) -> Column:
     """A column of words, characters or bytes. The same piece has the same colour everywhere."""
     is_bytes = level.name == "bytes"
     pieces, at = [], 0

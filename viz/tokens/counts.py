@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from model_runtime.records import Tokenized
 from viz.drawn import Drawn
 from viz.style import LIGHT, TEMPLATE, inert, shorten, three_digits
-from viz.tokens.columns import TokenizedLike, hexed
+from viz.tokens.columns import hexed
 
 ROW, TOP, BELOW = 40, 52, 44  # pixels
 BAR = 0.62  # of a row
@@ -38,7 +39,7 @@ class TokenCounts:
 
 
 def token_counts_record(
-    tokenized: Sequence[TokenizedLike], titles: Sequence[str] = (), end: int | None = None
+    tokenized: Sequence[Tokenized], titles: Sequence[str] = (), end: int | None = None
 ) -> TokenCounts:
     """Tokenizations of one text -> what will be drawn.
 

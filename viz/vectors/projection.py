@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from model_runtime.records import Neighbours, Projection
 from viz import style
 
 METHODS = {"pca": "PCA", "axis": "Own axis", "tsne": "t-SNE", "umap": "UMAP"}
@@ -64,8 +64,8 @@ class ProjectionMap:
 
 
 def projection_record(
-    projected: Any,
-    near: Any,
+    projected: Projection,
+    near: Neighbours,
     labels: Sequence[str],
     groups: Sequence[int],
     group_names: Sequence[str],
@@ -78,8 +78,6 @@ def projection_record(
     """A projection and the nearest neighbours -> what will be drawn.
 
     Args:
-        projected: has `settings`, `coordinates` [point, axis], `drawn`, `kept` and `explained`.
-        near: has `indices` and `distances` [point, neighbour], `by_chance`.
         selected: index of the selected point.
         find: text to look for among the labels.
     """
@@ -111,7 +109,7 @@ def projection_record(
     )
 
 
-def _selected(index: int, projected: Any, near: Any) -> Selected:
+def _selected(index: int, projected: Projection, near: Neighbours) -> Selected:
     drawn = {int(other) for other in projected.drawn[index]}
     neighbours = tuple(int(other) for other in near.indices[index])
     return Selected(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
+
+from model_runtime.records import Senses
 from viz import style
 
 LONGEST_SENTENCE = 34  # characters of a sentence in a picture
@@ -59,10 +61,10 @@ class SensePath:
         return len(self.places[0])
 
 
-def sense_curves_record(found: Any, word: str, depth: int) -> SenseCurves:
-    """What was measured (`occurrences`, `pairs`, `cosines`, `baseline`, `low`, `high`) -> what is drawn."""
+def sense_curves_record(found: Senses, word: str, depth: int) -> SenseCurves:
+    """What was measured -> what is drawn."""
 
-    def values(array: Any) -> tuple[float, ...]:
+    def values(array: np.ndarray | None) -> tuple[float, ...]:
         return () if array is None else tuple(float(value) for value in array)
 
     last = [occurrence.tokens[-1].id for occurrence in found.occurrences]
@@ -85,9 +87,9 @@ def sense_curves_record(found: Any, word: str, depth: int) -> SenseCurves:
 
 
 def sense_path_record(
-    coordinates: Any,
+    coordinates: np.ndarray,
     explained: Sequence[float],
-    found: Any,
+    found: Senses,
     word: str,
     depth: int,
     *,

@@ -15,9 +15,9 @@ import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
 from model_runtime.sampling.settings import DEFAULT_ORDER, FIELD_AND_OFF
-from model_runtime.sampling.words import LABELS
 from viz import palette
 from viz.attention import bertviz_files
+from viz.output.sampling_words import LABELS
 from viz.style import CUT
 
 FOLDER = Path(__file__).resolve().parents[3] / "assets" / "js"

@@ -4,53 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
-from viz.attention.stages.record import Stages
+from model_runtime.records import HeadStages
+from model_runtime.records import ScoreTerms as Terms
 
 N_NAMED_TERMS = 3
 MOST_BARS = 128  # keys of the row with a bar each; above, those read most
-
-
-class Terms(Protocol):
-    """`model_runtime.attention.stages.ScoreTerms`, by its attributes: one cell, in float64."""
-
-    @property
-    def query_pos(self) -> int: ...
-    @property
-    def key_pos(self) -> int: ...
-    @property
-    def q(self) -> np.ndarray: ...  # [d_head]
-    @property
-    def k(self) -> np.ndarray: ...  # [d_head]
-    @property
-    def products(self) -> np.ndarray: ...  # [d_head]
-    @property
-    def dot(self) -> float: ...
-    @property
-    def scaling(self) -> float: ...
-    @property
-    def scaled(self) -> float: ...
-    @property
-    def softcap(self) -> float | None: ...
-    @property
-    def capped(self) -> float: ...
-    @property
-    def visible(self) -> bool: ...
-    @property
-    def row_max(self) -> float: ...
-    @property
-    def exp(self) -> float: ...
-    @property
-    def sink_term(self) -> float: ...
-    @property
-    def denominator(self) -> float: ...
-    @property
-    def n_visible(self) -> int: ...
-    @property
-    def probability(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -174,7 +135,7 @@ class SoftmaxRow:
     denominator: float
 
 
-def softmax_row_record(stages: Stages, terms: Terms, token_texts: Sequence[str]) -> SoftmaxRow:
+def softmax_row_record(stages: HeadStages, terms: Terms, token_texts: Sequence[str]) -> SoftmaxRow:
     """The measured scores of the row that holds the cell of `terms`."""
     query, chosen = terms.query_pos, terms.key_pos
     visible = np.asarray(stages.visible[query], dtype=bool)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
+
+from model_runtime.records import HeadStages
 
 MOST_ROWS = 64
 MOST_COLUMNS = 64
@@ -19,47 +21,6 @@ MOST_WIDE_COLUMNS = 192
 
 Along = Literal["query", "key", "dimension"]
 Grid = tuple[tuple[float | None, ...], ...]
-
-
-class Stages(Protocol):
-    """What the runtime measured of one head: `model_runtime.attention.stages.HeadStages`, by its attributes.
-
-    q, z [query_pos, d_head], k, v [key_pos, d_head], result [query_pos, d_model]; dots, scaled, capped,
-    scores (-inf where masked), pattern and visible [query_pos, key_pos]; sink [query_pos] or None.
-    """
-
-    @property
-    def q(self) -> np.ndarray: ...
-    @property
-    def k(self) -> np.ndarray: ...
-    @property
-    def v(self) -> np.ndarray: ...
-    @property
-    def dots(self) -> np.ndarray: ...
-    @property
-    def scaled(self) -> np.ndarray: ...
-    @property
-    def capped(self) -> np.ndarray | None: ...
-    @property
-    def scores(self) -> np.ndarray: ...
-    @property
-    def pattern(self) -> np.ndarray: ...
-    @property
-    def sink(self) -> np.ndarray | None: ...
-    @property
-    def z(self) -> np.ndarray: ...
-    @property
-    def result(self) -> np.ndarray: ...
-    @property
-    def visible(self) -> np.ndarray: ...
-    @property
-    def scaling(self) -> float: ...
-    @property
-    def softcap(self) -> float | None: ...
-    @property
-    def w_o_shape(self) -> tuple[int, int]: ...
-    @property
-    def q_handed_over_scaled(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -145,7 +106,7 @@ MATRICES: tuple[tuple[str, str, Along, Along], ...] = (
 
 
 def head_stages_record(
-    stages: Stages,
+    stages: HeadStages,
     token_texts: Sequence[str],
     *,
     layer: int,
@@ -185,12 +146,12 @@ def head_stages_record(
     )
 
 
-def strongest_key(stages: Stages, query: int) -> int:
+def strongest_key(stages: HeadStages, query: int) -> int:
     """The key that a query reads most, the first of equals."""
     return int(np.argmax(np.nan_to_num(stages.pattern[query], nan=-1.0)))
 
 
-def path_of(stages: Stages, query: int, key: int) -> Path:
+def path_of(stages: HeadStages, query: int, key: int) -> Path:
     """One cell of every square matrix."""
     capped = None if stages.capped is None else float(stages.capped[query, key])
     return Path(
@@ -202,13 +163,13 @@ def path_of(stages: Stages, query: int, key: int) -> Path:
     )
 
 
-def matrix_of(stages: Stages, name: str) -> np.ndarray:
+def matrix_of(stages: HeadStages, name: str) -> np.ndarray:
     """One matrix, float32, NaN where the mask hides a cell."""
     values = np.asarray(getattr(stages, name), dtype=np.float32)
     return np.where(stages.visible, values, np.nan) if name in ("scores", "pattern") else values
 
 
-def shared_limits(*several: Stages) -> dict[str, float]:
+def shared_limits(*several: HeadStages) -> dict[str, float]:
     """The end of each stage's colour scale for all runs: the largest size anywhere; 1 for the pattern."""
     limits = {}
     for name, *_ in MATRICES:
@@ -263,6 +224,6 @@ def largest_in(values: np.ndarray, rows: int, columns: int) -> tuple[np.ndarray,
     return found, np.stack((row, column), axis=2)
 
 
-def vector_length(stages: Stages, query: int) -> float:
+def vector_length(stages: HeadStages, query: int) -> float:
     """Euclidean length of what the head adds to the stream at one token."""
     return float(np.linalg.norm(stages.result[query].astype(np.float64)))

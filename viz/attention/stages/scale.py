@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from model_runtime.records import HeadStages
 from viz import style
-from viz.attention.stages.record import Stages
 from viz.drawn import Drawn
 
 MOST_BARS = 24
@@ -49,7 +49,7 @@ class ScaleEffect:
 
 
 def scale_effect_record(
-    stages: Stages, token_texts: Sequence[str], query: int, sink_logit: float | None = None
+    stages: HeadStages, token_texts: Sequence[str], query: int, sink_logit: float | None = None
 ) -> ScaleEffect | None:
     """The measured dot products of one query under other divisors; None where it may read no key.
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
+from model_runtime.records import SamplingReport, StepResult
+from viz.output.sampling_words import LABELS, setting_words
 from viz.text import label, share, three_digits
 
 # Steps that have a slider: their rows are always there, so that the picture keeps its height under a drag.
@@ -28,41 +29,6 @@ AXIS_STEPS = {
     0.3: 0.1, 0.4: 0.1, 0.5: 0.1, 0.75: 0.25, 1.0: 0.2,
 }  # fmt: skip
 DIFFERENCE_ENDS = (1, 5, 10, 25, 50, 100)  # where an axis of percentage points may end
-
-
-class Step(Protocol):
-    """What a picture reads of one sampling step (see `model_runtime.sampling.report.StepResult`)."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def active(self) -> bool: ...
-    @property
-    def setting(self) -> str: ...
-    @property
-    def probabilities(self) -> np.ndarray: ...  # [d_vocab], 0 where cut
-    @property
-    def kept(self) -> np.ndarray: ...  # [d_vocab] bool, cumulative
-    @property
-    def n_kept(self) -> int: ...
-    @property
-    def cut_mass(self) -> float: ...
-    @property
-    def entropy(self) -> float: ...  # nats
-    @property
-    def effective_choices(self) -> float: ...
-
-
-class Report(Protocol):
-    """What a picture reads of all steps of one choice (see `SamplingReport`)."""
-
-    @property
-    def base(self) -> Step: ...
-    @property
-    def steps(self) -> Sequence[Step]: ...
-    @property
-    def d_vocab(self) -> int: ...
-    def rank(self, token_id: int) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -143,7 +109,7 @@ class NextTokenRecord:
 
 
 def next_token_record(
-    report: Report,
+    report: SamplingReport,
     shown: Sequence[int],
     token_text: Callable[[int], str],
     selected: int,
@@ -179,7 +145,7 @@ def next_token_record(
     )
 
 
-def shown_in_order(report: Report, ids: Sequence[int]) -> list[int]:
+def shown_in_order(report: SamplingReport, ids: Sequence[int]) -> list[int]:
     """Each id once, the likeliest in the model first; equals by id."""
     scores = report.base.probabilities
     return sorted({int(token_id) for token_id in ids}, key=lambda token_id: (-scores[token_id], token_id))
@@ -204,24 +170,17 @@ def axis_ticks(end: float) -> list[float]:
     return [round(tick * step, 6) for tick in range(round(end / step) + 1)]
 
 
-def short_name(step: Step) -> str:
-    """The step's name in words without its value: "top-p 0.9" -> "top-p".
-
-    >>> from types import SimpleNamespace
-    >>> short_name(SimpleNamespace(setting="repetition penalty 1.2"))
-    'repetition penalty'
-    """
-    return step.setting.rsplit(" ", 1)[0]
-
-
 def _candidate(
-    report: Report, token_id: int, token_text: Callable[[int], str], pinned: Mapping[int, float] | None
+    report: SamplingReport,
+    token_id: int,
+    token_text: Callable[[int], str],
+    pinned: Mapping[int, float] | None,
 ) -> Candidate:
-    before: Step = report.base
+    before: StepResult = report.base
     cut_by, entering = None, float(report.steps[-1].probabilities[token_id])
     for step in report.steps:
         if not step.kept[token_id]:
-            cut_by, entering = short_name(step), float(before.probabilities[token_id])
+            cut_by, entering = LABELS[step.name], float(before.probabilities[token_id])
             break
         before = step
     return Candidate(
@@ -236,12 +195,12 @@ def _candidate(
     )
 
 
-def _step_rows(report: Report, candidates: Sequence[Candidate]) -> tuple[StepRow, ...]:
+def _step_rows(report: SamplingReport, candidates: Sequence[Candidate]) -> tuple[StepRow, ...]:
     rows = [_step_row(BASE, "the model", report.base, report.base, candidates)]
-    before: Step = report.base
+    before: StepResult = report.base
     for step in report.steps:
         if step.active or step.name in SLIDER_STEPS:
-            rows.append(_step_row(step.name, step.setting, step, before, candidates))
+            rows.append(_step_row(step.name, setting_words(step), step, before, candidates))
         before = step
     rows.append(_step_row(FINAL, "drawn from", before, before, candidates, active=True))
     return tuple(rows)
@@ -250,8 +209,8 @@ def _step_rows(report: Report, candidates: Sequence[Candidate]) -> tuple[StepRow
 def _step_row(
     name: str,
     setting: str,
-    step: Step,
-    before: Step,
+    step: StepResult,
+    before: StepResult,
     candidates: Sequence[Candidate],
     active: bool | None = None,
 ) -> StepRow:
@@ -285,7 +244,7 @@ def _step_row(
     )
 
 
-def _rest(report: Report, ids: Sequence[int]) -> Rest:
+def _rest(report: SamplingReport, ids: Sequence[int]) -> Rest:
     final = report.steps[-1]
     shown = np.asarray(ids, dtype=np.int64)
     return Rest(
@@ -296,14 +255,14 @@ def _rest(report: Report, ids: Sequence[int]) -> Rest:
     )
 
 
-def _mass_beside(step: Step, shown: np.ndarray) -> float:
+def _mass_beside(step: StepResult, shown: np.ndarray) -> float:
     """The probability of all tokens but those `shown`; exactly 0 where none of them is left."""
     if step.n_kept == int(step.kept[shown].sum()):
         return 0.0
     return max(1.0 - float(step.probabilities[shown].sum()), 0.0)
 
 
-def _title(candidates: Sequence[Candidate], final: Step, d_vocab: int) -> str:
+def _title(candidates: Sequence[Candidate], final: StepResult, d_vocab: int) -> str:
     top = max(candidates, key=lambda candidate: candidate.final)
     if final.n_kept == 1:
         return f"Only “{top.label}” is left: it is chosen every time"
@@ -331,15 +290,3 @@ def rest_words(rest: Rest) -> str:
         f"And {rest.n_tokens:,} more tokens: {share(rest.model)} in the model, {share(rest.final)} after the "
         f"steps ({left} of them left)."
     )
-
-
-def total_variation(mine: np.ndarray, theirs: np.ndarray) -> float:
-    """How far two distributions are apart: half the sum of all differences, 0 (equal) to 1 (apart).
-
-    It is the share of draws in which the two must differ, however cleverly the draws are paired.
-
-    >>> total_variation(np.array([0.5, 0.5]), np.array([0.75, 0.25]))
-    0.25
-    """
-    assert mine.shape == theirs.shape, (mine.shape, theirs.shape)
-    return float(np.abs(mine - theirs).sum()) / 2

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from model_runtime.records import HeadStages, ScoreTerms
+
 TOKENS = ("a", " b", "<c>")
 
 
-def stages_by_hand(**changes: Any) -> Any:
+def stages_by_hand(**changes: Any) -> HeadStages:
     """d_head 4, so scores are divided by 2; token 2 scores its keys 0, 0 and ln 2 and reads 1/4, 1/4, 1/2.
 
     v holds 4, 8 and 12 in its first dimension: z of token 2 is 1 + 2 + 6 = 9. W_O copies z and doubles it.
@@ -25,7 +26,12 @@ def stages_by_hand(**changes: Any) -> Any:
     powers = np.exp(scores)
     pattern = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
     z = pattern @ v
-    values = {
+    values: dict[str, Any] = {
+        "layer": 0,
+        "head": 0,
+        "kv_head": 0,
+        "group": (0,),
+        "queries": np.arange(3),
         "q": q,
         "k": k,
         "v": v,
@@ -35,20 +41,23 @@ def stages_by_hand(**changes: Any) -> Any:
         "scores": scores,
         "pattern": pattern,
         "sink": None,
+        "sink_logit": None,
         "z": z,
+        "z_factor": None,
         "result": np.concatenate((z, z), axis=1),
         "visible": visible,
         "scaling": 0.5,
         "softcap": None,
         "q_handed_over_scaled": False,
         "w_o_shape": (4, 8),
+        "dtype": "float32",
     }
-    return SimpleNamespace(**{**values, **changes})
+    return HeadStages(**{**values, **changes})
 
 
-def terms_by_hand(**changes: Any) -> Any:
+def terms_by_hand(**changes: Any) -> ScoreTerms:
     """The cell of query 1 and key 0: 1 x 2 + 1 x 4 = 6, halved 3; e^0 / (e^0 + e^-2)."""
-    values = {
+    values: dict[str, Any] = {
         "query_pos": 1,
         "key_pos": 0,
         "q": np.array([1.0, 1.0, 0.0, 0.0]),
@@ -67,4 +76,4 @@ def terms_by_hand(**changes: Any) -> Any:
         "n_visible": 2,
         "probability": 1 / (1 + math.exp(-2)),
     }
-    return SimpleNamespace(**{**values, **changes})
+    return ScoreTerms(**{**values, **changes})

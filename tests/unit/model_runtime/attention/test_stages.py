@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from model_runtime import Model, Trace, pattern_scaled_by, saturation, score_terms
-from model_runtime.attention.stages import HeadStages, head_stages
+from model_runtime.attention.stages import head_stages
 from model_runtime.capture.attention_function import AttentionCall
 from model_runtime.errors import NotCaptured, PointUnavailable, SettingError
+from model_runtime.records import HeadStages
 from tests.tiny_models import build_model, tiny_tokenizer
 
 IDS = (9, 80, 12)

@@ -17,13 +17,12 @@ from tokenizers import Tokenizer, normalizers, processors
 
 from model_runtime import Model
 from model_runtime.errors import PromptError, SettingError, TokenizerNotFound
-from model_runtime.records import Token
+from model_runtime.records import Token, Tokenized
 from model_runtime.tokenizer import Place
 from model_runtime.tokens import encodings
 from model_runtime.tokens.encodings import (
     MAX_CHARACTERS,
     TOKENIZERS,
-    Tokenized,
     agreement,
     encoding_token,
     tokenize_with,

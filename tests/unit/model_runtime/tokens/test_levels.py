@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from model_runtime.errors import PromptError
-from model_runtime.tokens.levels import MAX_CHARACTERS, Level, levels, words
+from model_runtime.records import Level
+from model_runtime.tokens.levels import MAX_CHARACTERS, levels, words
 
 SENTENCE = "We are learning systems for LLMs."
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from model_runtime.errors import SettingError
+from model_runtime.records import Neighbours, ProjectionSettings
 from model_runtime.vectors.projection import (
-    Neighbours,
-    ProjectionSettings,
     nearest,
     neighbours_kept,
     own_axis,
     pca,
     principal_axes,
     project,
+    settings_for,
     unit_length,
 )
 
@@ -134,15 +134,15 @@ def test_an_axis_without_a_length_is_refused() -> None:
 def test_settings_are_fitted_to_the_points(
     settings: ProjectionSettings, n_points: int, used: ProjectionSettings
 ) -> None:
-    assert settings.for_points(n_points) == used
+    assert settings_for(settings, n_points) == used
 
 
 @pytest.mark.parametrize(("method", "least"), [("pca", 2), ("tsne", 4), ("umap", 6)])
 def test_too_few_points_are_refused_with_both_numbers(method: str, least: int) -> None:
     settings = ProjectionSettings(method)
-    settings.for_points(least)
+    settings_for(settings, least)
     with pytest.raises(SettingError, match=f"at least {least} points; here (is|are) {least - 1}"):
-        settings.for_points(least - 1)
+        settings_for(settings, least - 1)
 
 
 def test_fewer_points_than_neighbours_count_all_others() -> None:
@@ -164,4 +164,4 @@ def test_constant_single_and_broken_points_are_refused() -> None:
 def test_unknown_settings_are_refused() -> None:
     for wrong in ({"method": "lda"}, {"n_axes": 4}, {"distance": "manhattan"}):
         with pytest.raises(SettingError):
-            ProjectionSettings(**wrong)  # type: ignore[arg-type]
+            settings_for(ProjectionSettings(**wrong), 31)  # type: ignore[arg-type]

@@ -7,7 +7,8 @@ import pytest
 
 from model_runtime.errors import PromptError
 from model_runtime.model import Model
-from model_runtime.vectors.senses import POINTS, Senses, find_word, sense_paths, senses
+from model_runtime.records import Senses
+from model_runtime.vectors.senses import POINTS, find_word, sense_paths, senses
 from tests.tiny_checkpoints import byte_tokenizer, tiny_gpt2, tiny_llama
 
 SENTENCES = ("a mole dug", "one Mole of it", "the mole")

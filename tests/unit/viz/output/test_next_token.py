@@ -8,12 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from model_runtime.records import SamplingReport
 from model_runtime.sampling.settings import DEFAULT_ORDER, SamplingSettings
-from model_runtime.sampling.steps import SamplingReport, sampling_steps
+from model_runtime.sampling.steps import sampling_steps
 from model_runtime.sampling.twin import next_token, softmax
 from viz.output.next_token.browser import with_sliders
 from viz.output.next_token.figure import next_token_figure
-from viz.output.next_token.record import NextTokenRecord, axis_end, next_token_record, total_variation
+from viz.output.next_token.record import NextTokenRecord, axis_end, next_token_record
 from viz.output.next_token.traces import PAIRED_TRACES, TRACES, resting_words
 
 # Probabilities of a five-token vocabulary that a hand can follow.
@@ -198,10 +199,6 @@ def test_what_travels_to_the_browser_rests_while_sliders_move() -> None:
 @pytest.mark.parametrize(("reach", "end"), [(0.0, 0.01), (0.34, 0.4), (0.4, 0.4), (1.0, 1.0)])
 def test_axis_ends_at_round_numbers(reach: float, end: float) -> None:
     assert axis_end(reach) == end
-
-
-def test_total_variation_of_distributions_with_nothing_in_common_is_one() -> None:
-    assert total_variation(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == 1.0
 
 
 # The readable twin

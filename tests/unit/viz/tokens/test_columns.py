@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import settings as speed
 from hypothesis import strategies as st
 
-from model_runtime.records import Token
-from model_runtime.tokens.encodings import Tokenized, agreement, tokenize_with
+from model_runtime.records import Token, Tokenized
+from model_runtime.tokens.encodings import agreement, tokenize_with
 from model_runtime.tokens.levels import levels
 from viz.style import token_color
 from viz.tokens.columns import (

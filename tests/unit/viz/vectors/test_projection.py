@@ -8,7 +8,8 @@ import numpy as np
 import plotly.io as pio
 import pytest
 
-from model_runtime.vectors.projection import ProjectionSettings, nearest, project
+from model_runtime.records import ProjectionSettings
+from model_runtime.vectors.projection import nearest, project
 from viz.vectors.projection import (
     MOST_NAMES,
     MOST_NAMES_3D,

@@ -1,23 +1,9 @@
-"""Plain records that leave the runtime: frozen, no torch, safe to keep, compare and show."""
+"""The shape of a model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
-
-
-@dataclass(frozen=True)
-class Token:
-    """One token as the model reads it.
-
-    `text` is what a person reads (undecodable bytes appear as U+FFFD); `bytes` are the exact bytes the
-    token stands for, empty for a special token, whose name is in `text`.
-    """
-
-    id: int
-    text: str
-    bytes: bytes
-    special: bool = False
 
 
 @dataclass(frozen=True)

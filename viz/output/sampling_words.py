@@ -1,6 +1,6 @@
 """The sampling steps in plain words: what a setting is called, and why a token was cut, with the numbers.
 
-`assets/js/sampling.js` says the same sentences in the browser; a test compares the two.
+`assets/js/sampling_words.js` says the same sentences in the browser; a test compares the two.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 
-from model_runtime.sampling.settings import SamplingSettings
+from model_runtime.records import SamplingReport, StepResult
 
 LABELS: dict[str, str] = {
     "repetition": "repetition penalty",
@@ -23,13 +23,11 @@ LABELS: dict[str, str] = {
 }
 
 
-def setting(name: str, settings: SamplingSettings) -> str:
-    """A step's setting for people: "temperature 0.8", "top-k off".
-
-    >>> setting("top_p", SamplingSettings(top_p=0.9))
-    'top-p 0.9'
-    """
-    return f"{LABELS[name]} {settings.value(name):g}" if settings.is_active(name) else f"{LABELS[name]} off"
+def setting_words(step: StepResult) -> str:
+    """A step's setting for people: "temperature 0.8", "top-k off"."""
+    if step.value is None:
+        return "the model's own distribution"
+    return f"{LABELS[step.name]} {step.value:g}" if step.active else f"{LABELS[step.name]} off"
 
 
 def share(probability: float) -> str:
@@ -71,25 +69,19 @@ def _nats(value: float) -> str:
     return f"{value:.2f} nats"
 
 
-def why_cut(
-    name: str,
-    settings: SamplingSettings,
-    scores: np.ndarray,
-    probabilities: np.ndarray,
-    kept: np.ndarray,
-    token_id: int,
-) -> str:
-    """Why the step `name` cut `token_id`.
-
-    Args:
-        scores, probabilities: [d_vocab], as the step found them.
-        kept: [d_vocab] bool, as the step left them.
-    """
+def why_cut(report: SamplingReport, token_id: int) -> str | None:
+    """One sentence, with the numbers, on why a token cannot be drawn; None where it can."""
+    step = report.cut_by(token_id)
+    if step is None:
+        return None
+    before = (report.base, *report.steps)[report.steps.index(step)]
+    scores, probabilities, kept = before.scores, before.probabilities, step.kept
+    name, value = step.name, step.value
+    assert value is not None
     own = share(float(probabilities[token_id]))
     place = 1 + int((scores > scores[token_id]).sum())
     top = float(probabilities.max())
     last = float(probabilities[kept].min())
-    n_kept = int(kept.sum())
     if name == "temperature":
         return (
             f"Temperature 0 always takes the likeliest token. It has {share(top)}, this one {own} "
@@ -97,27 +89,25 @@ def why_cut(
         )
     if name == "top_k":
         return (
-            f"Top-k keeps the {settings.top_k:,} likeliest tokens. This one is number {place:,} with {own}; "
+            f"Top-k keeps the {value:,} likeliest tokens. This one is number {place:,} with {own}; "
             f"the last kept has {share(last)}."
         )
     if name == "top_p":
         kept_mass = share(float(probabilities[kept].sum()))
         return (
-            f"Top-p keeps the likeliest tokens until they have {share(settings.top_p)} together. The first "
-            f"{n_kept:,} already have {kept_mass}; this one, with {own}, is number {place:,}."
+            f"Top-p keeps the likeliest tokens until they have {share(value)} together. The first "
+            f"{step.n_kept:,} already have {kept_mass}; this one, with {own}, is number {place:,}."
         )
     if name == "min_p":
         return (
-            f"Min-p asks for {settings.min_p:g} of the likeliest token's {share(top)}, which is "
-            f"{share(settings.min_p * top)}; this one has {own}."
+            f"Min-p asks for {value:g} of the likeliest token's {share(top)}, which is "
+            f"{share(value * top)}; this one has {own}."
         )
     assert name == "typical_p", f"the step {name} cuts no token"
-    return _why_not_typical(settings, probabilities, kept, token_id)
+    return _why_not_typical(value, probabilities, kept, token_id)
 
 
-def _why_not_typical(
-    settings: SamplingSettings, probabilities: np.ndarray, kept: np.ndarray, token_id: int
-) -> str:
+def _why_not_typical(value: float, probabilities: np.ndarray, kept: np.ndarray, token_id: int) -> str:
     possible = probabilities > 0
     surprises = -np.log(probabilities, where=possible, out=np.full_like(probabilities, -np.inf))
     entropy = float((probabilities[possible] * surprises[possible]).sum())
@@ -125,6 +115,6 @@ def _why_not_typical(
     surprise = float(surprises[token_id]) if possible[token_id] else float("inf")
     return (
         f"Typical-p keeps the tokens whose surprise (-ln p) is closest to the average, {_nats(entropy)}, "
-        f"until they have {share(settings.typical_p)} together. This one's surprise is {_nats(surprise)}, "
+        f"until they have {share(value)} together. This one's surprise is {_nats(surprise)}, "
         f"{_nats(abs(surprise - entropy))} away; the farthest kept is {_nats(farthest)} away."
     )

@@ -8,10 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model_runtime.errors import SamplingError
-from model_runtime.sampling import words as sampling_words
-from model_runtime.sampling.settings import SamplingSettings
-
 
 @dataclass(frozen=True, eq=False)
 class StepResult:
@@ -23,7 +19,7 @@ class StepResult:
 
     name: str  # "base" before anything, then the step's name
     active: bool
-    setting: str  # in words: "temperature 0.8", "top-k off"
+    value: float | None  # of its setting, off or on; None for "base"
     scores: np.ndarray  # [d_vocab] float32, -inf where cut
     probabilities: np.ndarray  # [d_vocab] float64, 0 where cut, sum 1
     kept: np.ndarray  # [d_vocab] bool
@@ -62,9 +58,8 @@ class Fraction:
 class SamplingReport:
     """Every step of one choice, over the whole vocabulary. Arrays are read-only."""
 
-    settings: SamplingSettings
     base: StepResult  # plain softmax of the logits, before any step
-    steps: tuple[StepResult, ...]  # in settings.order
+    steps: tuple[StepResult, ...]  # in the settings' order
 
     @property
     def final(self) -> StepResult:
@@ -96,16 +91,6 @@ class SamplingReport:
         token_id = self._checked(token_id)
         return next((step for step in self.steps if not step.kept[token_id]), None)
 
-    def why_cut(self, token_id: int) -> str | None:
-        """One sentence, with the numbers, on why a token cannot be drawn; None where it can."""
-        step = self.cut_by(token_id)
-        if step is None:
-            return None
-        before = (self.base, *self.steps)[self.steps.index(step)]
-        return sampling_words.why_cut(
-            step.name, self.settings, before.scores, before.probabilities, step.kept, token_id
-        )
-
     def tail(self, shown: int | Sequence[int]) -> Tail:
         """What is not shown beside the n likeliest tokens (before any step), or beside the ids given."""
         hidden = np.ones(self.d_vocab, dtype=bool)
@@ -132,9 +117,7 @@ class SamplingReport:
 
     def _checked(self, token_id: int) -> int:
         if not 0 <= token_id < self.d_vocab:
-            raise SamplingError(
-                f"There is no token {token_id}.", f"The model's tokens are 0 to {self.d_vocab - 1:,}."
-            )
+            raise IndexError(f"There is no token {token_id}: they are 0 to {self.d_vocab - 1:,}.")
         return token_id
 
 

@@ -1,0 +1,30 @@
+"""Plain records that leave the runtime: frozen, no torch, safe to keep, compare and show.
+
+They import numpy only, and are all of the runtime that viz knows. `distributions` has the arithmetic that
+both need.
+"""
+
+from model_runtime.records.attention import HeadStages, ScoreTerms
+from model_runtime.records.sampling import Fraction, SamplingReport, StepResult, Tail
+from model_runtime.records.spec import LayerSpec, ModelSpec
+from model_runtime.records.tokens import Level, Token, Tokenized
+from model_runtime.records.vectors import Neighbours, Occurrence, Projection, ProjectionSettings, Senses
+
+__all__ = [
+    "Fraction",
+    "HeadStages",
+    "LayerSpec",
+    "Level",
+    "ModelSpec",
+    "Neighbours",
+    "Occurrence",
+    "Projection",
+    "ProjectionSettings",
+    "SamplingReport",
+    "ScoreTerms",
+    "Senses",
+    "StepResult",
+    "Tail",
+    "Token",
+    "Tokenized",
+]

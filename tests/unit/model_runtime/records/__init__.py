@@ -1,0 +1,1 @@
+"""Tests of the plain records and of the arithmetic of distributions."""
