@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from model_runtime.model import Model
 from model_runtime.records import SamplingReport, Token
 from model_runtime.records.distributions import total_variation
 from model_runtime.sampling.settings import SamplingSettings
 from model_runtime.sampling.steps import sampling_steps
-from pages.shared.run import runtime
-from pages.shared.run.runs import Run, differences
+from pages.shared.frame.sides import Side
+from pages.shared.run.opened import PageRun
+from pages.shared.run.runs import differences
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import MOST_PROMPT_CHARACTERS, TOP_CANDIDATE
 
@@ -22,7 +25,7 @@ PINNED_TOP = 3  # the pinned run's likeliest tokens always have a row
 class Pinned:
     """The pinned run's choice, for the tokens of the current run's vocabulary."""
 
-    run: Run
+    run: PageRun
     words: str  # what sets it apart
     shares: dict[int, float]  # final probability by our token id; NaN: its vocabulary has no such token
     variation: float | None  # total variation distance; None: other vocabulary
@@ -32,9 +35,7 @@ class Pinned:
 class Choice:
     """One choice, ready to be drawn."""
 
-    run: Run
-    model: Any
-    tokens: tuple[Token, ...]
+    run: PageRun
     report: SamplingReport
     shown: tuple[int, ...]  # ids with a row of their own
     selected: int  # token id
@@ -43,55 +44,56 @@ class Choice:
     @property
     def token(self) -> Token:
         """The selected candidate."""
-        return self.model.token(self.selected)
+        return self.run.model.token(self.selected)
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        return self.run.settings.sampling
 
     def text(self, token_id: int) -> str:
-        return self.model.token(token_id).text
+        return self.run.model.token(token_id).text
 
 
-def report_of(run: Run, sampling: SamplingSettings | None = None) -> SamplingReport:
+def report_of(run: PageRun, sampling: SamplingSettings | None = None) -> SamplingReport:
     """All steps of the choice after the prompt of `run`, under its own settings or others."""
-    context = [token.id for token in runtime.tokens_for(run)]
-    return sampling_steps(runtime.logits_for(run), context, (), sampling or run.sampling)
+    return sampling_steps(run.logits, run.ids, (), sampling or run.settings.sampling)
 
 
-def choice_of(runs: tuple[Run, ...]) -> Choice:
+def choice_of(sides: Sequence[Side]) -> Choice:
     """The current run's choice and, where one is pinned, the other's.
 
     Raises:
         GlassformerError: a run cannot be computed, or its distribution not be sampled.
     """
-    run = runs[0]
+    run, *others = (side.run for side in sides)
     report = report_of(run)
-    model = runtime.model_for(run)
     top = [int(token_id) for token_id in report.top(state.get("bars"))]
     candidate = state.get("candidate")
     selected = top[0] if candidate == TOP_CANDIDATE else min(candidate, report.d_vocab - 1)
     shown = (*top, selected, int(report.final.probabilities.argmax()))
     pinned = None
-    if len(runs) > 1:
-        pinned = _pinned(runs[1], run, report, shown)
+    if others:
+        pinned = _pinned(others[0], run, report, shown)
         shown = tuple(pinned.shares)
-    return Choice(run, model, runtime.tokens_for(run), report, shown, selected, pinned)
+    return Choice(run, report, shown, selected, pinned)
 
 
-def _pinned(run: Run, current: Run, report: SamplingReport, shown: tuple[int, ...]) -> Pinned:
+def _pinned(run: PageRun, current: PageRun, report: SamplingReport, shown: tuple[int, ...]) -> Pinned:
     other = report_of(run)
-    words = ", ".join(differences(run, current)) or "equal to this run"
+    words = ", ".join(differences(run.settings, current.settings)) or "equal to this run"
     probabilities = other.final.probabilities
-    if run.model == current.model:
+    if run.settings.model == current.settings.model:
         ids = dict.fromkeys([*shown, *(int(token_id) for token_id in other.top(PINNED_TOP))])
         shares = {token_id: float(probabilities[token_id]) for token_id in ids}
         return Pinned(run, words, shares, total_variation(report.final.probabilities, probabilities))
-    mine, theirs = runtime.model_for(current), runtime.model_for(run)
     shares = {}
     for token_id in dict.fromkeys(shown):
-        twin = same_token(theirs, mine.token(token_id))
+        twin = same_token(run.model, current.model.token(token_id))
         shares[token_id] = math.nan if twin is None else float(probabilities[twin])
     return Pinned(run, words, shares, None)
 
 
-def same_token(model: Any, token: Token) -> int | None:
+def same_token(model: Model, token: Token) -> int | None:
     """The id of the token with the same bytes in another model's vocabulary, if it has one."""
     if not token.bytes or not token.text.strip():
         return None
@@ -110,13 +112,12 @@ class Appended:
 def appended(choice: Choice) -> Appended:
     """The current prompt with the selected candidate at its end, as text."""
     token = choice.token
-    prompt = choice.run.prompt + token.text
+    prompt = choice.run.settings.prompt + token.text
     if "\ufffd" in token.text:
         return Appended(None, "This token is a part of a character: its bytes alone are no text to append.")
     if len(prompt) > MOST_PROMPT_CHARACTERS:
         return Appended(None, f"The prompt would be longer than {MOST_PROMPT_CHARACTERS:,} characters.")
-    ids = [read.id for read in choice.model.tokenize(prompt)]
-    if ids != [*(read.id for read in choice.tokens), token.id]:
+    if choice.run.model.prompt_ids(prompt) != (*choice.run.ids, token.id):
         return Appended(prompt, "As text, the prompt and this token are cut into other tokens than these.")
     return Appended(prompt)
 

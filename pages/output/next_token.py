@@ -6,15 +6,16 @@ import dataclasses
 
 import streamlit as st
 
+from model_runtime.sampling import twin
 from model_runtime.sampling.steps import draws
-from pages.output import next_token_texts as texts
 from pages.output import writing
 from pages.output.choice import Choice, appended, choice_of, plain_sampling, report_of
 from pages.output.choice_words import facts, final_fraction, model_fraction, verdict
 from pages.output.sampling_controls import more_settings, sliders
 from pages.shared.figure.live_figure import live_figure
-from pages.shared.frame.page import details, end_page, showing_errors, start_page, try_this
-from pages.shared.run import runs, runtime
+from pages.shared.frame.page import end_page, showing_errors, start_page
+from pages.shared.frame.parts import Lesson, end_part
+from pages.shared.frame.sides import sides
 from pages.shared.run.runs import sampling_words
 from pages.shared.settings import url_state as state
 from viz.distribution_bars import distribution_bars_figure
@@ -24,6 +25,12 @@ from viz.output.next_token.figure import next_token_figure
 from viz.output.next_token.record import next_token_record
 from viz.output.temperatures import temperatures_record
 from viz.style import share, shorten, visible
+
+COLUMNS = (
+    "**left**: tokens that can still be drawn. **cut**: the probability that a step takes away. "
+    "**nats**: the uncertainty (entropy), 0 where one token is certain. **choices**: how many equally likely "
+    "tokens would be as uncertain."
+)
 
 
 def pipeline(choice: Choice) -> None:
@@ -41,21 +48,21 @@ def pipeline(choice: Choice) -> None:
         next_token_figure(record),
         record,
         choice.report.base.scores,
-        dataclasses.asdict(choice.run.sampling),
-        [token.id for token in choice.tokens],
+        dataclasses.asdict(choice.sampling),
+        list(choice.run.ids),
     )
     click = live_figure(
         moving,
         key="next-token",
-        provenance=runtime.provenance_of(
-            choice.run, compared_with=pinned.run if pinned else None, **sampling_words(choice.run.sampling)
+        provenance=choice.run.origin(
+            compared_with=pinned.run if pinned else None, **sampling_words(choice.sampling)
         ),
         clickable=True,
         sliders=sliders(choice),
         on_slide=lambda values: state.set(**values),
         slide_on_release=True,
     )
-    st.caption(texts.COLUMNS)
+    st.caption(COLUMNS)
     if click is not None and click.customdata:
         state.set(candidate=click.customdata[0])
         st.rerun()
@@ -72,7 +79,7 @@ def candidate(choice: Choice) -> None:
         return f"{choice.report.rank(token_id):,}  {shorten(visible(choice.text(token_id)))}  {probability}"
 
     st.selectbox("Candidate", [-1, *ids], format_func=name, **state.bound("candidate"))
-    on = ", ".join(f"{step} {value}" for step, value in sampling_words(choice.run.sampling).items())
+    on = ", ".join(f"{step} {value}" for step, value in sampling_words(choice.sampling).items())
     # The picture moves during a drag, these words only at its end.
     st.caption(f"As of the sliders' last release: {on or 'no step on'}.")
     st.markdown(verdict(choice))
@@ -93,16 +100,17 @@ def candidate(choice: Choice) -> None:
 
 def _append_buttons(choice: Choice) -> None:
     after = appended(choice)
-    before = writing.step_back(choice.run.prompt)
+    prompt = choice.run.settings.prompt
+    before = writing.step_back(prompt)
     with st.container(horizontal=True):
         if st.button(
             "Append to the prompt", type="primary", disabled=after.prompt is None, key="gf.next.append"
         ):
-            writing.remember(choice.run.prompt, str(after.prompt))
+            writing.remember(prompt, str(after.prompt))
             state.set(prompt=after.prompt, candidate=-1)
             st.rerun()
         if before is not None and st.button("Undo", key="gf.next.undo"):
-            writing.undo(choice.run.prompt)
+            writing.undo(prompt)
             st.rerun()
     if after.note:
         st.caption(after.note)
@@ -110,7 +118,7 @@ def _append_buttons(choice: Choice) -> None:
 
 def draws_section(choice: Choice) -> None:
     """Draws from the final distribution, over what they should give."""
-    sampling = choice.run.sampling
+    sampling = choice.sampling
     counts = draws(choice.report, state.get("draws"), sampling.seed)
     record = draws_record(choice.report.final.probabilities, counts, sampling.seed, choice.text)
     figure, words = st.columns([7, 3], gap="medium")
@@ -118,9 +126,7 @@ def draws_section(choice: Choice) -> None:
         live_figure(
             draws_figure(record),
             key="draws",
-            provenance=runtime.provenance_of(
-                choice.run, seed=sampling.seed, draws=record.n, **sampling_words(sampling)
-            ),
+            provenance=choice.run.origin(seed=sampling.seed, draws=record.n, **sampling_words(sampling)),
         )
     with words:
         st.markdown(record.words)
@@ -137,7 +143,7 @@ def draws_section(choice: Choice) -> None:
 def moving_part() -> None:
     """What follows the sliders: redrawn alone, while the rest of the page rests."""
     with showing_errors():
-        choice = choice_of(runs.runs())
+        choice = choice_of(sides())
         figure, words = st.columns([7, 3], gap="medium")
         with figure:
             pipeline(choice)
@@ -159,19 +165,18 @@ def temperatures(choice: Choice) -> None:
     live_figure(
         distribution_bars_figure(temperatures_record(reports, shown, choice.text)),
         key="temperatures",
-        provenance=runtime.provenance_of(choice.run, temperatures="0, 0.2, 0.8, 1.2, 10, no other step"),
+        provenance=choice.run.origin(temperatures="0, 0.2, 0.8, 1.2, 10, no other step"),
     )
     writing.comparison_section(choice)
 
 
-view = start_page("Output", "Next token", texts.CLAIM)
+start_page()
 moving_part()
 with showing_errors():
-    now = choice_of(runs.runs())
+    now = choice_of(sides())
     st.subheader("Write on", anchor=False)
     writing.text_section(now)
     st.subheader("One prompt, five temperatures", anchor=False)
     temperatures(now)
-try_this(texts.QUESTION, texts.ANSWER)
-details(mathematics=texts.MATHEMATICS, code=texts.code(), sources=texts.SOURCES)
+end_part(Lesson(code=(twin,)))
 end_page()

@@ -31,25 +31,41 @@ _OFF = {
 
 def sliders(choice: Choice) -> tuple[Slider, ...]:
     """The four that move the picture while they are dragged."""
-    sampling = choice.run.sampling
+    sampling = choice.sampling
     return (
         Slider(
-            "temperature", "Temperature", sampling.temperature, stops=TEMPERATURES,
-            words={0: "greedy", 1: "off"}, help="Divides the logits: below 1 sharper, above 1 flatter.",
+            "temperature",
+            "Temperature",
+            sampling.temperature,
+            stops=TEMPERATURES,
+            words={0: "greedy", 1: "off"},
+            help="Divides the logits: below 1 sharper, above 1 flatter.",
         ),
         Slider(
-            "top_k", "Top-k", sampling.top_k, stops=[k for k in TOP_K if k < choice.report.d_vocab],
-            words={0: "off"}, help="Keeps the k likeliest tokens.",
+            "top_k",
+            "Top-k",
+            sampling.top_k,
+            stops=[k for k in TOP_K if k < choice.report.d_vocab],
+            words={0: "off"},
+            help="Keeps the k likeliest tokens.",
         ),
         Slider(
-            "top_p", "Top-p", sampling.top_p, stops=TOP_P, words={1: "off"},
+            "top_p",
+            "Top-p",
+            sampling.top_p,
+            stops=TOP_P,
+            words={1: "off"},
             help="Keeps the likeliest tokens until they have this probability together.",
         ),
         Slider(
-            "min_p", "Min-p", sampling.min_p, stops=MIN_P, words={0: "off"},
+            "min_p",
+            "Min-p",
+            sampling.min_p,
+            stops=MIN_P,
+            words={0: "off"},
             help="Keeps tokens with at least this share of the likeliest token's probability.",
         ),
-    )  # fmt: skip
+    )
 
 
 def more_settings(choice: Choice) -> None:
@@ -71,26 +87,42 @@ def _numbers() -> None:
         "Temperature", 0.0, 100.0, step=0.1, **state.bound("temperature", "exact"), help="Up to 100."
     )
     right.number_input(
-        "Typical-p", 0.0, 1.0, step=0.05, **state.bound("typical_p"),
+        "Typical-p",
+        0.0,
+        1.0,
+        step=0.05,
+        **state.bound("typical_p"),
         help="Keeps the tokens whose surprise is closest to the average, until they have this probability "
         "together. 1 is off.",
-    )  # fmt: skip
+    )
     left.number_input(
-        "Repetition penalty", 0.01, 10.0, step=0.1, **state.bound("repetition"),
+        "Repetition penalty",
+        0.01,
+        10.0,
+        step=0.1,
+        **state.bound("repetition"),
         help="Weakens every token that is already in the text, the prompt included. 1 is off.",
-    )  # fmt: skip
+    )
     right.number_input(
         "Bars", 8, 40, step=1, **state.bound("bars"), help="How many candidates have a row of their own."
     )
     left.number_input(
-        "Presence penalty", -10.0, 10.0, step=0.1, **state.bound("presence"),
+        "Presence penalty",
+        -10.0,
+        10.0,
+        step=0.1,
+        **state.bound("presence"),
         help="Taken off the logit of every token already generated: it works under Generate, the prompt does "
         "not count. 0 is off.",
-    )  # fmt: skip
+    )
     right.number_input(
-        "Frequency penalty", -10.0, 10.0, step=0.1, **state.bound("frequency"),
+        "Frequency penalty",
+        -10.0,
+        10.0,
+        step=0.1,
+        **state.bound("frequency"),
         help="The same for each time the token was generated. 0 is off.",
-    )  # fmt: skip
+    )
 
 
 def _order() -> None:
@@ -98,16 +130,22 @@ def _order() -> None:
     st.markdown("**Order of the steps:** " + " → ".join(LABELS[name] for name in order))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         step = st.selectbox(
-            "Step", DEFAULT_ORDER, format_func=LABELS.__getitem__, index=DEFAULT_ORDER.index("temperature"),
-            key="gf.next.step", width=200,
-        )  # fmt: skip
+            "Step",
+            DEFAULT_ORDER,
+            format_func=LABELS.__getitem__,
+            index=DEFAULT_ORDER.index("temperature"),
+            key="gf.next.step",
+            width=200,
+        )
         at = order.index(step)
         st.button("Earlier", on_click=_move, args=(step, -1), disabled=at == 0)
         st.button("Later", on_click=_move, args=(step, 1), disabled=at == len(order) - 1)
         st.button(
-            "Usual order", on_click=state.set, kwargs={"order": DEFAULT_ORDER},
+            "Usual order",
+            on_click=state.set,
+            kwargs={"order": DEFAULT_ORDER},
             disabled=tuple(order) == DEFAULT_ORDER,
-        )  # fmt: skip
+        )
 
 
 def _move(step: str, places: int) -> None:

@@ -7,7 +7,7 @@ moved control or a closed tab ends the work within a token and what was written 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from model_runtime.sampling.settings import SamplingSettings
 from pages.output.choice import Choice, plain_sampling
 from pages.shared.frame.generated_html import STYLE, rows, written
 from pages.shared.run import runtime
+from pages.shared.run.opened import PageRun
 from pages.shared.run.runs import Run, sampling_words
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import MOST_PROMPT_CHARACTERS
@@ -69,13 +70,17 @@ def text_section(choice: Choice) -> None:
     Raises:
         GlassformerError: more tokens than allowed, or a step that leaves nothing.
     """
-    run = choice.run
     start = wanted("text")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.number_input(
-            "New tokens, at most", 1, 400, step=10, width=190, **state.bound("max_new_tokens"),
+            "New tokens, at most",
+            1,
+            400,
+            step=10,
+            width=190,
+            **state.bound("max_new_tokens"),
             help="Writing ends there, at the model's own end of text, or when you stop it.",
-        )  # fmt: skip
+        )
         st.number_input("Seed", 0, 2**53 - 1, step=1, width=150, **state.bound("seed", "write"))
         st.button("Generate", type="primary", on_click=_want, args=("text",), key="gf.next.generate")
         stop_place = st.empty()
@@ -88,7 +93,7 @@ def text_section(choice: Choice) -> None:
         _write(choice, place, speed)
         stop_place.empty()
     text = st.session_state.get(_TEXT)
-    if not isinstance(text, Text) or _source(text.run) != _source(run):
+    if not isinstance(text, Text) or _source(text.run) != _source(choice.run.settings):
         return
     _show(text, place, speed)
     if text.tokens:
@@ -96,11 +101,9 @@ def text_section(choice: Choice) -> None:
 
 
 def _write(choice: Choice, place: Any, speed: Any) -> None:
-    run = choice.run
-    check_new_tokens(
-        run.sampling.max_new_tokens, len(choice.tokens), choice.model.spec.n_ctx, Limits.from_environment()
-    )
-    generation = choice.model.generate(run.prompt, run.sampling, run.edits)
+    run = choice.run.settings
+    check_room(choice.run, run.sampling.max_new_tokens)
+    generation = choice.run.model.generate(run.prompt, run.sampling, run.edits)
     text = st.session_state[_TEXT] = Text(run)
     shown = 0.0
     speed.caption("Reading the prompt …")
@@ -116,7 +119,12 @@ def _write(choice: Choice, place: Any, speed: Any) -> None:
         text.ended = text.ended or generation.stopped
 
 
-def in_turns(generation: Generation) -> Any:
+def check_room(run: PageRun, n_new: int) -> None:
+    """Raises `SettingError` where so many new tokens do not fit behind the prompt."""
+    check_new_tokens(n_new, len(run.tokens), run.spec.n_ctx, Limits.from_environment())
+
+
+def in_turns(generation: Generation) -> Iterator[GeneratedToken]:
     """The tokens of a generation, each taken in its turn among all visitors' forward passes."""
     while True:
         with runtime.turns().take():
@@ -200,14 +208,18 @@ def comparison_section(choice: Choice) -> None:
     Raises:
         GlassformerError: a step cannot be computed.
     """
-    recipe = (_source(choice.run), choice.run.sampling.seed)
+    run = choice.run.settings
+    recipe = (_source(run), run.sampling.seed)
     kept: dict[Any, list[Text]] = st.session_state.setdefault(_COMPARED, {})
     start = wanted("comparison")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            f"Write {COMPARED_TOKENS} tokens at each temperature", on_click=_want, args=("comparison",),
-            key="gf.next.compare", disabled=recipe in kept and all(text.ended for text in kept[recipe]),
-        )  # fmt: skip
+            f"Write {COMPARED_TOKENS} tokens at each temperature",
+            on_click=_want,
+            args=("comparison",),
+            key="gf.next.compare",
+            disabled=recipe in kept and all(text.ended for text in kept[recipe]),
+        )
         stop_place = st.empty()
     place = st.empty()
     if start:
@@ -215,7 +227,7 @@ def comparison_section(choice: Choice) -> None:
         kept.pop(recipe, None)
         while len(kept) >= _KEPT_COMPARISONS:
             kept.pop(next(iter(kept)))
-        kept[recipe] = [Text(replace(choice.run, sampling=sampling)) for sampling in _compared(choice)]
+        kept[recipe] = [Text(replace(run, sampling=sampling)) for sampling in _compared(choice)]
         _write_all(choice, kept[recipe], place)
         stop_place.empty()
     if recipe in kept:
@@ -223,7 +235,7 @@ def comparison_section(choice: Choice) -> None:
 
 
 def _compared(choice: Choice) -> list[SamplingSettings]:
-    seed = choice.run.sampling.seed
+    seed = choice.sampling.seed
     return [
         plain_sampling(temperature=temperature, seed=seed, max_new_tokens=COMPARED_TOKENS)
         for temperature in TEMPERATURES
@@ -231,9 +243,10 @@ def _compared(choice: Choice) -> list[SamplingSettings]:
 
 
 def _write_all(choice: Choice, texts: Sequence[Text], place: Any) -> None:
-    run = choice.run
-    check_new_tokens(COMPARED_TOKENS, len(choice.tokens), choice.model.spec.n_ctx, Limits.from_environment())
-    generations = generate_many(choice.model, run.prompt, [text.run.sampling for text in texts], run.edits)
+    run = choice.run.settings
+    check_room(choice.run, COMPARED_TOKENS)
+    samplings = [text.run.sampling for text in texts]
+    generations = generate_many(choice.run.model, run.prompt, samplings, run.edits)
     shown = 0.0
     try:
         for text, generation in zip(texts, generations, strict=True):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
+from functools import partial
 
+import numpy as np
 import streamlit as st
 
 from model_runtime import stream_contributions, teaching
-from pages.shared.escape import plain, token_text
+from pages.shared.escape import plain
 from pages.shared.figure.live_figure import live_figure
-from pages.shared.frame.page import View, details, end_page, showing_errors, start_page, try_this
-from pages.shared.run import runtime
-from pages.shared.run.runs import Run
+from pages.shared.frame.page import end_page, showing_errors, start_page
+from pages.shared.frame.parts import Lesson, end_part
+from pages.shared.frame.sides import Side
+from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state as state
 from viz.start.figure import forward_pass_figure
 from viz.start.forward_pass import Block, ForwardPass, forward_pass_record
@@ -22,36 +23,35 @@ from viz.style import share, three_digits
 ATTENTION, NEXT_TOKEN = "attention/attention.py", "output/next_token.py"
 
 
-def record_of(run: Run, position: int, layer: int) -> ForwardPass:
-    """The forward pass of a run, followed at one position."""
-    model, trace = runtime.model_for(run), runtime.trace_for(run)
-    lengths = runtime.derived(run, "stream_contributions", stream_contributions)
-    spec = model.spec
-    is_last = position == len(trace.tokens) - 1
+def record_of(side: Side) -> ForwardPass:
+    """The forward pass of a run, followed at the selected position."""
+    run, spec, position = side.run, side.spec, side.query
+    lengths = run.measure(stream_contributions)
+    is_last = position == len(run.tokens) - 1
     return forward_pass_record(
-        token_texts=[token_text(token) for token in trace.tokens],
-        token_ids=[token.id for token in trace.tokens],
+        token_texts=run.texts,
+        token_ids=run.ids,
         selected=position,
-        selected_layer=layer,
-        embedding=trace.get("embed"),
+        selected_layer=side.layer,
+        embedding=run.trace.get("embed"),
         attention_lengths=lengths.attn_out[:, position],
         mlp_lengths=lengths.mlp_out[:, position],
-        stream_lengths=[lengths.resid_pre[0, position], *lengths.resid_post[:, position]],
+        stream_lengths=np.append(lengths.resid_pre[0, position], lengths.resid_post[:, position]),
         final_length=None if lengths.ln_final is None else lengths.ln_final[position],
-        logits=trace.next_token_logits() if is_last else logits_at(run, position),
-        text_of=lambda token_id: token_text(model.token(token_id)),
+        logits=run.logits if is_last else logits_at(run, position),
+        text_of=run.text_of,
         norm=spec.norm,
         mlp_name="MLP (experts)" if spec.n_experts else "MLP",
     )
 
 
-def logits_at(run: Run, position: int) -> Any:
+def logits_at(run: PageRun, position: int) -> np.ndarray:
     """What the model expects after an earlier token, float32 [d_vocab]."""
-    trace = runtime.trace_for(run, points=("embed",), positions=(position,), logits_at=(position,))
+    trace = run.traced(points=("embed",), positions=(position,), logits_at=(position,))
     return trace.get("logits")[0]
 
 
-def follow(target: Any) -> None:
+def follow(target: object) -> None:
     """Go where a click in the picture leads. What comes over the wire is checked: it is anybody's."""
     match target:
         case ["token", int(position)]:
@@ -65,9 +65,9 @@ def follow(target: Any) -> None:
             st.switch_page(NEXT_TOKEN)
 
 
-def stages(view: View, record: ForwardPass) -> None:
+def stages(side: Side, record: ForwardPass) -> None:
     """Under the picture: what each stage does, what it did here, and a link where it has its own page."""
-    spec = view.model.spec
+    spec = side.spec
     explained = (
         ("① Tokens", "The text is cut into pieces of a fixed list; the model sees only their numbers."),
         (
@@ -92,7 +92,7 @@ def stages(view: View, record: ForwardPass) -> None:
             st.caption(what)
             st.markdown(plain(here))
             if name.startswith("③"):
-                st.page_link(ATTENTION, label=f"Attention in block {view.layer} →")
+                st.page_link(ATTENTION, label=f"Attention in block {side.layer} →")
             if name.startswith("⑤"):
                 st.page_link(NEXT_TOKEN, label="How one is chosen →")
                 if record.followed_by is not None:
@@ -122,53 +122,29 @@ def mathematics(record: ForwardPass, block: Block) -> str:
     )
 
 
-SOURCES = """
-- Vaswani et al. 2017, [Attention is all you need](https://arxiv.org/abs/1706.03762): the block.
-- Radford et al. 2019, *Language models are unsupervised multitask learners* (GPT-2): norms come first.
-- Elhage et al. 2021, [A mathematical framework for transformer circuits][circuits]: the residual stream as
-  what every block reads from and adds to.
-- Sun et al. 2024, [Massive activations in large language models](https://arxiv.org/abs/2402.17762): why the
-  first token's stream grows so long.
-
-[circuits]: https://transformer-circuits.pub/2021/framework/index.html
-"""
-
-view = start_page(
-    "Start",
-    "From prompt to next token",
-    "A prompt goes in as tokens and a guess at the next one comes out. In between, every block adds to the "
-    "stream of the selected token: look for the blocks that add most.",
-)
+sides = start_page()
 with showing_errors():
-    records = [
-        record_of(run, state.selected_token(len(runtime.tokens_for(run))), view.layer) for run in view.runs
-    ]
-    for index, (run, record) in enumerate(zip(view.runs, records, strict=True)):
-        if index:
+    records = [record_of(side) for side in sides]
+    for side, record in zip(sides, records, strict=True):
+        if not side.clickable:
             st.subheader("Pinned run", anchor=False)
         click = live_figure(
             forward_pass_figure(record, beside=records),
-            key=f"forward-pass-{index}",
-            provenance=runtime.provenance_of(run, selected=f"token {record.selected.position}"),
-            clickable=index == 0,
+            key=side.key_figure("forward-pass"),
+            provenance=side.run.origin(selected=f"token {record.selected.position}"),
+            clickable=side.clickable,
         )
         if click is not None:
             follow(click.customdata)
-        if index == 0:
-            stages(view, record)
+        if side.clickable:
+            stages(side, record)
         else:
             st.markdown(plain(sentences(record)))
-    chosen = records[0].blocks[view.layer]
-    try_this(
-        "Select the first token. Which bars shrink to almost nothing, and how long does its stream become?",
-        "Attention's shrink: the first token has nobody but itself to read. In many models its stream grows "
-        "far longer than all others in a few early blocks, and later heads use it as a place to rest "
-        "(*massive activations*, *attention sinks*). The stream on screen ends at length "
-        f"{three_digits(records[0].stream_lengths[-1])}.",
-    )
-    details(
-        mathematics=mathematics(records[0], chosen),
-        code=inspect.getsource(teaching.forward_pass) + "\n\n" + inspect.getsource(teaching.mlp),
-        sources=SOURCES,
+    end_part(
+        Lesson(
+            mathematics=partial(mathematics, records[0], records[0].blocks[sides[0].layer]),
+            code=(teaching.forward_pass, teaching.mlp),
+            fill={"length": three_digits(records[0].stream_lengths[-1])},
+        )
     )
 end_page()

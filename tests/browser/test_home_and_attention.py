@@ -58,24 +58,24 @@ def wait_for(page: Page, **parameters: str) -> None:
 
 def test_home_leads_to_tokens_blocks_and_candidates(serve: Serve, open_page: OpenPage) -> None:
     page = open_page(f"{serve('app.py')}/?layer=3&head=1", allow=PROBES)
-    drawn(page, "forward-pass-0")
-    click(page, "forward-pass-0", "tokens", 2)
+    drawn(page, "forward-pass")
+    click(page, "forward-pass", "tokens", 2)
     wait_for(page, token="2")
     expect(page.get_by_text("Selected is token 2")).to_be_visible(timeout=WAIT)
-    click(page, "forward-pass-0", "blocks", 12)
+    click(page, "forward-pass", "blocks", 12)
     wait_for(page, layer="12", token="2")
     assert urlsplit(page.url).path == "/attention"
     page.go_back()
-    drawn(page, "forward-pass-0")
-    click(page, "forward-pass-0", "next token", 1)
+    drawn(page, "forward-pass")
+    click(page, "forward-pass", "next token", 1)
     page.wait_for_url("**/next-token?*", timeout=WAIT)
     assert int(parse_qs(urlsplit(page.url).query)["candidate"][0]) > 0
 
 
 def test_home_by_keyboard(serve: Serve, open_page: OpenPage) -> None:
     page = open_page(f"{serve('app.py')}/?layer=3&head=1", allow=PROBES)
-    drawn(page, "forward-pass-0")
-    page.locator('.gf-figure[data-key="forward-pass-0"] .gf-stage').focus()
+    drawn(page, "forward-pass")
+    page.locator('.gf-figure[data-key="forward-pass"] .gf-stage').focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
@@ -84,11 +84,11 @@ def test_home_by_keyboard(serve: Serve, open_page: OpenPage) -> None:
 
 def test_home_on_a_phone_runs_downwards_within_the_screen(serve: Serve, open_page: OpenPage) -> None:
     page = open_page(f"{serve('app.py')}/?layer=3&head=1", width=390, height=844, allow=PROBES)
-    drawn(page, "forward-pass-0")
+    drawn(page, "forward-pass")
     running = "document.querySelector('.js-plotly-plot')._fullData.find(t => t.name === 'attention adds')"
     assert page.evaluate(f"{running}.orientation") == "h"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    click(page, "forward-pass-0", "tokens", 4)
+    click(page, "forward-pass", "tokens", 4)
     wait_for(page, token="4")
 
 

@@ -48,14 +48,14 @@ def said(app: AppTest) -> str:
 @pytest.mark.parametrize("model", ["llama", "gpt2"])
 def test_both_pages_draw_any_prompt(tiny: str, model: str, prompt: str) -> None:
     folder = str(Path(tiny).parent / model)
-    assert [*figures(open_page(folder, prompt=prompt))] == ["forward-pass-0"]
+    assert [*figures(open_page(folder, prompt=prompt))] == ["forward-pass"]
     app = open_page(folder, ATTENTION, prompt=prompt)
     assert [*figures(app)] == ["heads", "pattern"]
 
 
 def test_home_follows_the_selected_token(tiny: str) -> None:
     app = open_page(tiny, token="0", layer="1")
-    figure = figures(app)["forward-pass-0"]
+    figure = figures(app)["forward-pass"]
     assert "Selected is token 0, “h”" in figure["alt"]
     assert "In the prompt “e” follows: rank" in figure["alt"]
     assert json.loads(figure["narrow_figure"])["data"]
@@ -71,8 +71,8 @@ def test_home_says_every_stage_and_links_to_the_pages(tiny: str) -> None:
 
 
 def test_home_with_an_edit_is_the_edited_model(tiny: str) -> None:
-    plain = figures(open_page(tiny))["forward-pass-0"]
-    edited = figures(open_page(tiny, edits="h0.0*0"))["forward-pass-0"]
+    plain = figures(open_page(tiny))["forward-pass"]
+    edited = figures(open_page(tiny, edits="h0.0*0"))["forward-pass"]
     assert plain["figure"] != edited["figure"]
     assert "head 0 of layer 0 off" in edited["caption"]
 
@@ -83,7 +83,9 @@ def pinned(model: str, **values: str) -> str:
 
 def test_home_draws_a_pinned_run_on_the_same_scales(tiny: str) -> None:
     drawn = figures(open_page(tiny, pin=pinned(tiny, prompt="bye")))
-    current, other = (json.loads(drawn[f"forward-pass-{i}"]["figure"])["layout"] for i in (0, 1))
+    current, other = (
+        json.loads(drawn[f"forward-pass-{name}"]["figure"])["layout"] for name in ("current", "pinned")
+    )
     for axis in ("yaxis2", "yaxis3", "xaxis4"):
         assert current[axis]["range"] == other[axis]["range"]
 

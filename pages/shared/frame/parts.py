@@ -12,8 +12,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -38,6 +38,7 @@ class Lesson:
     mathematics: str | Callable[[], str] = ""
     code: str | Callable[[], str] | tuple[Any, ...] = ()
     sources: str = ""
+    fill: Mapping[str, str] = field(default_factory=dict)  # what stands for {name} in the part's text
 
 
 def draw(part: Part, *args: Any) -> Lesson:
@@ -66,6 +67,8 @@ def choose(label: str = "Part of this page") -> Part:
 def end_part(lesson: Lesson, part: Part | None = None) -> None:
     """The question, and the three closed lines; of the page itself where it has no parts."""
     words = lessons.sections(contents.entry_of(state.page()).url, part.key if part else "")
+    for name, value in lesson.fill.items():
+        words = {heading: text.replace(f"{{{name}}}", value) for heading, text in words.items()}
     question = lesson.question or lessons.on_one_line(words.get("Question", ""))
     try_this(question, lesson.answer or words.get("Answer", ""))
     code = lesson.code

@@ -131,7 +131,7 @@ def differences(run: Run, other: Run) -> tuple[str, ...]:
     return tuple(words)
 
 
-def sampling_words(sampling: SamplingSettings) -> dict[str, str]:
+def sampling_words(sampling: SamplingSettings) -> dict[str, Any]:
     """The sampling settings that are on, for captions; the order where it is not the usual one."""
     active = [name for name in sampling.order if sampling.is_active(name)]
     words = {name.replace("_", "-"): f"{sampling.value(name):g}" for name in DEFAULT_ORDER if name in active}
