@@ -29,8 +29,8 @@ LOWER_ROOMS: dict[str, tuple[str, ...]] = {
 # Topic to topic, and root to topic: each file that imports one of another topic. Each wants a reason.
 CROSSINGS = {
     ("viz/moe/sizes_figure.py", "viz/attention/key_groups.py"),  # both draw heads that share a key
-    ("viz/positions/rope_change.py", "viz/attention/pattern.py"),  # what a rotation changes is a pattern
-    ("viz/positions/rope_change.py", "viz/attention/pattern_map.py"),
+    ("viz/positions/change.py", "viz/attention/pattern.py"),  # what a rotation changes is a pattern
+    ("viz/positions/change.py", "viz/attention/pattern_map.py"),
 }
 # `# fmt: skip` keeps a layout by hand. Files that may, and how often at most: numbers only ever go down.
 BY_HAND = {
@@ -41,16 +41,9 @@ BY_HAND = {
     "viz/output/next_token/record.py": 1,
     # rows of controls, one below the other as on the page
     "pages/numbers/precisions.py": 2,
-    "pages/output/sampling_controls.py": 7,
-    "pages/output/writing.py": 2,
     # axes and traces that want a plainer layout
     "viz/numbers/gguf_block.py": 8,
-    "viz/numbers/gradient_fates.py": 13,
-    "viz/numbers/gradient_layers.py": 5,
-    "viz/numbers/gradient_sizes.py": 4,
     "viz/numbers/order_patterns.py": 5,
-    "viz/numbers/precision_counts.py": 1,
-    "viz/numbers/precision_lines_figure.py": 7,
     "viz/numbers/quant_errors.py": 1,
     "viz/numbers/quant_schemes.py": 2,
     "viz/numbers/spacing.py": 8,
@@ -59,8 +52,6 @@ BY_HAND = {
     "viz/output/draws.py": 5,
     "viz/output/next_token/figure.py": 3,
     "viz/output/next_token/traces.py": 2,
-    "viz/output/temperatures.py": 7,
-    "viz/output/three_distributions.py": 3,
     "viz/tokens/counts.py": 1,
     "viz/tokens/foreign_reading.py": 1,
     "viz/tokens/languages.py": 5,
