@@ -14,7 +14,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from viz.drawn import Drawn
-from viz.style import LIGHT, MONO, TEMPLATE
+from viz.panels import SILENT, figure, hover, note, rows, scatter
+from viz.style import LIGHT, MONO
 from viz.text import label, share, three_digits
 
 CENTRAL = 0.95  # of the repetitions lie inside the marked range
@@ -126,37 +127,87 @@ def _words(tokens: Sequence[DrawnToken]) -> str:
 
 def draws_figure(record: DrawsRecord) -> Drawn:
     """Bars: what came up. Grey band: the range expected. Stroke: the expectation."""
-    rows = list(range(len(record.tokens)))
-    end = max(max(token.count, token.high) for token in record.tokens) * 1.3 + 1
-    figure = go.Figure(layout=_layout(record, end))
-    bar = {"orientation": "h", "y": rows, "showlegend": False}
-    figure.add_trace(
-        go.Bar(**bar, name="expected range", width=0.86, hoverinfo="skip", marker={"color": LIGHT.cut},
-               base=[token.low - 0.4 for token in record.tokens],
-               x=[token.high - token.low + 0.8 for token in record.tokens])
-    )  # fmt: skip
-    figure.add_trace(
-        go.Bar(**bar, name="came up", width=0.5, marker={"color": LIGHT.accent},
-               x=[token.count for token in record.tokens],
-               hovertext=[_hover(token, record.n) for token in record.tokens],
-               hovertemplate="%{hovertext}<extra></extra>")
-    )  # fmt: skip
-    figure.add_trace(
-        go.Scatter(x=[record.n * token.probability for token in record.tokens], y=rows, mode="markers",
-                   name="expected", hoverinfo="skip", showlegend=False,
-                   marker={"symbol": "line-ns", "size": 13, "line": {"color": LIGHT.ink, "width": 1.8}})
-    )  # fmt: skip
-    figure.add_trace(
-        go.Scatter(x=[max(token.count, token.high + 0.4) for token in record.tokens], y=rows, mode="text",
-                   name="counts", text=[_row_words(token) for token in record.tokens], hoverinfo="skip",
-                   textposition="middle right", textfont={"family": MONO, "size": 12}, showlegend=False)
-    )  # fmt: skip
+    names = ["" if token.token_id is None else token.token_id for token in record.tokens]
     return Drawn(
-        figure=figure,
+        figure=_figure(record),
         alt=_alt(record),
         stem="draws",
-        table=_table(record),
+        table={
+            "token id": names,
+            "token": [token.label for token in record.tokens],
+            "probability": [token.probability for token in record.tokens],
+            "count": [token.count for token in record.tokens],
+            "expected": [record.n * token.probability for token in record.tokens],
+            "range from": [token.low for token in record.tokens],
+            "range to": [token.high for token in record.tokens],
+        },
         narrow_layout={"margin.l": 120, "title.font.size": 12},
+    )
+
+
+def _figure(record: DrawsRecord) -> go.Figure:
+    tokens, at = record.tokens, list(range(len(record.tokens)))
+    end = max(max(token.count, token.high) for token in tokens) * 1.3 + 1
+    level = {"type": "bar", "orientation": "h", "y": at}
+    expected = {
+        **level,
+        "name": "expected range",
+        "base": [token.low - 0.4 for token in tokens],
+        "x": [token.high - token.low + 0.8 for token in tokens],
+        "width": 0.86,
+        "marker": {"color": LIGHT.cut},
+        **SILENT,
+    }
+    came_up = {
+        **level,
+        "name": "came up",
+        "x": [token.count for token in tokens],
+        "width": 0.5,
+        "marker": {"color": LIGHT.accent},
+        **hover([_hover(token, record.n) for token in tokens]),
+    }
+    stroke = {"symbol": "line-ns", "size": 13, "line": {"color": LIGHT.ink, "width": 1.8}}
+    expectation = [record.n * token.probability for token in tokens]
+    signs = [
+        ("■ came up", LIGHT.accent, -70),
+        ("┃ expected", LIGHT.ink, 8),
+        ("■ 95 % range", LIGHT.muted, 96),
+    ]
+    return figure(
+        [
+            expected,
+            came_up,
+            scatter("expected", expectation, at, marker=stroke, **SILENT),
+            scatter(
+                "counts",
+                [max(token.count, token.high + 0.4) for token in tokens],
+                at,
+                "text",
+                text=[_row_words(token) for token in tokens],
+                textposition="middle right",
+                textfont={"family": MONO, "size": 12},
+                **SILENT,
+            ),
+        ],
+        height=TOP + ROW_HEIGHT * len(tokens) + BELOW,
+        margin={"l": LEFT, "r": 12, "t": TOP},
+        barmode="overlay",
+        showlegend=False,
+        title={"text": record.title, "pad": {"t": 8, "l": 4}},
+        xaxis={
+            "range": [0, end],
+            "tickvals": _ticks(min(end, record.n)),
+            "title": {"text": f"times drawn, of {record.n:,}"},
+        },
+        yaxis=rows(
+            [f"\u2068{token.label}\u2069 " for token in tokens],
+            automargin=False,
+            tickfont={"family": MONO, "color": LIGHT.ink},
+        ),
+        annotations=[
+            note(text, 0, 1, "left bottom", 0, "xy", xshift=shift, font={"color": color})
+            for text, color, shift in signs
+        ],
     )
 
 
@@ -172,32 +223,6 @@ def _hover(token: DrawnToken, n: int) -> str:
     )
 
 
-def _layout(record: DrawsRecord, end: float) -> go.Layout:
-    signs = [
-        ("■ came up", LIGHT.accent, -70),
-        ("┃ expected", LIGHT.ink, 8),
-        ("■ 95 % range", LIGHT.muted, 96),
-    ]
-    return go.Layout(
-        template=TEMPLATE,
-        height=TOP + ROW_HEIGHT * len(record.tokens) + BELOW,
-        margin={"l": LEFT, "r": 12, "t": TOP, "b": 8},
-        barmode="overlay",
-        title={"text": record.title, "x": 0, "xref": "container", "y": 1, "yref": "container",
-               "yanchor": "top", "pad": {"t": 8, "l": 4}},
-        xaxis={"range": [0, end], "tickvals": _ticks(min(end, record.n)), "fixedrange": True,
-               "title": {"text": f"times drawn, of {record.n:,}"}},
-        yaxis={"range": [len(record.tokens) - 0.5, -0.5], "tickvals": list(range(len(record.tokens))),
-               "ticktext": [f"\u2068{token.label}\u2069 " for token in record.tokens], "automargin": False,
-               "showgrid": False, "fixedrange": True, "tickfont": {"family": MONO, "color": LIGHT.ink}},
-        annotations=[
-            {"text": text, "font": {"color": color}, "x": 0, "xref": "paper", "xanchor": "left",
-             "xshift": shift, "y": 1, "yref": "paper", "yanchor": "bottom"}
-            for text, color, shift in signs
-        ],
-    )  # fmt: skip
-
-
 def _ticks(end: float) -> list[int]:
     """Round counts from 0 to at most `end`, no more than seven."""
     step = next(base * 10**power for power in range(9) for base in (1, 2, 5) if end / (base * 10**power) <= 6)
@@ -207,15 +232,3 @@ def _ticks(end: float) -> list[int]:
 def _alt(record: DrawsRecord) -> str:
     counts = ", ".join(f"{t.label} {t.count:,} (range {t.low:,} to {t.high:,})" for t in record.tokens[:6])
     return f"{record.title}. Counts: {counts}. {record.words}"
-
-
-def _table(record: DrawsRecord) -> dict[str, list[object]]:
-    return {
-        "token id": ["" if token.token_id is None else token.token_id for token in record.tokens],
-        "token": [token.label for token in record.tokens],
-        "probability": [token.probability for token in record.tokens],
-        "count": [token.count for token in record.tokens],
-        "expected": [record.n * token.probability for token in record.tokens],
-        "range from": [token.low for token in record.tokens],
-        "range to": [token.high for token in record.tokens],
-    }

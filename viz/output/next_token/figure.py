@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 from viz.drawn import Drawn
 from viz.output.next_token.record import DIFFERENCE_ENDS, NextTokenRecord, axis_ticks
 from viz.output.next_token.traces import STRIP_END, column_edges, difference, traces_of
-from viz.style import LIGHT, MONO, TEMPLATE, faded
+from viz.panels import QUIET, Json, box, figure, rows
+from viz.style import LIGHT, MONO, faded
 from viz.text import inert, share
 
 STEP_HEIGHT, ROW_HEIGHT = 22, 19  # pixels
@@ -23,7 +24,7 @@ LEAST_LEFT, MOST_LEFT, NARROW_LEFT = 132, 190, 118  # the margin of the rows' la
 def next_token_figure(record: NextTokenRecord) -> Drawn:
     """Draw one choice. A click on a candidate's row carries its token id as customdata."""
     return Drawn(
-        figure=go.Figure(data=traces_of(record), layout=_layout(record)),
+        figure=_figure(record),
         alt=_alt(record),
         stem="next-token",
         table=_table(record),
@@ -53,49 +54,60 @@ def isolated(text: str) -> str:
     return f"\u2068{text}\u2069"
 
 
-def _layout(record: NextTokenRecord) -> go.Layout:
-    steps, rows = heights(record)
-    inner = steps + GAP + rows
-    below, above = rows / inner, (rows + GAP) / inner
+def _figure(record: NextTokenRecord) -> go.Figure:
+    steps, candidates = heights(record)
+    inner = steps + GAP + candidates
+    below, above = candidates / inner, (candidates + GAP) / inner
     step_words, candidate_words = tick_words(record)
     paired = record.pinned_label is not None
-    hidden = {"showgrid": False, "showticklabels": False, "fixedrange": True, "zeroline": False}
-    row_axis = {"showgrid": False, "automargin": False, "fixedrange": True, "ticklabeloverflow": "allow"}
-    return go.Layout(
-        template=TEMPLATE,
+    names: Json = {"automargin": False, "ticklabeloverflow": "allow"}
+    return figure(
+        traces_of(record),
         height=TOP + inner + AXIS,
-        margin={"l": left_margin(record), "r": RIGHT, "t": TOP, "b": 8},
+        margin={"l": left_margin(record), "r": RIGHT, "t": TOP},
         barmode="overlay",
-        title={"text": record.title, "x": 0, "xref": "container", "y": 1, "yref": "container",
-               "yanchor": "top", "pad": {"t": 8, "l": 4}},
-        xaxis={**hidden, "domain": [0, 1], "range": [0, 1 / STRIP_END], "anchor": "y"},
-        yaxis={**row_axis, "domain": [above, above + steps / inner], "range": [len(record.steps) + 0.5, -1.5],
-               "tickvals": list(range(len(step_words))), "ticktext": step_words, "anchor": "x"},
-        xaxis2={"domain": [0, 0.66 if paired else 1], "range": [0, record.axis_end * 1.2],
-                "anchor": "y2", "ticklabeloverflow": "allow",
-                "tickformat": "~%", "tickvals": axis_ticks(record.axis_end), "fixedrange": True,
-                "title": {"text": "probability of being the next token"}},
-        yaxis2={**row_axis, "domain": [0, below], "range": [len(record.candidates) + 0.5, -0.5],
-                "tickvals": list(range(len(candidate_words))), "ticktext": candidate_words, "anchor": "x2",
-                "tickfont": {"family": MONO, "color": LIGHT.ink}},
+        title={"text": record.title, "pad": {"t": 8, "l": 4}},
+        xaxis={"domain": [0, 1], "range": [0, 1 / STRIP_END], "anchor": "y", **QUIET},
+        yaxis=rows(
+            step_words, above=1.5, below=1.5, domain=[above, above + steps / inner], anchor="x", **names
+        ),
+        xaxis2={
+            "domain": [0, 0.66 if paired else 1],
+            "range": [0, record.axis_end * 1.2],
+            "anchor": "y2",
+            "ticklabeloverflow": "allow",
+            "tickformat": "~%",
+            "tickvals": axis_ticks(record.axis_end),
+            "title": {"text": "probability of being the next token"},
+        },
+        yaxis2=rows(
+            candidate_words,
+            domain=[0, below],
+            anchor="x2",
+            tickfont={"family": MONO, "color": LIGHT.ink},
+            **names,
+        ),
         shapes=_selection_band(record),
         **_difference_axis(record),
         width=WIDTH if paired else None,
-    )  # fmt: skip
+    )
 
 
-def _difference_axis(record: NextTokenRecord) -> dict[str, object]:
+def _difference_axis(record: NextTokenRecord) -> Json:
     """The axis of the differences, beside a pinned run only: every further axis costs each redrawing time."""
     if record.pinned_label is None:
         return {}
     largest = max(abs(difference(candidate) or 0.0) for candidate in record.candidates)
     return {
         "xaxis3": {
-            "domain": [0.77, 1], "range": difference_range(largest), "anchor": "y2", "zeroline": True,
-            "zerolinecolor": LIGHT.line, "fixedrange": True,
+            "domain": [0.77, 1],
+            "range": difference_range(largest),
+            "anchor": "y2",
+            "zeroline": True,
+            "zerolinecolor": LIGHT.line,
             "title": {"text": "difference, points"},
         }
-    }  # fmt: skip
+    }
 
 
 def difference_range(largest: float) -> list[float]:
@@ -104,13 +116,12 @@ def difference_range(largest: float) -> list[float]:
     return [-end, end]
 
 
-def _selection_band(record: NextTokenRecord) -> list[dict[str, object]]:
+def _selection_band(record: NextTokenRecord) -> list[Json]:
     """A quiet band behind the selected row, from edge to edge."""
     row = next(i for i, candidate in enumerate(record.candidates) if candidate.token_id == record.selected)
-    return [
-        {"type": "rect", "layer": "below", "xref": "paper", "x0": 0, "x1": 1, "yref": "y2", "y0": row - 0.5,
-         "y1": row + 0.5, "fillcolor": faded(LIGHT.accent, 0.1), "line": {"width": 0}}
-    ]  # fmt: skip
+    ends: Json = {"xref": "paper", "yref": "y2", "layer": "below"}
+    fill: Json = {"fillcolor": faded(LIGHT.accent, 0.1), "line": {"width": 0}}
+    return [box((0, 1), (row - 0.5, row + 0.5), **ends, **fill)]
 
 
 def left_margin(record: NextTokenRecord) -> int:

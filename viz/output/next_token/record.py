@@ -25,9 +25,17 @@ BASE, FINAL = "base", "final"
 LONGEST_TOKEN = 15  # characters of a row's label
 # Where a probability axis may end, and the step between its ticks.
 AXIS_STEPS = {
-    0.01: 0.002, 0.02: 0.005, 0.05: 0.01, 0.1: 0.02, 0.2: 0.05,
-    0.3: 0.1, 0.4: 0.1, 0.5: 0.1, 0.75: 0.25, 1.0: 0.2,
-}  # fmt: skip
+    0.01: 0.002,
+    0.02: 0.005,
+    0.05: 0.01,
+    0.1: 0.02,
+    0.2: 0.05,
+    0.3: 0.1,
+    0.4: 0.1,
+    0.5: 0.1,
+    0.75: 0.25,
+    1.0: 0.2,
+}
 DIFFERENCE_ENDS = (1, 5, 10, 25, 50, 100)  # where an axis of percentage points may end
 
 

@@ -6,10 +6,11 @@ the moment while a slider is dragged.
 
 from __future__ import annotations
 
-import plotly.graph_objects as go
+from typing import Any
 
 from viz.output.next_token.record import Candidate, NextTokenRecord, StepRow
 from viz.palette import NEGATIVE, POSITIVE
+from viz.panels import SILENT, Json, on
 from viz.style import CATEGORIES, CUT, LIGHT, MONO, PROBABILITY_SCALE
 from viz.text import inert, share, three_digits
 
@@ -41,61 +42,78 @@ LABEL_ROOM = (0.03, 0.05)  # a segment carries its label where it is this wide, 
 Lists = dict[str, list[object]]
 
 
-def traces_of(record: NextTokenRecord) -> list[go.Bar | go.Scatter]:
+def traces_of(record: NextTokenRecord) -> list[Json]:
     """All traces, named, the pinned run's only where there is one."""
     traces, names = _traces(record), list(TRACES)
     if record.pinned_label is not None:
         traces, names = [*traces, *_paired_traces(record)], [*TRACES, *PAIRED_TRACES]
-    return [trace.update(name=name, showlegend=False) for name, trace in zip(names, traces, strict=True)]
+    return [{**trace, "name": name, "showlegend": False} for name, trace in zip(names, traces, strict=True)]
 
 
-def _traces(record: NextTokenRecord) -> list[go.Bar | go.Scatter]:
-    strip = {"orientation": "h", "xaxis": "x", "yaxis": "y", "hovertemplate": "%{hovertext}<extra></extra>"}
-    rows = {"orientation": "h", "xaxis": "x2", "yaxis": "y2", "hoverinfo": "skip"}
-    parted = {"color": LIGHT.background, "width": 1}
-    mono = {"family": MONO, "size": 12}
+def _bar(place: Json, lists: Lists, marker: str | Json, **more: Any) -> Json:
+    look = {"color": marker} if isinstance(marker, str) else marker
+    return {"type": "bar", "orientation": "h", **place, **lists, "marker": look, **more}
+
+
+def _traces(record: NextTokenRecord) -> list[Json]:
+    strip: Json = {**on(0), "hovertemplate": "%{hovertext}<extra></extra>"}
+    rows: Json = {**on(1), **SILENT}
+    parted = {"line": {"color": LIGHT.background, "width": 1}}
     paired = record.pinned_label is not None
     # Beside a pinned run each row has two bars: this run above, the pinned one below.
     height, offset = (0.38, -0.42) if paired else (0.72, -0.36)
-    shares = _shares(record)
+    own: Json = {"width": height, "offset": offset}
+    shares, stroke = _shares(record), {"color": LIGHT.ink, "width": 1.8}
     return [
-        go.Bar(orientation="h", xaxis="x2", yaxis="y2", **_hits(record), width=1, offset=-0.5,
-               marker={"color": "rgba(0,0,0,0)"}, hovertemplate="%{hovertext}<extra></extra>"),
-        go.Bar(**strip, **_segments(record, cut=False, others=False),
-               marker={"color": LIGHT.accent, "line": parted}),
-        go.Bar(**strip, **_segments(record, cut=False, others=True),
-               marker={"color": PROBABILITY_SCALE[1][1], "line": parted}),
-        go.Bar(**strip, **_segments(record, cut=True, others=None),
-               marker={**CUT, "line": parted}),
+        _bar({**strip, **on(1)}, _hits(record), "rgba(0,0,0,0)", width=1, offset=-0.5),
+        _bar(strip, _segments(record, cut=False, others=False), {"color": LIGHT.accent, **parted}),
+        _bar(strip, _segments(record, cut=False, others=True), {"color": PROBABILITY_SCALE[1][1], **parted}),
+        _bar(strip, _segments(record, cut=True, others=None), {**CUT, **parted}),
         _numbers_trace(record),
-        go.Bar(**rows, **_row_bars(record, "final"), width=height, offset=offset,
-               marker={"color": LIGHT.accent}),
-        go.Bar(**rows, **_row_bars(record, "cut"), width=height, offset=offset, marker=CUT),
-        go.Scatter(**_marks(record, paired), xaxis="x2", yaxis="y2", mode="markers", hoverinfo="skip",
-                   marker={"symbol": "line-ns", "size": 5 if paired else 11,
-                           "line": {"color": LIGHT.ink, "width": 1.8}}),
-        go.Scatter(xaxis="x2", yaxis="y2", mode="text", textposition="middle right", hoverinfo="skip",
-                   textfont={**mono, "color": shares.pop("color")}, cliponaxis=False, **shares),
-    ]  # fmt: skip
+        _bar(rows, _row_bars(record, "final"), LIGHT.accent, **own),
+        _bar(rows, _row_bars(record, "cut"), CUT, **own),
+        {
+            "type": "scatter",
+            "mode": "markers",
+            **rows,
+            **_marks(record, paired),
+            "marker": {"symbol": "line-ns", "size": 5 if paired else 11, "line": stroke},
+        },
+        {
+            "type": "scatter",
+            "mode": "text",
+            **rows,
+            "textposition": "middle right",
+            "textfont": {"family": MONO, "size": 12, "color": shares.pop("color")},
+            "cliponaxis": False,
+            **shares,
+        },
+    ]
 
 
-def _paired_traces(record: NextTokenRecord) -> list[go.Bar | go.Scatter]:
+def _paired_traces(record: NextTokenRecord) -> list[Json]:
     """The pinned run's bar under each row's own, and the difference beside them."""
-    look = {"orientation": "h", "yaxis": "y2", "hoverinfo": "skip"}
+    rows, beside = {**on(1), **SILENT}, {"xaxis": "x3", "yaxis": "y2", **SILENT}
+    differences = _differences(record)
+    colors = {"color": differences.pop("color")}
     return [
-        go.Bar(**look, **_row_bars(record, "pinned"), xaxis="x2", width=0.38, offset=0.04,
-               marker={"color": CATEGORIES[1]}),
-        go.Bar(**look, **_differences(record), xaxis="x3", width=0.5, offset=-0.25),
-        go.Scatter(**_points(record), xaxis="x3", yaxis="y2", mode="text", hoverinfo="skip",
-                   textfont={"family": MONO, "size": 12}),
-    ]  # fmt: skip
+        _bar(rows, _row_bars(record, "pinned"), CATEGORIES[1], width=0.38, offset=0.04),
+        _bar(beside, differences, colors, width=0.5, offset=-0.25),
+        {
+            "type": "scatter",
+            "mode": "text",
+            **beside,
+            **_points(record),
+            "textfont": {"family": MONO, "size": 12},
+        },
+    ]
 
 
-def _numbers_trace(record: NextTokenRecord) -> go.Scatter:
+def _numbers_trace(record: NextTokenRecord) -> Json:
     lists = _numbers(record)
     # At 11 two columns fit beside the bars of a phone.
     font = {"family": MONO, "size": 11, "color": lists.pop("color")}
-    return go.Scatter(**lists, xaxis="x", yaxis="y", mode="text", textfont=font, hoverinfo="skip")
+    return {"type": "scatter", "mode": "text", **on(0), **lists, "textfont": font, **SILENT}
 
 
 def _segments(record: NextTokenRecord, cut: bool, others: bool | None) -> Lists:
@@ -261,7 +279,7 @@ def _differences(record: NextTokenRecord) -> Lists:
     return {
         "x": list(values),
         "y": list(range(len(values))),
-        "marker_color": [POSITIVE if value is not None and value > 0 else NEGATIVE for value in values],
+        "color": [POSITIVE if value is not None and value > 0 else NEGATIVE for value in values],
     }
 
 
