@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
-from viz.moe.routing import named
+from viz.moe.routing import floats, named
 from viz.panels import Json, Look, drawn, figure, heading, ink, note, on, panels, scatter
 
 _NAMED_FROM = 0.06  # share at the last step from which a band is named
@@ -52,8 +52,8 @@ def collapse_record(
     return CollapseRecord(
         layer,
         tuple(int(step) for step in steps),
-        tuple(tuple(tuple(map(float, line)) for line in share[:, layer]) for share in shares),
-        tuple(tuple(map(float, loss)) for loss in losses),
+        tuple(floats(share[:, layer]) for share in shares),
+        floats(losses),
     )
 
 

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from viz import style
-from viz.moe.routing import named
+from viz.moe.routing import floats, named
 
 TITLES = {"plays": "Plays", "scripture": "Scripture", "python": "Python", "arithmetic": "Arithmetic"}
 
@@ -108,17 +108,13 @@ def domain_map_record(
     top: float = 0.0,
 ) -> DomainMap:
     """Values -> what will be drawn. `expert` None selects the one that the domains share most unequally."""
-    panels = [_panel(TITLES.get(name, name), values, False) for name, values in domains.items()]
-    panels += [_panel(name, values, True) for name, values in prompts.items()]
+    panels = [Panel(TITLES.get(name, name), floats(values)) for name, values in domains.items()]
+    panels += [Panel(name, floats(values), True) for name, values in prompts.items()]
     row = tuple(layers).index(layer)
     values = np.stack([values[row] for values in domains.values()])
     chosen = int(np.ptp(values, axis=0).argmax()) if expert is None else min(expert, values.shape[1] - 1)
     largest = max(float(values.max()) for values in domains.values())
     return DomainMap(tuple(panels), tuple(layers), layer, chosen, top or largest)
-
-
-def _panel(name: str, values: np.ndarray, prompt: bool) -> Panel:
-    return Panel(name, tuple(tuple(map(float, line)) for line in values), prompt)
 
 
 def divergences_record(
@@ -135,9 +131,9 @@ def divergences_record(
     return Divergences(
         tuple(layers),
         pairs,
-        tuple(tuple(map(float, line)) for line in between),
+        floats(between),
         tuple(names),
-        tuple(tuple(map(float, line)) for line in within),
+        floats(within),
         layer,
         top or float(max(between.max(), within.max())),
     )

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
-from viz.moe.routing import named
+from viz.moe.routing import floats, named
 from viz.panels import SILENT, box, columns, figure, heat, rows, scatter
 
 SHARED = "shared"
@@ -91,8 +91,7 @@ def expert_cosines_record(
     experts: Sequence[int], n_asked: int, cosines: np.ndarray, *, text: str, layer: int
 ) -> ExpertCosines:
     """Cosines [expert, expert] -> what will be drawn."""
-    rows = tuple(tuple(float(value) for value in line) for line in cosines)
-    return ExpertCosines(layer, text, tuple(experts), n_asked, rows)
+    return ExpertCosines(layer, text, tuple(experts), n_asked, floats(cosines))
 
 
 def shares_sentence(record: ExpertShares) -> str:

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
-from viz.moe.routing import named
+from viz.moe.routing import ints, named
 from viz.panels import (
     Json,
     bars,
@@ -92,10 +92,10 @@ def load_record(
         layer,
         len(taken),
         tuple(style.shorten(style.visible(token), 16) for token in tokens),
-        tuple(tuple(int(e) for e in row) for row in experts),
-        tuple(tuple(bool(b) for b in row) for row in kept),
-        tuple(int(n) for n in taken),
-        tuple(int(n) for n in dropped),
+        ints(experts),
+        tuple(tuple(map(bool, row)) for row in kept),
+        tuple(map(int, taken)),
+        tuple(map(int, dropped)),
         capacity,
         moved,
         top or int((taken + dropped).max()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,8 +103,8 @@ def routed_text_record(
         layer,
         tuple(texts[position] for position in shown),
         shown.start,
-        _ints(indices[shown.start : shown.stop]),
-        _floats(weights[shown.start : shown.stop]),
+        ints(indices[shown.start : shown.stop]),
+        floats(weights[shown.start : shown.stop]),
         selected,
         len(texts),
         n_experts,
@@ -123,21 +123,17 @@ def route_map_record(
     n_experts: int,
 ) -> RouteMap:
     """The first expert of every token in every layer."""
-    rows = {number: row for row, number in enumerate(layers)}
+    experts = dict(zip(layers, ints(indices[..., 0]), strict=True))
+    shares = dict(zip(layers, floats(weights[..., 0]), strict=True))
+    every = range(n_layers)
     return RouteMap(
         tuple(texts),
-        tuple(_firsts(indices[rows[n]]) if n in rows else None for n in range(n_layers)),
-        tuple(
-            tuple(float(w) for w in weights[rows[n], :, 0]) if n in rows else None for n in range(n_layers)
-        ),
+        tuple(map(experts.get, every)),
+        tuple(map(shares.get, every)),
         layer,
         selected,
         n_experts,
     )
-
-
-def _firsts(indices: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(expert) for expert in indices[:, 0])
 
 
 def token_path_record(
@@ -154,21 +150,12 @@ def token_path_record(
     top: float = 1.0,
 ) -> TokenPath:
     """One token's row of every router."""
-    rows = {number: row for row, number in enumerate(layers)}
-
-    def in_layers(lines: Sequence[tuple[object, ...]]) -> tuple[tuple[object, ...] | None, ...]:
-        return tuple(lines[rows[n]] if n in rows else None for n in range(n_layers))
-
-    return TokenPath(
-        text,
-        position,
-        layer,
-        expert,
-        in_layers(_floats(probabilities)),  # type: ignore[arg-type]
-        in_layers(_ints(indices)),  # type: ignore[arg-type]
-        in_layers(_floats(weights)),  # type: ignore[arg-type]
-        top,
+    asked = dict(
+        zip(layers, zip(floats(probabilities), ints(indices), floats(weights), strict=True), strict=True)
     )
+    by_layer = [asked.get(n, (None, None, None)) for n in range(n_layers)]
+    shares, experts, heavy = zip(*by_layer, strict=True)
+    return TokenPath(text, position, layer, expert, shares, experts, heavy, top)
 
 
 def router_bars_record(
@@ -195,11 +182,11 @@ def router_bars_record(
     )
 
 
-def _ints(lines: Sequence[np.ndarray] | np.ndarray) -> tuple[tuple[int, ...], ...]:
+def ints(lines: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(map(int, line)) for line in lines)
 
 
-def _floats(lines: Sequence[np.ndarray] | np.ndarray) -> tuple[tuple[float, ...], ...]:
+def floats(lines: Iterable[Iterable[float]]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(map(float, line)) for line in lines)
 
 
