@@ -114,7 +114,7 @@ def prompt_points(trace: Trace, depth: int, first: bool = True) -> PointSet:
 
 
 def vocabulary_points(model: Model, n: int) -> PointSet:
-    """The first `n` entries of the vocabulary, special ones left out; see `vocabulary_order`."""
+    """The first `n` entries of the vocabulary, special ones left out; in the order of their numbers."""
     rows = _table(model).shape[0]
     found: list[Token] = []
     for token_id in range(rows):
@@ -147,26 +147,10 @@ def kind_of(token: Token) -> str:
     return KINDS[3]
 
 
-def vocabulary_order(tokenizer: Any) -> str:
-    """What the order of a tokenizer's ids means, as a sentence.
-
-    No tokenizer keeps how often its entries occur: "most frequent" can only be read off this order.
-    """
+def tokenizer_kind(tokenizer: Any) -> str | None:
+    """The way in which a tokenizer learned its entries: "BPE", "Unigram", ...; None where it does not say."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    kind = json.loads(backend.to_str())["model"].get("type") if backend is not None else None
-    if kind == "BPE":
-        return (
-            "A byte-pair tokenizer numbers its entries in the order in which it learned them: first the "
-            "single bytes or characters, then merge by merge the pair that was the most frequent in its "
-            "training text at that moment. So low numbers are frequent pieces, but this is not a count of "
-            "how often each entry is used: a piece that mostly goes into longer ones keeps its early number."
-        )
-    if kind == "Unigram":
-        return (
-            "A unigram tokenizer numbers its entries by their probability in its training text, the "
-            "likeliest first, after special and single-byte entries."
-        )
-    return "This tokenizer does not say what the order of its numbers means: they are taken as they come."
+    return None if backend is None else json.loads(backend.to_str())["model"].get("type")
 
 
 def word_tokens(model: Model, word: str, space: bool) -> tuple[Token, ...]:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from model_runtime.errors import GlassformerError
 from model_runtime.vectors import projection as arithmetic
-from model_runtime.vectors.point_sets import vocabulary_order
+from model_runtime.vectors.point_sets import tokenizer_kind
 from pages.shared.escape import plain, token_text
 from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.figure.provenance import Provenance
@@ -32,6 +32,7 @@ from viz.vectors.projection import (
     axis_words,
     found_words,
     kept_words,
+    order_words,
     projection_record,
     selected_words,
     shared_ranges,
@@ -208,7 +209,7 @@ def _words(one: Placed, record: ProjectionMap) -> None:
     for said in point_words(one.points):
         st.caption(said)
     if state.get("points") == "vocabulary":
-        st.caption(plain(vocabulary_order(one.side.model().tokenizer)))
+        st.caption(plain(order_words(tokenizer_kind(one.side.model().tokenizer))))
     if state.get("points") == "prompt" and first_position(one.side):
         st.caption(_first_token_words(one))
 

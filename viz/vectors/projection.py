@@ -237,6 +237,26 @@ def axis_words(record: ProjectionMap) -> str:
     return f"On the way from “{left}” (0) to “{right}” (1), on average: {each}."
 
 
+def order_words(tokenizer_kind: str | None) -> str:
+    """What the order of a tokenizer's ids means, as a sentence.
+
+    No tokenizer keeps how often its entries occur: "most frequent" can only be read off this order.
+    """
+    if tokenizer_kind == "BPE":
+        return (
+            "A byte-pair tokenizer numbers its entries in the order in which it learned them: first the "
+            "single bytes or characters, then merge by merge the pair that was the most frequent in its "
+            "training text at that moment. So low numbers are frequent pieces, but this is not a count of "
+            "how often each entry is used: a piece that mostly goes into longer ones keeps its early number."
+        )
+    if tokenizer_kind == "Unigram":
+        return (
+            "A unigram tokenizer numbers its entries by their probability in its training text, the "
+            "likeliest first, after special and single-byte entries."
+        )
+    return "This tokenizer does not say what the order of its numbers means: they are taken as they come."
+
+
 def closeness(distance: str, far: float) -> str:
     """A distance as it is spoken of: the cosine itself, or Euclid's distance.
 

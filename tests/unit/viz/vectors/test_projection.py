@@ -19,6 +19,7 @@ from viz.vectors.projection import (
     found_words,
     kept_words,
     named_points,
+    order_words,
     projection_record,
     selected_words,
     shared_ranges,
@@ -119,3 +120,9 @@ def test_five_thousand_points_are_a_small_figure() -> None:
         assert drawn.narrow_figure is not None
         sent = sum(len(pio.to_json(figure) or "") for figure in (drawn.figure, drawn.narrow_figure))
         assert sent < 500_000
+
+
+def test_the_order_of_a_vocabulary_in_words() -> None:
+    assert "order in which it learned them" in order_words("BPE")
+    assert "likeliest first" in order_words("Unigram")
+    assert "does not say" in order_words(None)
