@@ -174,6 +174,15 @@ def test_a_turn_is_given_back_after_an_error() -> None:
         pass
 
 
+def test_work_inside_a_turn_does_not_wait_for_itself() -> None:
+    turns = Turns(1)
+    with turns.take():
+        with turns.take():
+            pass
+        assert not turns.places.acquire(blocking=False)  # others still wait
+    assert turns.places.acquire(blocking=False)
+
+
 def test_pages_stand_in_the_order_of_the_forward_pass() -> None:
     assert [entry.title for entry in contents.PAGES] == [
         "From prompt to next token",

@@ -69,10 +69,17 @@ class Turns:
         self.places = threading.BoundedSemaphore(places)
         self.lock = threading.Lock()
         self.waiting = 0
+        self.mine = threading.local()
 
     @contextmanager
     def take(self) -> Iterator[None]:
-        """One turn; waits in line, and says so on the page, while all places are taken."""
+        """One turn; waits in line, and says so on the page, while all places are taken.
+
+        Work inside a turn that asks for one (a trace with other points) has it: it would wait for itself.
+        """
+        if getattr(self.mine, "taken", False):
+            yield
+            return
         if not self.places.acquire(blocking=False):
             with self.lock:
                 self.waiting += 1
@@ -84,9 +91,11 @@ class Turns:
             finally:
                 with self.lock:
                     self.waiting -= 1
+        self.mine.taken = True
         try:
             yield
         finally:
+            self.mine.taken = False
             self.places.release()
 
 
@@ -98,8 +107,11 @@ def turns() -> Turns:
 
 @contextmanager
 def working(words: str) -> Iterator[None]:
-    """Show `words` and the elapsed time while the block runs, from 0.3 s on. Nothing outside a page."""
-    if get_script_run_ctx() is None:
+    """Show `words` and the elapsed time while the block runs, from 0.3 s on.
+
+    Nothing outside a page; nothing for "", where the page itself shows how far it is.
+    """
+    if not words or get_script_run_ctx() is None:
         yield
         return
     done = threading.Event()
