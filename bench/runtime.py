@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from bench.measure import Row, ratio_row
 from model_runtime import Model, SamplingSettings, head_measures, load_model
 from model_runtime.loading.convert import ensure_converted
+from model_runtime.open_run import open_run
 
 OVERVIEWS = {64: 15, 512: 5}  # tokens -> pairs measured
 LENGTHS = {64: 21, 256: 11, 1024: 5}  # tokens -> pairs measured
@@ -94,12 +95,13 @@ def _overviews(model: Model, plain: Any) -> list[Row]:
     spec, found = model.spec, []
     for n_tokens, repeats in OVERVIEWS.items():
         ids = prompt_ids(model, n_tokens)
-        trace = model.trace(ids)
+        run = open_run(model, ids)
+        run.trace  # noqa: B018  # made before the clock starts
         found.append(
             ratio_row(
                 f"overview of {spec.n_layers} layers x {spec.n_heads} heads against a forward, "
                 f"{n_tokens} tokens",
-                lambda trace=trace: head_measures(trace),
+                lambda run=run: head_measures(run),
                 lambda ids=ids: forward(plain, ids),
                 repeats=repeats,
                 reach=0.5,

@@ -8,7 +8,8 @@ loaded model and fits a + b n + c n^2.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,71 +19,13 @@ from model_runtime.capture.attention_function import AttentionCall, pattern_and_
 from model_runtime.capture.request import whole_numbers
 from model_runtime.limits import Limits
 from model_runtime.loading.device import free_memory
-from model_runtime.model import Model
-from model_runtime.records import ModelSpec
+from model_runtime.model import Model, Prompt
+from model_runtime.records import CostFit, CostMeasurement, ModelSpec
 
 LENGTHS = (64, 128, 256, 512, 768, 1024, 1536, 2048)
 SECONDS = 20.0
 _ROUNDS = 7  # of repeats at most; those that no longer fit into the time are left out
 _MATRICES = 5  # of [head, query_pos, key_pos] that the eager arithmetic holds at a time
-
-
-@dataclass(frozen=True)
-class CostFit:
-    """seconds = a + b n + c n^2, fitted by least squares with a, b, c >= 0; r2 is the share explained."""
-
-    a: float
-    b: float
-    c: float
-    r2: float
-
-    def at(self, n: int | np.ndarray) -> float | np.ndarray:
-        """Seconds that the curve gives for n tokens; beyond the measured lengths it is a guess."""
-        return self.a + self.b * n + self.c * np.square(np.asarray(n, dtype=np.float64))
-
-    def squared_share(self, n: int) -> float:
-        """The share of c n^2 in the time for n tokens, 0 to 1."""
-        total = float(self.at(n))
-        return self.c * n * n / total if total else 0.0
-
-
-@dataclass(frozen=True)
-class CostMeasurement:
-    """Timings of one loaded model on this machine, one entry per length.
-
-    Seconds are the least of several rounds through all lengths: other work on the machine only ever adds
-    time (as the documentation of Python's timeit argues), and a slow moment falls on all lengths alike.
-
-    Attributes:
-        lengths: prompt lengths in tokens, ascending.
-        forward_seconds: one forward of the whole model, with its own kernel, for the next token.
-        attention_seconds: scores, softmax and weighted values of all heads of one layer, one after the
-            other in the eager arithmetic, which writes every score to memory (a fused kernel does not).
-        n_scores: scores that one head needs, n(n+1)/2 (fewer in a layer with a sliding window). The eager
-            arithmetic computes all n^2 and hides the rest.
-        score_bytes: memory of all heads' scores in this layer at that length, n^2 each.
-        forward_fit, attention_fit: their curves; None below four lengths.
-        layer, n_heads, dtype, device, threads: of what was timed.
-        stopped: why longer lengths were left out, in words; empty if none was.
-    """
-
-    lengths: tuple[int, ...]
-    forward_seconds: tuple[float, ...]
-    attention_seconds: tuple[float, ...]
-    n_scores: tuple[int, ...]
-    score_bytes: tuple[int, ...]
-    forward_fit: CostFit | None
-    attention_fit: CostFit | None
-    layer: int
-    n_heads: int
-    dtype: str
-    device: str
-    threads: int
-    stopped: str
-
-    @property
-    def nbytes(self) -> int:
-        return 8 * 5 * len(self.lengths) + 512
 
 
 def score_counts(n: int, window: int | None = None) -> int:
@@ -116,38 +59,41 @@ def cache_bytes(spec: ModelSpec, n_tokens: int, n_kv_heads: int | None = None) -
 
 def measure_cost(
     model: Model,
-    ids: Sequence[int],
+    any_text: Prompt,
     lengths: Sequence[int] = LENGTHS,
     *,
     layer: int = 0,
     limits: Limits | None = None,
     seconds: float = SECONDS,
+    turn: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> CostMeasurement:
-    """Time real forwards of the prompt, repeated to each length, and the attention of one layer alone.
+    """Time real forwards of a text, repeated to each length, and the attention of one layer alone.
 
     Stops before a length that would not fit into the model's context, the app's longest prompt, the free
     memory, or the time left; `stopped` says which.
 
     Args:
-        ids: token ids of the prompt.
+        any_text: whichever: the time does not depend on its words.
         limits: None reads them from the environment.
         seconds: about how long all timings may take together.
+        turn: a place in the line of forward passes, for all of them together.
 
     Raises:
-        PromptError: no ids, or ids that do not exist.
+        PromptError: no text, or ids that do not exist.
     """
-    ids = model.prompt_ids(ids)
-    plan = _Plan(model, limits or Limits.from_environment(), time.perf_counter(), seconds)
-    timings: list[_Timing] = []
-    model.trace(ids[:1], points=(), layers=())  # weights that were not read yet come into memory
-    for n in sorted({n for n in whole_numbers(lengths) if n > 0}):
-        if plan.stops_before(n, timings[-1] if timings else None):
-            break
-        timings.append(_Timing.begin(model, (ids * (n // len(ids) + 1))[:n], layer))
-    for _ in range(_ROUNDS):
-        for timing in timings:
-            if timing.seconds < plan.time_left():
-                timing.again(model)
+    ids = model.prompt_ids(any_text)
+    with turn():
+        plan = _Plan(model, limits or Limits.from_environment(), time.perf_counter(), seconds)
+        timings: list[_Timing] = []
+        model.trace(ids[:1], points=(), layers=())  # weights that were not read yet come into memory
+        for n in sorted({n for n in whole_numbers(lengths) if n > 0}):
+            if plan.stops_before(n, timings[-1] if timings else None):
+                break
+            timings.append(_Timing.begin(model, (ids * (n // len(ids) + 1))[:n], layer))
+        for _ in range(_ROUNDS):
+            for timing in timings:
+                if timing.seconds < plan.time_left():
+                    timing.again(model)
     return _measurement(model, layer, timings, plan.stopped)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from model_runtime.capture.attention_function import pattern_and_sink
-from model_runtime.trace import Trace
+from model_runtime.open_run import OpenRun
+from model_runtime.records import HeadOverlap
 
 MOST_QUERIES = 128  # of a long prompt, evenly spaced: the overlap's work is bounded
 
@@ -25,53 +26,42 @@ class LayerRows:
     pattern: np.ndarray
     sink: np.ndarray | None
 
+    def of(self, head: int | None) -> np.ndarray:
+        """The rows of one head, or (None) their mean over all heads: [query_pos, key_pos]."""
+        return self.pattern.mean(axis=0) if head is None else self.pattern[head]
+
+    def sink_of(self, head: int | None) -> np.ndarray | None:
+        """What goes to the sink in these rows, [query_pos]."""
+        if self.sink is None:
+            return None
+        return self.sink.mean(axis=0) if head is None else self.sink[head]
+
     @property
     def nbytes(self) -> int:
         return self.pattern.nbytes + (0 if self.sink is None else self.sink.nbytes)
 
 
-@dataclass(frozen=True, eq=False)
-class HeadOverlap:
-    """How much alike the heads of a layer read beyond the first token, float32 [head, head].
-
-    The first key is left out: most heads read it when they have nothing to read (Xiao et al. 2023,
-    arXiv:2309.17453), and all would look alike for it. Of the rest, summed over tokens and keys, the overlap
-    of heads a and b is 2 sum min(p_a, p_b) / (sum p_a + sum p_b) (Bray and Curtis 1957): 1 where they read
-    the same in the same shares, 0 where they share no key. NaN where neither reads anything but the first.
-
-    n_queries: tokens that were compared. first_share: mean share of the first token over them and all heads.
-    """
-
-    overlap: np.ndarray
-    n_queries: int
-    first_share: float
-
-    @property
-    def nbytes(self) -> int:
-        return self.overlap.nbytes
-
-
-def layer_rows(trace: Trace, layer: int, queries: Sequence[int]) -> LayerRows:
+def layer_rows(run: OpenRun, layer: int, queries: Sequence[int]) -> LayerRows:
     """What some tokens read in every head of a layer, without the rest of the n x n patterns.
 
     Raises:
         NotCaptured, PointUnavailable: as `Trace.call`.
     """
-    pattern, sink = pattern_and_sink(trace.call(layer, queries=list(queries)), None)
+    pattern, sink = pattern_and_sink(run.trace.call(layer, queries=list(queries)), None)
     shares = None if sink is None else np.array(sink.float().cpu().numpy())
     return LayerRows(tuple(queries), np.array(pattern.float().cpu().numpy()), shares)
 
 
-def head_overlap(trace: Trace, layer: int, most_queries: int = MOST_QUERIES) -> HeadOverlap:
+def head_overlap(run: OpenRun, layer: int, most_queries: int = MOST_QUERIES) -> HeadOverlap:
     """How much alike every two heads of a layer read this prompt, over at most `most_queries` tokens.
 
     Raises:
         NotCaptured, PointUnavailable: as `Trace.call`.
     """
-    last = len(trace.tokens) - 1
+    last = len(run.tokens) - 1
     spaced = np.linspace(min(1, last), last, min(most_queries, max(last, 1)))
     queries = sorted({int(position) for position in spaced.round()})
-    pattern = layer_rows(trace, layer, queries).pattern
+    pattern = layer_rows(run, layer, queries).pattern
     rest = pattern[:, :, 1:].astype(np.float64)
     return HeadOverlap(overlap_of(rest), len(queries), float(pattern[:, :, 0].mean(dtype=np.float64)))
 

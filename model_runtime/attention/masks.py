@@ -18,7 +18,7 @@ import torch
 
 from model_runtime.capture.attention_function import pattern_and_sink, query_rows, visible_cells
 from model_runtime.errors import SettingError
-from model_runtime.trace import Trace
+from model_runtime.open_run import OpenRun
 
 MaskKind = Literal["causal", "window", "bidirectional", "prefix"]
 MASK_KINDS: tuple[MaskKind, ...] = ("causal", "window", "bidirectional", "prefix")
@@ -87,7 +87,7 @@ def encoder_decoder_masks(n_source: int, n_target: int) -> EncoderDecoderMasks:
     )
 
 
-def as_used(trace: Trace, layer: int, head: int | None = None) -> np.ndarray:
+def as_used(run: OpenRun, layer: int, head: int | None = None) -> np.ndarray:
     """The cells that a layer really used, bool [query_pos, key_pos]: its window and cut edges included.
 
     Args:
@@ -96,12 +96,12 @@ def as_used(trace: Trace, layer: int, head: int | None = None) -> np.ndarray:
     Raises:
         NotCaptured, PointUnavailable: as `Trace.call`.
     """
-    cells = visible_cells(trace.call(layer), head)
+    cells = visible_cells(run.trace.call(layer), head)
     return cells.any(dim=0).cpu().numpy().copy()
 
 
 def pattern_under(
-    trace: Trace,
+    run: OpenRun,
     layer: int,
     head: int,
     kind: MaskKind,
@@ -122,7 +122,7 @@ def pattern_under(
     Raises:
         SettingError: as `visible_under`. NotCaptured, PointUnavailable: as `head_stages`.
     """
-    call = trace.call(layer, head, queries)
+    call = run.trace.call(layer, head, queries)
     cells = _cells(kind, query_rows(call), call.key.shape[2], window, prefix)
     pattern, _ = pattern_and_sink(replace(call, mask=cells[None, None]), head)
     return np.array(pattern[0].float().nan_to_num(nan=0.0).cpu().numpy())

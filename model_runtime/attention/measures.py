@@ -1,4 +1,4 @@
-"""Whole-trace measures, computed layer by layer in bounded memory: what heads attend to, what blocks add."""
+"""Measures of a whole run, layer by layer in bounded memory: what heads attend to, what blocks add."""
 
 from __future__ import annotations
 
@@ -10,39 +10,8 @@ import torch
 
 from model_runtime.capture.attention_function import AttentionCall, pattern_and_sink, query_rows
 from model_runtime.errors import NotCaptured
-from model_runtime.trace import Trace
-
-
-@dataclass(frozen=True, eq=False)
-class HeadMeasures:
-    """One number per head, float32 [layer, head]; rows are the trace's `layers`, NaN where undefined.
-
-    entropy: mean over queries of the pattern's entropy, in nats (Shannon). A sink's share is left out, and
-        the rest is taken as it is.
-    mean_distance: mean over queries of the expected distance query_pos - key_pos, in tokens.
-    first_token: mean share on position 0, over the queries after it (the "attention sink" of Xiao et al.
-        2023, arXiv:2309.17453).
-    previous_token: mean share on the token just before, over the queries after the first (Olsson et al.
-        2022, arXiv:2209.11895, "previous-token heads").
-    induction: mean share on the token that followed the last earlier occurrences of the query's token,
-        over the queries that have one (Olsson et al. 2022: "prefix matching": here on the prompt itself,
-        not on random repeated tokens). NaN if no token is repeated.
-    duplicate_token: mean share on earlier occurrences of the query's own token (Wang et al. 2022,
-        arXiv:2211.00593, "duplicate token heads"). NaN if no token is repeated.
-    """
-
-    layers: tuple[int, ...]
-    entropy: np.ndarray
-    mean_distance: np.ndarray
-    first_token: np.ndarray
-    previous_token: np.ndarray
-    induction: np.ndarray
-    duplicate_token: np.ndarray
-    n_repeated: int  # queries whose token occurred before: the basis of the last two
-
-    @property
-    def nbytes(self) -> int:
-        return 6 * self.entropy.nbytes
+from model_runtime.open_run import OpenRun
+from model_runtime.records import HeadMeasures
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +42,13 @@ _CELLS_ON_GPU = 2**26
 _LEAST = 1e-30  # below this p log p is 0 to any digit, and logarithms of numbers near 0 are slow
 
 
-def head_measures(trace: Trace) -> HeadMeasures:
-    """Measure every head of a trace, a few queries at a time: memory does not grow with the prompt.
+def head_measures(run: OpenRun) -> HeadMeasures:
+    """Measure every head of a run, a few queries at a time: memory does not grow with the prompt.
 
     Raises:
         NotCaptured: the trace has no patterns. (Of restricted positions, those queries are measured.)
     """
+    trace = run.trace
     if not trace.layers:
         raise NotCaptured("This trace has no layers.", "Ask for it without layers=().")
     first_call = trace.call(trace.layers[0])
@@ -94,7 +64,7 @@ def head_measures(trace: Trace) -> HeadMeasures:
     means = (sums / counts).float().cpu().numpy()  # 0 / 0 is NaN: no query to measure it on
     columns = {name: means[:, number].copy() for number, name in enumerate(_MEASURES)}
     n_repeated = len(trace.tokens) - len({token.id for token in trace.tokens})
-    return HeadMeasures(layers=trace.layers, n_repeated=n_repeated, **columns)
+    return HeadMeasures(trace.layers, **columns, n_tokens=len(trace.tokens), n_repeated=n_repeated)
 
 
 def _blocks(queries: list[int], n_heads: int, device: torch.device) -> Iterator[tuple[int, int]]:
@@ -161,12 +131,13 @@ class _Block:
         return torch.stack((entropy, distance, first, *at))
 
 
-def stream_contributions(trace: Trace) -> StreamContributions:
-    """How much attention and MLP each add to the stream, from a default trace.
+def stream_contributions(run: OpenRun) -> StreamContributions:
+    """How much attention and MLP each add to the stream.
 
     Raises:
         NotCaptured: the trace lacks one of the default points that this reads.
     """
+    trace = run.trace
     stream = np.linalg.norm(trace.get("resid_post"), axis=-1)
     return StreamContributions(
         layers=trace.layers,

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 
 from model_runtime.capture.attention_function import pattern_and_sink, query_rows, visible_cells
-from model_runtime.model import Model
-from model_runtime.trace import Trace
+from model_runtime.open_run import OpenRun
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +46,7 @@ class Saturation:
 
 
 def pattern_scaled_by(
-    trace: Trace, layer: int, head: int, factor: float, queries: int | Sequence[int] | None = None
+    run: OpenRun, layer: int, head: int, factor: float, queries: int | Sequence[int] | None = None
 ) -> np.ndarray:
     """One head's pattern with q k^T multiplied by `factor` and not by the model's scaling.
 
@@ -59,26 +58,24 @@ def pattern_scaled_by(
     Raises:
         NotCaptured, PointUnavailable: as `Trace.call`.
     """
-    call = replace(trace.call(layer, head, queries), scaling=factor)
+    call = replace(run.trace.call(layer, head, queries), scaling=factor)
     return np.array(pattern_and_sink(call, head)[0][0].float().cpu().numpy())
 
 
-def saturation(
-    model: Model, trace: Trace, layer: int, head: int, queries: int | Sequence[int] | None = None
-) -> Saturation:
+def saturation(run: OpenRun, layer: int, head: int, queries: int | Sequence[int] | None = None) -> Saturation:
     """How sharp one head's rows are with the model's scaling and without the division by sqrt(d_head).
 
     Raises:
         NotCaptured, PointUnavailable: as `Trace.call`.
     """
-    call = trace.call(layer, head, queries)
+    call = run.trace.call(layer, head, queries)
     visible = visible_cells(call, head)[0].sum(-1)
     some = visible > 1
     rows = query_rows(call)[some].cpu().numpy()
-    off = math.sqrt(model.spec.d_head) if model.family.q_handed_over_scaled else 1.0
+    off = math.sqrt(run.spec.d_head) if run.model.family.q_handed_over_scaled else 1.0
     kept = some.cpu().numpy()
-    with_it = _sharpness(pattern_scaled_by(trace, layer, head, call.scaling, queries)[kept])
-    without = _sharpness(pattern_scaled_by(trace, layer, head, off, queries)[kept])
+    with_it = _sharpness(pattern_scaled_by(run, layer, head, call.scaling, queries)[kept])
+    without = _sharpness(pattern_scaled_by(run, layer, head, off, queries)[kept])
     uniform = torch.log(visible[some].float()).cpu().numpy()
     return Saturation(rows.copy(), *with_it, *without, uniform, call.scaling, off)
 

@@ -1,4 +1,4 @@
-"""Our staged attention against torch's own function, on what a layer of this prompt really received."""
+"""Our staged attention against torch's own function and against what a layer of this prompt really added."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from model_runtime.attention.stages import recombination_error
 from model_runtime.capture.attention_function import (
     AttentionCall,
     at_queries,
@@ -14,7 +15,7 @@ from model_runtime.capture.attention_function import (
     scores,
     visible_cells,
 )
-from model_runtime.trace import Trace
+from model_runtime.open_run import OpenRun
 
 _CELLS = 2**22  # of [head, query_pos, key_pos] at a time
 
@@ -44,7 +45,28 @@ class SdpaCheck:
         return not self.applies or self.largest_error <= self.tolerance
 
 
-def sdpa_check(trace: Trace, layer: int) -> SdpaCheck:
+@dataclass(frozen=True)
+class LayerChecks:
+    """What was compared: with torch's own attention, and all heads with what attention added (None: not)."""
+
+    torch: SdpaCheck
+    heads: float | None
+
+    @property
+    def nbytes(self) -> int:
+        return 256
+
+
+def layer_checks(run: OpenRun, layer: int) -> LayerChecks:
+    """Both checks of a layer.
+
+    Raises:
+        NotCaptured, PointUnavailable: as `Trace.call`.
+    """
+    return LayerChecks(sdpa_check(run, layer), recombination_error(run, layer))
+
+
+def sdpa_check(run: OpenRun, layer: int) -> SdpaCheck:
     """Compare on the captured q, k, v and mask of one layer, edges cut by edits included.
 
     z is compared before a `ScaleHead` edit, which comes after attention. A few queries at a time, so that
@@ -53,7 +75,7 @@ def sdpa_check(trace: Trace, layer: int) -> SdpaCheck:
     Raises:
         NotCaptured, PointUnavailable: as `Trace.call`.
     """
-    call = trace.call(layer)
+    call = run.trace.call(layer)
     dtype = str(call.query.dtype).removeprefix("torch.")
     if reason := _no_counterpart(call):
         return SdpaCheck(False, reason, 0.0, 0, dtype, 0.0)

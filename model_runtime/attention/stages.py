@@ -26,28 +26,27 @@ from model_runtime.capture.attention_function import (
 from model_runtime.errors import NotCaptured, PointUnavailable
 from model_runtime.interventions import Intervention, Patch, ScaleHead, Steer
 from model_runtime.model import Model
+from model_runtime.open_run import OpenRun
 from model_runtime.records import HeadStages, ScoreTerms
-from model_runtime.trace import Trace
 
 
 def head_stages(
-    model: Model, trace: Trace, layer: int, head: int, queries: int | Sequence[int] | None = None
+    run: OpenRun, layer: int, head: int, queries: int | Sequence[int] | None = None
 ) -> HeadStages:
-    """Take one head of a trace apart. Holds this head's matrices only.
+    """Take one head of a run apart. Holds this head's matrices only.
 
     Interventions of the run are in the numbers: with edges cut, `visible` and all after it are what the
     model used; with a scaled head, z and result are those after the scaling (`z_factor`). An edit of the
     stream (Patch, Steer) comes after the heads and is in none of them.
 
     Args:
-        model: the model that made the trace, for W_O.
         queries: token positions of the rows; None keeps all rows of the trace.
 
     Raises:
         NotCaptured: the trace has no patterns, or not of these queries.
         PointUnavailable: no such layer or head.
     """
-    call = trace.call(layer, head, queries)
+    call = run.trace.call(layer, head, queries)
     group = call.query.shape[1] // call.key.shape[1]
     kv_head = head // group
     product = dots(call, head)
@@ -56,11 +55,11 @@ def head_stages(
     visible = visible_cells(call, head)
     masked = capped.masked_fill(~visible, float("-inf"))
     pattern, sink = softmax_and_sink(call, masked, head)
-    factor = _z_factor(trace.interventions, layer, head, query_rows(call))
+    factor = _z_factor(run.trace.interventions, layer, head, query_rows(call))
     z = torch.matmul(pattern[0], call.value[0, kv_head])
     if factor is not None:
         z = (z.float() * factor[:, None]).to(z.dtype)
-    w_o = head_weight(model, layer, head)
+    w_o = head_weight(run.model, layer, head)
     return HeadStages(
         layer=layer,
         head=head,
@@ -83,7 +82,7 @@ def head_stages(
         visible=visible[0].cpu().numpy().copy(),
         scaling=call.scaling,
         softcap=call.softcap,
-        q_handed_over_scaled=model.family.q_handed_over_scaled,
+        q_handed_over_scaled=run.model.family.q_handed_over_scaled,
         w_o_shape=(int(w_o.shape[0]), int(w_o.shape[1])),
         dtype=str(call.query.dtype).removeprefix("torch."),
     )
@@ -157,7 +156,7 @@ def score_terms(stages: HeadStages, query_pos: int, key_pos: int) -> ScoreTerms:
     )
 
 
-def recombination_error(model: Model, trace: Trace, layer: int) -> float | None:
+def recombination_error(run: OpenRun, layer: int) -> float | None:
     """Largest absolute difference between the heads' results added up (with the output bias) and attn_out.
 
     None where they need not be equal: a family with a norm after attention, or a run that edits attn_out
@@ -168,22 +167,21 @@ def recombination_error(model: Model, trace: Trace, layer: int) -> float | None:
     """
     edited = any(
         isinstance(edit, Patch | Steer) and (edit.point, edit.layer) == ("attn_out", layer)
-        for edit in trace.interventions
+        for edit in run.trace.interventions
     )
-    if edited or model.family.post_attention_norm is not None:
+    if edited or run.model.family.post_attention_norm is not None:
         return None
-    total = sum(
-        torch.from_numpy(head_stages(model, trace, layer, head).result) for head in range(trace.spec.n_heads)
-    )
-    bias = model.adapter.output_projection(layer)[1]
+    total = sum(torch.from_numpy(head_stages(run, layer, head).result) for head in range(run.spec.n_heads))
+    bias = run.model.adapter.output_projection(layer)[1]
     if bias is not None:
         total = total + bias.float().cpu()
-    return float((total - torch.from_numpy(_attn_out(model, trace, layer))).abs().max())
+    return float((total - torch.from_numpy(_attn_out(run, layer))).abs().max())
 
 
-def _attn_out(model: Model, trace: Trace, layer: int) -> np.ndarray:
+def _attn_out(run: OpenRun, layer: int) -> np.ndarray:
+    trace = run.trace
     if ("attn_out", layer) not in trace.kept:
-        trace = model.trace(
+        trace = run.model.trace(
             [token.id for token in trace.tokens],
             points=("attn_out",),
             layers=(layer,),

@@ -4,14 +4,26 @@ They import numpy only, and are all of the runtime that viz knows. `distribution
 both need.
 """
 
-from model_runtime.records.attention import HeadStages, ScoreTerms
+from model_runtime.records.attention import (
+    CostFit,
+    CostMeasurement,
+    HeadMeasures,
+    HeadOverlap,
+    HeadStages,
+    ScoreTerms,
+    WrittenPatterns,
+)
 from model_runtime.records.sampling import Fraction, SamplingReport, StepResult, Tail
 from model_runtime.records.spec import LayerSpec, ModelSpec
 from model_runtime.records.tokens import Level, Token, Tokenized
 from model_runtime.records.vectors import Neighbours, Occurrence, Projection, ProjectionSettings, Senses
 
 __all__ = [
+    "CostFit",
+    "CostMeasurement",
     "Fraction",
+    "HeadMeasures",
+    "HeadOverlap",
     "HeadStages",
     "LayerSpec",
     "Level",
@@ -27,4 +39,5 @@ __all__ = [
     "Tail",
     "Token",
     "Tokenized",
+    "WrittenPatterns",
 ]

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from model_runtime.attention import cost as attention_cost
 from model_runtime.attention import formulas as attention_formulas
 from model_runtime.attention import infini
-from pages.attention.cost_tables import infini_words, layer_table
-from pages.shared.escape import plain
+from model_runtime.attention.cost import measure_cost
+from model_runtime.records import CostMeasurement
+from pages.shared.escape import counted, plain
 from pages.shared.figure.live_figure import live_figure
-from pages.shared.frame.page import View
 from pages.shared.frame.parts import Lesson
-from pages.shared.frame.sides import Drawing, column
-from pages.shared.run import measurements, runtime
+from pages.shared.frame.sides import Side, column, places
 from pages.shared.settings import url_state as state
 from viz.attention.cost import (
     CostCurve,
@@ -32,26 +31,6 @@ from viz.attention.key_groups import in_bytes
 from viz.style import share
 
 WINDOWS = (4, 16, 64, 128, 256, 512, 1024, 4096)
-QUESTION = (
-    "Double a long text. By how much does the time of attention grow, and by how much that of the "
-    "whole model? Guess two numbers, then measure."
-)
-ANSWER = (
-    "Attention alone compares four times as many pairs, so its time grows towards fourfold. The whole model "
-    "grows less: the other matrices work token by token, twice the work for twice the text, and in a small "
-    "model at a thousand tokens they still take the larger part. The longer the text, the more the square "
-    "wins."
-)
-SOURCES = """
-- Vaswani et al. 2017, [Attention is all you need](https://arxiv.org/abs/1706.03762), table 1: operations,
-  sequential steps and path length of a layer.
-- Beltagy et al. 2020, [Longformer](https://arxiv.org/abs/2004.05150): sliding windows, n times w.
-- Katharopoulos et al. 2020, [Transformers are RNNs](https://arxiv.org/abs/2006.16236): linear attention.
-- Munkhdalai et al. 2024, [Leave no context behind](https://arxiv.org/abs/2404.07143): Infini-attention.
-- Dao et al. 2022, [FlashAttention](https://arxiv.org/abs/2205.14135): the same sums without writing the
-  scores to
-  memory, so time still grows with the square but memory does not.
-"""
 
 
 def controls() -> int:
@@ -69,9 +48,9 @@ def controls() -> int:
     return int(state.get("span"))
 
 
-def work_of(drawing: Drawing, window: int) -> LengthCurves:
+def work_of(side: Side, window: int) -> LengthCurves:
     """Multiplications of one head by formula."""
-    d_head = drawing.spec().d_head
+    d_head = side.spec.d_head
     multiply = attention_formulas.multiplications
     return length_curves_record(
         {
@@ -79,15 +58,15 @@ def work_of(drawing: Drawing, window: int) -> LengthCurves:
             f"window of {window:,}": lambda n: multiply("window", n, d_head, window),
             "linear": lambda n: multiply("linear", n, d_head),
         },
-        len(drawing.texts),
+        len(side.texts),
         title="Full attention grows with the square",
         quantity="multiplications of one head",
     )
 
 
-def memory_of(drawing: Drawing, window: int) -> LengthCurves:
+def memory_of(side: Side, window: int) -> LengthCurves:
     """Bytes kept while a text is written, by formula."""
-    spec = drawing.spec()
+    spec = side.spec
     fixed = infini.infini_sizes(spec, window)
     return length_curves_record(
         {
@@ -97,24 +76,30 @@ def memory_of(drawing: Drawing, window: int) -> LengthCurves:
                 attention_cost.cache_bytes(spec, min(n, window)) + fixed.memory_bytes
             ),
         },
-        len(drawing.texts),
+        len(side.texts),
         title="A memory of fixed size does not grow",
         quantity="memory",
         in_bytes=True,
     )
 
 
-def curves(drawing: Drawing, record: LengthCurves, name: str) -> None:
-    live_figure(
-        length_curves_figure(record),
-        key=drawing.key_figure(name),
-        provenance=runtime.provenance_of(drawing.run, "computed", window=state.get("span")),
-    )
+def both(
+    sides: Sequence[Side], records: Sequence[LengthCurves], name: str, places: Sequence[DeltaGenerator]
+) -> None:
+    """One figure a run, on shared axes."""
+    low, high = min(record.low for record in records), max(record.high for record in records)
+    for place, side, record in zip(places, sides, records, strict=True):
+        with column(place, side):
+            live_figure(
+                length_curves_figure(replace(record, low=low, high=high)),
+                key=side.key_figure(name),
+                provenance=side.run.origin("computed", window=state.get("span")),
+            )
 
 
-def work_words(drawing: Drawing, window: int) -> None:
+def work_words(side: Side, window: int) -> None:
     """The counts of this prompt."""
-    n, d_head = len(drawing.texts), drawing.spec().d_head
+    n, d_head = len(side.texts), side.spec.d_head
     full, some = attention_cost.score_counts(n), attention_cost.score_counts(n, window)
     st.markdown(
         f"This prompt: n = {n:,}, so one head compares n(n+1)/2 = **{full:,}** pairs; with a window of "
@@ -124,48 +109,31 @@ def work_words(drawing: Drawing, window: int) -> None:
     )
 
 
-def curve_of(measured: Any, n_prompt: int) -> CostCurve:
-    """A measurement -> what will be drawn."""
-    fits = [
-        None if fit is None else (fit.a, fit.b, fit.c, fit.r2)
-        for fit in (measured.attention_fit, measured.forward_fit)
-    ]
-    return cost_curve_record(
-        measured.lengths,
-        [
-            ("attention of one layer", measured.attention_seconds, fits[0]),
-            ("whole model", measured.forward_seconds, fits[1]),
-        ],
-        n_prompt,
-    )
-
-
-def measured_cost(drawing: Drawing) -> Any | None:
+def measured_cost(side: Side) -> CostMeasurement | None:
     """The measurement for the run's model; makes it when the button is pressed."""
-    known = measurements.known_cost(drawing.run)
+    known = side.run.known(measure_cost)
     if known is not None:
         return known
-    name = drawing.spec().name
+    name = side.spec.name
     st.subheader("And on this machine?", anchor=False)
     st.markdown(
         f"How long does {plain(name)} really take? The prompt is repeated to growing lengths, and real "
         f"forwards are timed here, with the attention of one layer alone beside them."
     )
-    pressed = st.button(
-        "Measure on this machine (about 20 s)", key=f"gf.measure.{drawing.slug}", type="primary"
-    )
+    pressed = st.button("Measure on this machine (about 20 s)", key=f"gf.measure.{side.slug}", type="primary")
     if pressed:
-        measurements.cost_for(drawing.run)
+        words = f"Measuring {name} at growing lengths (about 20 s)"
+        side.run.measure(measure_cost, words, slow=True)
         st.rerun()
     return None
 
 
-def measured_figure(drawing: Drawing, measured: Any, record: CostCurve) -> None:
+def measured_figure(side: Side, measured: CostMeasurement, record: CostCurve) -> None:
     """Points and curves, and what they say."""
     live_figure(
         cost_curve_figure(record),
-        key=drawing.key_figure("cost"),
-        provenance=runtime.provenance_of(drawing.run, layer=measured.layer, threads=measured.threads),
+        key=side.key_figure("cost"),
+        provenance=side.run.origin(layer=measured.layer, threads=measured.threads),
     )
     for index, timed in enumerate(record.timed):
         sentence = growth_sentence(record, index)
@@ -182,29 +150,78 @@ def measured_figure(drawing: Drawing, measured: Any, record: CostCurve) -> None:
     )
 
 
-def measured_costs(drawings: Sequence[Drawing], places: Sequence[Any]) -> None:
+def measured_costs(sides: Sequence[Side], places: Sequence[DeltaGenerator]) -> None:
     """Each run's measurement, on shared axes where there are two."""
     found = []
-    for place, drawing in zip(places, drawings, strict=True):
-        with column(place, drawing):
-            found.append((drawing, measured_cost(drawing), st.container()))
-    records = [(d, m, curve_of(m, len(d.texts)), place) for d, m, place in found if m is not None]
-    for drawing, measured, record, place in records:
+    for place, side in zip(places, sides, strict=True):
+        with column(place, side):
+            found.append((side, measured_cost(side), st.container()))
+    records = [(s, m, cost_curve_record(m, len(s.texts)), place) for s, m, place in found if m is not None]
+    for side, measured, record, place in records:
         low, high = min(r.low for _, _, r, _ in records), max(r.high for _, _, r, _ in records)
         with place:
-            measured_figure(drawing, measured, replace(record, low=low, high=high))
+            measured_figure(side, measured, replace(record, low=low, high=high))
 
 
-def columns(drawings: Sequence[Drawing]) -> list[Any]:
-    """A place for each run."""
-    return [st.container()] if len(drawings) == 1 else list(st.columns(len(drawings)))
+def layer_table(side: Side, window: int) -> None:
+    """Vaswani's table 1 with this prompt's numbers."""
+    n, d = len(side.texts), side.spec.d_model
+    lines = [
+        "| layer | operations | sequential steps | longest path |",
+        "|---|---:|---:|---:|",
+        *(
+            f"| {row.name} | {row.operations_formula} = {row.operations:,} "
+            f"| {_value(row.sequential_formula, row.sequential)} | {_value(row.path_formula, row.path)} |"
+            for row in attention_formulas.layer_types(n, d, window=window)
+        ),
+    ]
+    st.markdown("\n".join(lines))
+    cheaper = "fewer" if n < d else "more"
+    st.caption(
+        f"Computed for n = {n:,} tokens and d = {d:,} numbers a token, convolution of width k = 3, window "
+        f"r = {min(window, n):,}; constant factors left out, as in the paper. A recurrent layer must take "
+        f"its {n:,} steps one after the other; attention takes one, and here needs {cheaper} operations."
+    )
 
 
-def mathematics(drawing: Drawing) -> str:
+def _value(formula: str, value: int) -> str:
+    return str(value) if formula == str(value) else f"{formula} = {value:,}"
+
+
+def infini_words(side: Side, window: int) -> None:
+    """The parts of Infini-attention with this model's sizes."""
+    spec = side.spec
+    sizes = infini.infini_sizes(spec, window)
+    full = attention_cost.cache_bytes(spec, spec.n_ctx)
+    pays = infini.pays_from(spec, window)
+    st.markdown(
+        "\n".join(
+            [
+                "| part | holds | size |",
+                "|---|---|---:|",
+                f"| segment | keys and values of the last {window:,} tokens, exactly | "
+                f"{in_bytes(sizes.segment_bytes)} |",
+                f"| memory | {spec.d_head} × {spec.d_head} + {spec.d_head} = {sizes.head_numbers:,} "
+                f"numbers for each of {sizes.heads:,} key and value heads | {in_bytes(sizes.memory_bytes)} "
+                f"|",
+                f"| both | whatever the length | {in_bytes(sizes.total_bytes)} |",
+                f"| full cache | all {spec.n_ctx:,} tokens, exactly | {in_bytes(full)} |",
+            ]
+        )
+    )
+    later = f"From {counted(pays, 'token')} on" if pays else "Never in this model:"
+    st.caption(
+        f"{later} the full cache is larger than segment and memory. The memory holds sums of keys times "
+        f"values, so old text is kept blurred, not word by word. No loaded model has this attention; the "
+        f"sizes are those it would have here."
+    )
+
+
+def mathematics(side: Side) -> str:
     """The counts and, once measured, the fit."""
-    n, window = len(drawing.texts), state.get("span")
-    d_head = drawing.spec().d_head
-    measured = measurements.known_cost(drawing.run)
+    n, window = len(side.texts), state.get("span")
+    d_head = side.spec.d_head
+    measured = side.run.known(measure_cost)
     words = (
         "Pairs that one head compares, full and in a window of $w$:\n\n"
         r"$$\sum_{q=1}^{n} q = \frac{n(n+1)}{2}, \qquad \sum_{q=1}^{n} \min(q, w) = n w - \frac{w(w-1)}{2} "
@@ -233,50 +250,37 @@ def _ms(seconds: float) -> str:
     return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if seconds else "0"
 
 
-def draw(view: View, drawings: Sequence[Drawing]) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
     window = controls()
-    works = [work_of(drawing, window) for drawing in drawings]
-    if len(drawings) == 1:
+    works = [work_of(side, window) for side in sides]
+    if len(sides) == 1:
         left, right = st.columns(2)
         with left:
-            both(drawings, works, "work", [st.container()])
-            work_words(drawings[0], window)
-        measured_costs(drawings, [right])
+            both(sides, works, "work", [st.container()])
+            work_words(sides[0], window)
+        measured_costs(sides, [right])
     else:
-        both(drawings, works, "work", columns(drawings))
-        measured_costs(drawings, columns(drawings))
+        both(sides, works, "work", places(sides))
+        measured_costs(sides, places(sides))
     st.subheader("Attention, recurrence, convolution", anchor=False)
-    for place, drawing in zip(columns(drawings), drawings, strict=True):
-        with column(place, drawing):
-            layer_table(drawing, window)
+    for place, side in zip(places(sides), sides, strict=True):
+        with column(place, side):
+            layer_table(side, window)
     st.subheader("A memory that does not grow: Infini-attention", anchor=False)
-    both(drawings, [memory_of(drawing, window) for drawing in drawings], "memory", columns(drawings))
-    for place, drawing in zip(columns(drawings), drawings, strict=True):
-        with column(place, drawing):
-            infini_words(drawing, window)
+    both(sides, [memory_of(side, window) for side in sides], "memory", places(sides))
+    for place, side in zip(places(sides), sides, strict=True):
+        with column(place, side):
+            infini_words(side, window)
     return Lesson(
-        QUESTION,
-        ANSWER,
-        mathematics=lambda: mathematics(drawings[0]),
-        code=lambda: "\n\n".join(
-            inspect.getsource(function)
-            for function in (
-                attention_cost.score_counts,
-                attention_formulas.multiplications,
-                attention_cost.fit_cost,
-                infini.infini_sizes,
-            )
+        mathematics=partial(mathematics, sides[0]),
+        code=(
+            attention_cost.score_counts,
+            attention_formulas.multiplications,
+            attention_cost.CostFit,
+            attention_cost.fit_cost,
+            attention_cost.cache_bytes,
+            infini.InfiniSizes,
+            infini.infini_sizes,
         ),
-        sources=SOURCES,
     )
-
-
-def both(
-    drawings: Sequence[Drawing], records: Sequence[LengthCurves], name: str, places: Sequence[Any]
-) -> None:
-    """One figure a run, on shared axes."""
-    low, high = min(record.low for record in records), max(record.high for record in records)
-    for place, drawing, record in zip(places, drawings, records, strict=True):
-        with column(place, drawing):
-            curves(drawing, replace(record, low=low, high=high), name)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
@@ -12,10 +12,8 @@ from model_runtime.attention import formulas as attention_formulas
 from model_runtime.attention import layer_rows
 from pages.shared.escape import counted, plain
 from pages.shared.figure.live_figure import live_figure
-from pages.shared.frame.page import View
 from pages.shared.frame.parts import Lesson
-from pages.shared.frame.sides import Drawing, column
-from pages.shared.run import runtime
+from pages.shared.frame.sides import Side, column
 from pages.shared.settings import url_state as state
 from viz.attention.cache_sizes import cache_sizes_figure
 from viz.attention.key_groups import (
@@ -33,48 +31,25 @@ from viz.attention.key_groups import (
 from viz.attention.key_groups_figure import group_overlap_figure, key_groups_figure
 from viz.style import share
 
-QUESTION = (
-    "Heads of one group share their keys and values, but each has its own queries. Will two heads of one "
-    "group read nearly the same tokens, or can they differ as much as any two heads? Guess, then look at "
-    "the frames on the diagonal, and try other layers."
-)
-ANSWER = (
-    "Often they differ nearly as much as heads of different groups: what is asked for (the query) decides "
-    "more than what is offered (the key). That is why sharing keys costs little quality and saves much "
-    "memory, which is what Ainslie et al. (2023) found."
-)
-SOURCES = """
-- Shazeer 2019, [Fast transformer decoding: one write-head is all you need](https://arxiv.org/abs/1911.02150):
-  multi-query attention.
-- Ainslie et al. 2023, [GQA: training generalized multi-query transformer models][gqa]: grouped-query
-  attention.
-- Brown et al. 2020, [Language models are few-shot learners](https://arxiv.org/abs/2005.14165), table 2.1: the
-  sizes of GPT-3.
-- Jiang et al. 2023, [Mistral 7B](https://arxiv.org/abs/2310.06825): with a sliding window the cache holds the
-  window only; where a layer has one, it is counted like that.
 
-[gqa]: https://arxiv.org/abs/2305.13245
-"""
-
-
-def figure_of_groups(drawing: Drawing) -> None:
+def figure_of_groups(side: Side) -> None:
     """Who shares with whom; a click on a query head chooses it."""
-    spec = drawing.spec()
-    record = key_groups_record(spec.n_heads, spec.n_kv_heads, drawing.head)
+    spec = side.spec
+    record = key_groups_record(spec.n_heads, spec.n_kv_heads, side.head)
     click = live_figure(
         key_groups_figure(record),
-        key=drawing.key_figure("groups"),
-        provenance=runtime.provenance_of(drawing.run, "computed", layer=drawing.layer, head=drawing.head),
-        clickable=drawing.clickable,
+        key=side.key_figure("groups"),
+        provenance=side.origin("computed"),
+        clickable=side.clickable,
     )
     if click is not None and isinstance(click.customdata, int):
         state.set(head=click.customdata)
         st.rerun()
 
 
-def groups_words(drawing: Drawing) -> None:
+def groups_words(side: Side) -> None:
     """What is shared here, in words."""
-    spec = drawing.spec()
+    spec = side.spec
     own = next(scheme for scheme in schemes_of(spec.n_heads, spec.n_kv_heads) if scheme.own)
     if own.per_group == 1:
         st.markdown(
@@ -82,10 +57,10 @@ def groups_words(drawing: Drawing) -> None:
             f"heads has its own key and value head, and nothing is shared."
         )
         return
-    kv = own.kv_of(drawing.head)
-    others = [h for h in range(spec.n_heads) if own.kv_of(h) == kv and h != drawing.head]
+    kv = own.kv_of(side.head)
+    others = [h for h in range(spec.n_heads) if own.kv_of(h) == kv and h != side.head]
     st.markdown(
-        f"H{drawing.head} shares key and value head {kv} with {_listed([f'H{h}' for h in others])}. Its "
+        f"H{side.head} shares key and value head {kv} with {_listed([f'H{h}' for h in others])}. Its "
         f"queries are its own."
     )
 
@@ -94,39 +69,29 @@ def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def overlap_of(drawing: Drawing) -> GroupOverlap:
+def overlap_of(side: Side) -> GroupOverlap:
     """How much alike the heads of the layer read."""
-    layer = drawing.layer
-    measured = runtime.derived(
-        drawing.run, ("head_overlap", layer), lambda trace: layer_rows.head_overlap(trace, layer)
-    )
-    return group_overlap_record(
-        measured.overlap,
-        measured.n_queries,
-        drawing.spec().n_kv_heads,
-        layer=layer,
-        head=drawing.head,
-        first_share=measured.first_share,
-    )
+    measured = side.run.measure(layer_rows.head_overlap, layer=side.layer)
+    return group_overlap_record(measured, side.spec.n_kv_heads, layer=side.layer, head=side.head)
 
 
-def figure_of_overlap(drawing: Drawing, record: GroupOverlap) -> None:
+def figure_of_overlap(side: Side, record: GroupOverlap) -> None:
     """Pairs of heads; a click chooses the head of the row."""
     click = live_figure(
         group_overlap_figure(record),
-        key=drawing.key_figure("overlap"),
-        provenance=drawing.origin(),
-        clickable=drawing.clickable,
+        key=side.key_figure("overlap"),
+        provenance=side.origin(),
+        clickable=side.clickable,
     )
     if click is not None and isinstance(click.point, tuple):
         state.set(head=click.point[0])
         st.rerun()
 
 
-def overlap_words(drawing: Drawing, record: GroupOverlap) -> None:
+def overlap_words(side: Side, record: GroupOverlap) -> None:
     st.markdown(plain(overlap_sentence(record)))
     over = counted(record.n_queries, "token")
-    spaced = ", evenly spaced," if record.n_queries < len(drawing.texts) - 1 else ""
+    spaced = ", evenly spaced," if record.n_queries < len(side.texts) - 1 else ""
     st.caption(
         f"Overlap of two heads: of what they read beyond the first token, the part that both read, over "
         f"{over}"
@@ -136,15 +101,15 @@ def overlap_words(drawing: Drawing, record: GroupOverlap) -> None:
     )
 
 
-def lengths_of(drawing: Drawing) -> tuple[tuple[str, int], ...]:
+def lengths_of(side: Side) -> tuple[tuple[str, int], ...]:
     """Amounts of text: one token, this prompt, all that the model reads."""
-    n, most = len(drawing.texts), drawing.spec().n_ctx
+    n, most = len(side.texts), side.spec.n_ctx
     return (("1 token", 1), (f"this prompt ({n:,})", n), (f"the full context ({most:,})", most))
 
 
-def sizes_of(drawing: Drawing, tops: Sequence[int] | None = None) -> CacheSizes:
+def sizes_of(side: Side, tops: Sequence[int] | None = None) -> CacheSizes:
     """Bytes of the cache for each scheme."""
-    spec, lengths = drawing.spec(), lengths_of(drawing)
+    spec, lengths = side.spec, lengths_of(side)
     n_bytes = {
         (scheme.n_kv_heads, n): attention_cost.cache_bytes(spec, n, scheme.n_kv_heads)
         for scheme in schemes_of(spec.n_heads, spec.n_kv_heads)
@@ -153,17 +118,17 @@ def sizes_of(drawing: Drawing, tops: Sequence[int] | None = None) -> CacheSizes:
     return cache_sizes_record(n_bytes, spec.n_heads, spec.n_kv_heads, lengths, spec.dtype, tops)
 
 
-def figure_of_cache(drawing: Drawing, record: CacheSizes) -> None:
+def figure_of_cache(side: Side, record: CacheSizes) -> None:
     live_figure(
         cache_sizes_figure(record),
-        key=drawing.key_figure("cache"),
-        provenance=runtime.provenance_of(drawing.run, "computed"),
+        key=side.key_figure("cache"),
+        provenance=side.run.origin("computed"),
     )
 
 
-def cache_words(drawing: Drawing, record: CacheSizes) -> None:
+def cache_words(side: Side, record: CacheSizes) -> None:
     """The finding, and the formula with its numbers."""
-    spec = drawing.spec()
+    spec = side.spec
     st.markdown(plain(cache_sentence(record)))
     item = attention_cost.cache_bytes(spec, 1) // (2 * spec.n_layers * spec.n_kv_heads * spec.d_head)
     st.caption(
@@ -172,10 +137,10 @@ def cache_words(drawing: Drawing, record: CacheSizes) -> None:
     )
 
 
-def sizes_table(drawings: Sequence[Drawing]) -> None:
+def sizes_table(sides: Sequence[Side]) -> None:
     """The attention matrices of GPT-3 beside those of the loaded models."""
     st.subheader("How large the matrices are", anchor=False)
-    models = [attention_formulas.projection_sizes(drawing.spec()) for drawing in drawings]
+    models = [attention_formulas.projection_sizes(side.spec) for side in sides]
     columns = [attention_formulas.GPT3, *dict.fromkeys(models)]
     st.markdown(
         "\n".join(
@@ -212,19 +177,19 @@ def _factored(sizes: attention_formulas.ProjectionSizes) -> str:
     return f"2 × {sizes.d_model:,} × {sizes.d_head:,} = {2 * sizes.d_model * sizes.d_head:,}"
 
 
-def mathematics(drawing: Drawing) -> str:
+def mathematics(side: Side) -> str:
     """The sharing and the cache with this model's numbers."""
-    spec = drawing.spec()
+    spec = side.spec
     group = spec.n_heads // spec.n_kv_heads
     one = attention_cost.cache_bytes(spec, 1)
-    n = len(drawing.texts)
+    n = len(side.texts)
     return (
         "Query head $h$ reads key and value head $g(h)$:\n\n"
         r"$$g(h) = \left\lfloor \frac{h}{n_\mathrm{heads} / n_\mathrm{kv}} \right\rfloor, \qquad "
         r"p^{(h)} = \mathrm{softmax}\!\left(\frac{Q^{(h)} K^{(g(h))\top}}{\sqrt{d_\mathrm{head}}} + "
         r"M\right)$$"
-        f"\n\nHere $g({drawing.head}) = \\lfloor {drawing.head} / {group} \\rfloor = "
-        f"{drawing.head // group}$. The cache keeps one key and one value per layer, kv head and token:\n\n"
+        f"\n\nHere $g({side.head}) = \\lfloor {side.head} / {group} \\rfloor = "
+        f"{side.head // group}$. The cache keeps one key and one value per layer, kv head and token:\n\n"
         r"$$\mathrm{bytes}(n) = 2 \cdot n_\mathrm{layers} \cdot n_\mathrm{kv} \cdot d_\mathrm{head} \cdot "
         r"b \cdot n$$"
         f"\n\n$$\\mathrm{{bytes}}(1) = {one:,}, \\qquad "
@@ -234,38 +199,32 @@ def mathematics(drawing: Drawing) -> str:
     )
 
 
-def draw(view: View, drawings: Sequence[Drawing]) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
-    overlaps = [overlap_of(drawing) for drawing in drawings]
-    tops = tops_of(*(sizes_of(drawing).n_bytes for drawing in drawings))
-    caches = [sizes_of(drawing, tops) for drawing in drawings]
-    if len(drawings) == 1:
+    overlaps = [overlap_of(side) for side in sides]
+    tops = tops_of(*(sizes_of(side).n_bytes for side in sides))
+    caches = [sizes_of(side, tops) for side in sides]
+    if len(sides) == 1:
         left, right = st.columns([3, 2])
         with left:
-            figure_of_groups(drawings[0])
-            groups_words(drawings[0])
+            figure_of_groups(sides[0])
+            groups_words(sides[0])
         with right:
-            figure_of_overlap(drawings[0], overlaps[0])
-        overlap_words(drawings[0], overlaps[0])
+            figure_of_overlap(sides[0], overlaps[0])
+        overlap_words(sides[0], overlaps[0])
         st.subheader("What the cache weighs", anchor=False)
-        figure_of_cache(drawings[0], caches[0])
-        cache_words(drawings[0], caches[0])
+        figure_of_cache(sides[0], caches[0])
+        cache_words(sides[0], caches[0])
     else:
-        for place, drawing, overlap, cache in zip(st.columns(2), drawings, overlaps, caches, strict=True):
-            with column(place, drawing):
-                figure_of_groups(drawing)
-                groups_words(drawing)
-                figure_of_overlap(drawing, overlap)
-                overlap_words(drawing, overlap)
-                figure_of_cache(drawing, cache)
-                cache_words(drawing, cache)
-    sizes_table(drawings)
+        for place, side, overlap, cache in zip(st.columns(2), sides, overlaps, caches, strict=True):
+            with column(place, side):
+                figure_of_groups(side)
+                groups_words(side)
+                figure_of_overlap(side, overlap)
+                overlap_words(side, overlap)
+                figure_of_cache(side, cache)
+                cache_words(side, cache)
+    sizes_table(sides)
     return Lesson(
-        QUESTION,
-        ANSWER,
-        mathematics=lambda: mathematics(drawings[0]),
-        code=lambda: (
-            f"{inspect.getsource(attention_cost.cache_bytes)}\n\n{inspect.getsource(layer_rows.overlap_of)}"
-        ),
-        sources=SOURCES,
+        mathematics=partial(mathematics, sides[0]), code=(attention_cost.cache_bytes, layer_rows.overlap_of)
     )

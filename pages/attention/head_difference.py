@@ -6,20 +6,21 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from model_runtime.records import HeadMeasures
 from pages.attention.head_kinds import choose_head
 from pages.shared.figure.live_figure import live_figure
-from pages.shared.frame.sides import Drawing, same_tokens
+from pages.shared.frame.sides import Side, same_tokens
 from viz.attention.head_grid import head_grid_difference_record, head_grid_figure
-from viz.attention.heads import Measures
+from viz.attention.heads import values_of
 from viz.attention.pattern import attention_difference_record
 from viz.attention.pattern_map import attention_difference_figure
 
 
-def difference(drawings: Sequence[Drawing], several: Sequence[Measures], measure: str) -> None:
+def difference(sides: Sequence[Side], several: Sequence[HeadMeasures], measure: str) -> None:
     """Current less pinned: the overview where the models have the same heads, the map of the chosen one."""
     st.subheader("Difference", anchor=False)
-    current, pinned = drawings
-    if not same_tokens((current, pinned)):
+    current, pinned = sides
+    if not same_tokens(sides):
         st.markdown(
             f"The two prompts are different tokens ({len(current.texts):,} and {len(pinned.texts):,}), so no "
             "cell of one map means the same as a cell of the other: there is no difference to draw. Pin a "
@@ -28,16 +29,13 @@ def difference(drawings: Sequence[Drawing], several: Sequence[Measures], measure
         return
     heads, map_ = st.columns([1, 2])
     with map_:
-        _map_difference(drawings)
+        _map_difference(current, pinned)
     with heads:
-        _heads_difference(drawings, several, measure)
+        _heads_difference(current, pinned, several, measure)
 
 
-def _map_difference(drawings: Sequence[Drawing]) -> None:
-    current, pinned = drawings
-    here, there = (
-        drawing.trace().get("pattern", drawing.layer, drawing.head) for drawing in (current, pinned)
-    )
+def _map_difference(current: Side, pinned: Side) -> None:
+    here, there = (side.trace.get("pattern", side.layer, side.head) for side in (current, pinned))
     record = attention_difference_record(
         here,
         there,
@@ -51,9 +49,8 @@ def _map_difference(drawings: Sequence[Drawing]) -> None:
     live_figure(attention_difference_figure(record), key="difference", provenance=origin)
 
 
-def _heads_difference(drawings: Sequence[Drawing], several: Sequence[Measures], measure: str) -> None:
-    current, pinned = drawings
-    values, other = (measures.of(measure) for measures in several)
+def _heads_difference(current: Side, pinned: Side, several: Sequence[HeadMeasures], measure: str) -> None:
+    values, other = (values_of(measures, measure) for measures in several)
     if values.shape != other.shape:
         st.markdown(
             "The two models have different numbers of layers or heads, so their overviews do not match."

@@ -2,73 +2,73 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
+import numpy as np
 import streamlit as st
 
 from model_runtime import teaching
 from model_runtime.errors import PointUnavailable
 from model_runtime.interventions import ScaleHead
-from pages.attention import heads_words
+from model_runtime.records import HeadMeasures
 from pages.attention.head_difference import difference
 from pages.attention.head_kinds import choose_head, example_button, list_of_kinds
 from pages.attention.head_switch import effect, heads_off, switch
-from pages.shared.escape import plain
+from pages.shared.escape import plain, quoted
 from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.frame.opening import measures_for, open_measure
-from pages.shared.frame.page import View
 from pages.shared.frame.parts import Lesson
-from pages.shared.frame.sides import Drawing, column
+from pages.shared.frame.sides import Side, column
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import LAST_TOKEN, STRONGEST_KEY
 from viz.attention.head_grid import head_grid_figure, head_grid_record
-from viz.attention.heads import MEASURES, Measures, findings, shared_top
+from viz.attention.heads import MEASURES, findings, shared_top, values_of
 from viz.attention.pattern import AttentionPattern, attention_pattern_record, row_sentence, strongest_keys
 from viz.attention.pattern_map import attention_pattern_figure, attention_row_figure
+from viz.attention.softmax_fraction import softmax_fraction
 
 MANY_HEADS = 16  # more, and the overview gets half of the page
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
-    """One run's side of this part."""
+class HeadPattern:
+    """The pattern of one run's head, at its selection."""
 
-    drawing: Drawing
+    side: Side
     pattern: AttentionPattern
 
     @property
     def place(self) -> tuple[int, int]:
-        return self.drawing.layer, self.drawing.head
+        return self.side.layer, self.side.head
 
 
-def side_of(drawing: Drawing) -> Side:
-    """The pattern of a run at its selection."""
-    run, layer, head = drawing.run, drawing.layer, drawing.head
+def pattern_of(side: Side) -> HeadPattern:
+    """What the chosen head of a run reads."""
+    layer, head = side.layer, side.head
     record = attention_pattern_record(
-        drawing.trace().get("pattern", layer, head),
-        drawing.texts,
+        side.trace.get("pattern", layer, head),
+        side.texts,
         layer=layer,
         head=head,
-        selected=drawing.query,
-        sink=sink_of(drawing),
-        off=ScaleHead(layer, head) in run.edits,
-        key=drawing.chosen_key,
+        selected=side.query,
+        sink=sink_of(side),
+        off=ScaleHead(layer, head) in side.run.interventions,
+        key=side.chosen_key,
     )
-    return Side(drawing, record)
+    return HeadPattern(side, record)
 
 
-def sink_of(drawing: Drawing) -> Any:
+def sink_of(side: Side) -> np.ndarray | None:
     """What each query pays to a learned sink, [query_pos], or None where the model has none."""
     try:
-        return drawing.trace().get("sink_weight", drawing.layer, drawing.head)
+        return side.trace.get("sink_weight", side.layer, side.head)
     except PointUnavailable:
         return None
 
 
-def controls(view: View) -> str:
+def controls(side: Side) -> str:
     """The measure that colours the overview (returned), with what it answers, and the switch."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(
@@ -79,40 +79,35 @@ def controls(view: View) -> str:
             wrap=True,  # six names do not fit into a line of a phone
             **state.bound("measure"),
         )
-        switch(view.layer, view.head)
+        switch(side.layer, side.head)
     measure: str = state.get("measure")
     st.caption(f"{MEASURES[measure].name}: {MEASURES[measure].asks}")
     return measure
 
 
-def pattern(side: Side) -> None:
+def show_pattern(found: HeadPattern) -> None:
     """The map of the chosen head; a click on a cell chooses its query and its key."""
-    drawing, record = side.drawing, side.pattern
-    n_tokens = len(record.tokens)
-    cells = [
-        [*zip(*lines, strict=True)]
-        for lines in zip(record.strongest_query, record.strongest_key, strict=True)
-    ]
+    side, record = found.side, found.pattern
 
     def chosen(click: Click) -> None:
         if isinstance(click.point, tuple):
-            query, key = cells[click.point[0]][click.point[1]]
-            state.set(token=LAST_TOKEN if query == n_tokens - 1 else query, key=key)
+            query, key = record.cell_at(click.point)
+            state.set(token=LAST_TOKEN if query == len(record.tokens) - 1 else query, key=key)
 
     live_figure(
         attention_pattern_figure(record),
-        key=drawing.key_figure("pattern"),
-        provenance=drawing.origin(),
-        clickable=drawing.clickable,
+        key=side.key_figure("pattern"),
+        provenance=side.origin(),
+        clickable=side.clickable,
         on_click=chosen,
     )
 
 
-def row_words(side: Side) -> None:
+def row_words(found: HeadPattern) -> None:
     """The selected row in one sentence, and bar by bar where the map shows blocks."""
-    drawing, record = side.drawing, side.pattern
+    side, record = found.side, found.pattern
     st.markdown(plain(row_sentence(record)))
-    if drawing.clickable:
+    if side.clickable:
         key = strongest_keys(record, 1)[0][0] if record.key is None else record.key
         with st.container(horizontal=True):
             st.button(
@@ -130,29 +125,29 @@ def row_words(side: Side) -> None:
     )
     live_figure(
         attention_row_figure(record),
-        key=drawing.key_figure("row"),
-        provenance=drawing.origin(query=record.selected),
+        key=side.key_figure("row"),
+        provenance=side.origin(query=record.selected),
     )
 
 
-def overview(side: Side, measures: Measures, measure: str, top: float) -> None:
+def overview(found: HeadPattern, measures: HeadMeasures, measure: str, top: float) -> None:
     """The grid of heads; a click chooses one."""
-    drawing, (layer, head) = side.drawing, side.place
-    values = measures.of(measure)
-    record = head_grid_record(values, measure, layer=layer, head=head, top=top, off=heads_off(drawing.run))
+    side, (layer, head) = found.side, found.place
+    values = values_of(measures, measure)
+    record = head_grid_record(values, measure, layer=layer, head=head, top=top, off=heads_off(side.run))
     live_figure(
         head_grid_figure(record),
-        key=drawing.key_figure("heads"),
-        provenance=drawing.origin(),
-        clickable=drawing.clickable,
+        key=side.key_figure("heads"),
+        provenance=side.origin(),
+        clickable=side.clickable,
         on_click=choose_head,
     )
-    if not drawing.clickable:
+    if not side.clickable:
         return
     if record.strongest is None:
         example_button(measure, "overview", "Open an example that shows it")
     else:
-        to_strongest(record.strongest, here=side.place)
+        to_strongest(record.strongest, here=found.place)
 
 
 def to_strongest(best: tuple[int, int], here: tuple[int, int]) -> None:
@@ -166,74 +161,91 @@ def to_strongest(best: tuple[int, int], here: tuple[int, int]) -> None:
     )
 
 
-def head_words(side: Side, measures: Measures, measure: str) -> None:
+def head_words(found: HeadPattern, measures: HeadMeasures, measure: str) -> None:
     """What kind of head this is on this prompt, and its value of the measure on screen."""
-    layer, head = side.place
-    found = findings(measures, layer, head)
-    for sentence in found.values():
+    layer, head = found.place
+    kinds = findings(measures, layer, head)
+    for sentence in kinds.values():
         st.markdown(plain(sentence))
-    value = float(measures.of(measure)[layer, head])
-    if measure not in found and value == value:  # not NaN: the prompt can tell
+    value = float(values_of(measures, measure)[layer, head])
+    if measure not in kinds and value == value:  # not NaN: the prompt can tell
         st.markdown(
             f"{MEASURES[measure].name} of L{layer} H{head}: {plain(MEASURES[measure].written(value))}."
         )
 
 
-def alone(side: Side, measure: str) -> None:
+def alone(found: HeadPattern, measure: str) -> None:
     """One run: the overview on the left, the chosen head on the right. The map is made first: it needs one
     head, the overview all of them."""
-    many = side.drawing.spec().n_heads > MANY_HEADS
+    many = found.side.spec.n_heads > MANY_HEADS
     widths = [1, 1] if many else [2, 3] if state.get("text") == "large" else [1, 2]
     heads, map_ = st.columns(widths)
     with map_:
-        pattern(side)
-        row_words(side)
+        show_pattern(found)
+        row_words(found)
     below = st.container()
     with heads:
-        measures = measures_for(side.drawing.run)
-        overview(side, measures, measure, shared_top(measure, measures))
-        head_words(side, measures, measure)
+        measures = measures_for(found.side.run)
+        overview(found, measures, measure, shared_top(measure, measures))
+        head_words(found, measures, measure)
     with below:
-        list_of_kinds((side.drawing,), (measures,))
+        list_of_kinds((found.side,), (measures,))
 
 
-def beside(sides: Sequence[Side], measure: str) -> None:
+def beside(several: Sequence[HeadPattern], measure: str) -> None:
     """Two runs side by side on shared scales, then their difference where the tokens are the same."""
     columns = st.columns(2)
-    for place, side in zip(columns, sides, strict=True):
-        with column(place, side.drawing):
-            pattern(side)
-    several = tuple(measures_for(side.drawing.run) for side in sides)
-    top = shared_top(measure, *several)
-    for place, side, measures in zip(columns, sides, several, strict=True):
+    for place, found in zip(columns, several, strict=True):
+        with column(place, found.side):
+            show_pattern(found)
+    sides = [found.side for found in several]
+    measured = tuple(measures_for(side.run) for side in sides)
+    top = shared_top(measure, *measured)
+    for place, found, measures in zip(columns, several, measured, strict=True):
         with place:  # the words come last: two texts of unequal length would push the figures out of line
-            overview(side, measures, measure, top)
-            row_words(side)
-            head_words(side, measures, measure)
-            if not side.drawing.clickable:
-                effect(side.drawing.run, *side.place)
-    drawings = [side.drawing for side in sides]
-    difference(drawings, several, measure)
-    list_of_kinds(drawings, several)
+            overview(found, measures, measure, top)
+            row_words(found)
+            head_words(found, measures, measure)
+            if not found.side.clickable:
+                effect(found.side.run, *found.place)
+    difference(sides, measured, measure)
+    list_of_kinds(sides, measured)
 
 
-def draw(view: View, drawings: Sequence[Drawing]) -> Lesson:
+def mathematics(found: HeadPattern) -> str:
+    """Scaled dot-product attention with the numbers of the selected query and its key: the chosen one, or
+    the one it reads most."""
+    side, pattern, query = found.side, found.pattern, found.side.query
+    key = strongest_keys(pattern, 1)[0][0] if pattern.key is None else pattern.key
+    probability = pattern.row[key]
+    scores = side.trace.get("attn_scores", side.layer, side.head)[query]
+    fraction = softmax_fraction(scores, key, pattern.sink)
+    return (
+        "One head compares the query of each token with the keys of all tokens up to it, and reads their "
+        "values in proportion (Vaswani et al. 2017):\n\n"
+        r"$$s_{qk} = \frac{q \cdot k}{\sqrt{d_\mathrm{head}}}, \qquad "
+        r"p_{qk} = \frac{e^{s_{qk} - \max s_q}}{\sum_{j \le q} e^{s_{qj} - \max s_q}}, \qquad "
+        r"z_q = \sum_{k \le q} p_{qk} v_k$$"
+        f"\n\nHere query {query} is {quoted(pattern.tokens[query])} and key {key} is "
+        f"{quoted(pattern.tokens[key])}, with $d_\\mathrm{{head}} = {side.spec.d_head}$:\n\n"
+        rf"$$s = {fraction.score:.4g}, \quad \max s_q = {fraction.top:.4g}, \quad "
+        rf"p = \frac{{{fraction.numerator:.4g}}}{{{fraction.denominator:.4g}}} = {probability:.4g}$$"
+        f"\n\nThe sum runs over the {fraction.n_keys:,} tokens this query may read. (Some families scale "
+        "differently, cap the scores, or add a learned sink to the sum; the numbers are as this model used "
+        "them.)"
+    )
+
+
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
-    sides = [side_of(drawing) for drawing in drawings]
-    first = sides[0].drawing
+    several, first = [pattern_of(side) for side in sides], sides[0]
     open_measure(first.run, first.layer, first.head)
-    measure = controls(view)
+    measure = controls(first)
     effect(first.run, first.layer, first.head)
-    if len(sides) == 1:
-        alone(sides[0], measure)
+    if len(several) == 1:
+        alone(several[0], measure)
     else:
-        beside(sides, measure)
+        beside(several, measure)
     return Lesson(
-        heads_words.QUESTION,
-        heads_words.ANSWER,
-        mathematics=lambda: heads_words.mathematics(first, sides[0].pattern),
-        code=lambda: (
-            f"{inspect.getsource(teaching.attention_pattern)}\n\n{inspect.getsource(teaching.softmax)}"
-        ),
-        sources=heads_words.SOURCES,
+        mathematics=partial(mathematics, several[0]), code=(teaching.attention_pattern, teaching.softmax)
     )

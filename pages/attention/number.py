@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import streamlit as st
 
 from model_runtime import teaching
+from model_runtime.attention.stages import score_terms
+from model_runtime.records import HeadStages
+from model_runtime.records import ScoreTerms as Terms
 from pages.attention.cell import choose_cell, stages_of
 from pages.shared.escape import plain, quoted
 from pages.shared.figure.live_figure import Click, live_figure
-from pages.shared.frame.page import View
+from pages.shared.figure.provenance import Provenance
 from pages.shared.frame.parts import Lesson
-from pages.shared.frame.sides import Drawing, column
+from pages.shared.frame.sides import Side, column
 from pages.shared.settings import url_state as state
 from viz.attention.number import words
 from viz.attention.number.figure import score_terms_figure
@@ -27,110 +29,100 @@ from viz.attention.stages.record import strongest_key
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class Cell:
     """One run's cell, taken apart and ready to be drawn."""
 
-    drawing: Drawing
-    stages: Any  # model_runtime.attention.stages.HeadStages
+    side: Side
+    stages: HeadStages
     record: ScoreTerms
     row: SoftmaxRow
     pattern: AttentionPattern
 
 
-def draw(view: View, drawings: Sequence[Drawing]) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
-    sides = sides_of(drawings)
-    choose_cell(drawings[0], strongest_key(sides[0].stages, drawings[0].query))
-    if len(sides) == 1:
-        alone(sides[0])
+    cells = cells_of(sides)
+    choose_cell(sides[0], strongest_key(cells[0].stages, sides[0].query))
+    if len(cells) == 1:
+        alone(cells[0])
     else:
-        for place, side in zip(st.columns(2), sides, strict=True):
-            with column(place, side.drawing):
-                beside(side)
+        for place, cell in zip(st.columns(2), cells, strict=True):
+            with column(place, cell.side):
+                beside(cell)
     return Lesson(
-        QUESTION,
-        ANSWER,
-        mathematics=lambda: mathematics(sides[0]),
-        code=lambda: (
-            f"{inspect.getsource(teaching.attention_pattern)}\n\n{inspect.getsource(teaching.softmax)}"
-        ),
-        sources=SOURCES,
+        mathematics=partial(mathematics, cells[0]), code=(teaching.attention_pattern, teaching.softmax)
     )
 
 
-def sides_of(drawings: Sequence[Drawing]) -> list[Side]:
+def cells_of(sides: Sequence[Side]) -> list[Cell]:
     """Every run's cell; figures of two runs have the same scales."""
-    measured = [stages_of(drawing) for drawing in drawings]
-    terms = [terms_of(drawing, stages) for drawing, stages in zip(drawings, measured, strict=True)]
+    measured = [stages_of(side) for side in sides]
+    terms = [
+        score_terms(stages, side.query, key_of(side, stages))
+        for side, stages in zip(sides, measured, strict=True)
+    ]
     return [
-        side_of(drawing, stages, own, terms)
-        for drawing, stages, own in zip(drawings, measured, terms, strict=True)
+        cell_of(side, stages, own, terms) for side, stages, own in zip(sides, measured, terms, strict=True)
     ]
 
 
-def terms_of(drawing: Drawing, stages: Any) -> Any:
-    """The terms of the chosen cell (`model_runtime.attention.stages.ScoreTerms`)."""
-    from model_runtime.attention.stages import score_terms
-
-    return score_terms(stages, drawing.query, key_of(drawing, stages))
-
-
-def key_of(drawing: Drawing, stages: Any) -> int:
+def key_of(side: Side, stages: HeadStages) -> int:
     """Position of the chosen key: the one that the query reads most while nobody has chosen one."""
-    return strongest_key(stages, drawing.query) if drawing.chosen_key is None else drawing.chosen_key
+    return strongest_key(stages, side.query) if side.chosen_key is None else side.chosen_key
 
 
-def side_of(drawing: Drawing, stages: Any, terms: Any, all_terms: Sequence[Any]) -> Side:
-    spec, layer, head = drawing.spec(), drawing.layer, drawing.head
-    place: dict[str, Any] = {"layer": layer, "head": head}
-    return Side(
-        drawing,
+def cell_of(side: Side, stages: HeadStages, terms: Terms, all_terms: Sequence[Terms]) -> Cell:
+    """What will be drawn of one run's terms, on the scales of all."""
+    spec, layer, head = side.spec, side.layer, side.head
+    return Cell(
+        side,
         stages,
         score_terms_record(
             terms,
-            drawing.texts,
-            measured=float(stages.pattern[drawing.query, terms.key_pos]),
+            side.texts,
+            layer=layer,
+            head=head,
+            measured=float(stages.pattern[side.query, terms.key_pos]),
             d_rotary=spec.d_rotary if spec.layers[layer].rotates else 0,
             shared_with=all_terms,
-            **place,
         ),
-        softmax_row_record(stages, terms, drawing.texts),
+        softmax_row_record(stages, terms, side.texts),
         attention_pattern_record(
-            stages.pattern, drawing.texts, selected=drawing.query, sink=stages.sink, **place
+            stages.pattern, side.texts, layer=layer, head=head, selected=side.query, sink=stages.sink
         ),
     )
 
 
-def alone(side: Side) -> None:
+def alone(cell: Cell) -> None:
     """One run: the map and the dot product, then the equation beside the softmax."""
     left, right = st.columns([2, 3])
     with left:
-        chooser(side)
+        chooser(cell)
     with right:
-        dot_product(side)
+        dot_product(cell)
     left, right = st.columns([1, 1])
     with left:
-        equation(side)
+        equation(cell)
     with right:
-        softmax(side)
+        softmax(cell)
 
 
-def beside(side: Side) -> None:
+def beside(cell: Cell) -> None:
     """One of two runs, in its column: figures first, so that they stand in line with the other's."""
-    chooser(side)
-    dot_product(side)
-    softmax(side)
-    equation(side)
+    chooser(cell)
+    dot_product(cell)
+    softmax(cell)
+    equation(cell)
 
 
-def chooser(side: Side) -> None:
+def chooser(cell: Cell) -> None:
     """The map; a click chooses query and key."""
     live_figure(
-        cell_map_figure(side.pattern, side.record.key),
-        key=side.drawing.key_figure("number-map"),
-        provenance=origin(side),
-        clickable=side.drawing.clickable,
-        on_click=lambda click: choose_in_map(side.pattern, click),
+        cell_map_figure(cell.pattern, cell.record.key),
+        key=cell.side.key_figure("number-map"),
+        provenance=origin(cell),
+        clickable=cell.side.clickable,
+        on_click=lambda click: choose_in_map(cell.pattern, click),
     )
 
 
@@ -140,26 +132,26 @@ def choose_in_map(pattern: AttentionPattern, click: Click) -> None:
         state.set(token=pattern.query_at(click.point), key=key)
 
 
-def origin(side: Side) -> Any:
-    return side.drawing.origin(query=side.record.query, key=side.record.key)
+def origin(cell: Cell) -> Provenance:
+    return cell.side.origin(query=cell.record.query, key=cell.record.key)
 
 
-def dot_product(side: Side) -> None:
+def dot_product(cell: Cell) -> None:
     """The two vectors and the terms of their product."""
     live_figure(
-        score_terms_figure(side.record), key=side.drawing.key_figure("number-terms"), provenance=origin(side)
+        score_terms_figure(cell.record), key=cell.side.key_figure("number-terms"), provenance=origin(cell)
     )
-    if turned := words.rotation_words(side.record):
+    if turned := words.rotation_words(cell.record):
         st.caption(turned)
 
 
-def softmax(side: Side) -> None:
+def softmax(cell: Cell) -> None:
     """The row that the number is a share of; a click on a bar chooses its key."""
     live_figure(
-        softmax_row_figure(side.row),
-        key=side.drawing.key_figure("number-row"),
-        provenance=origin(side),
-        clickable=side.drawing.clickable,
+        softmax_row_figure(cell.row),
+        key=cell.side.key_figure("number-row"),
+        provenance=origin(cell),
+        clickable=cell.side.clickable,
         on_click=choose_in_row,
     )
 
@@ -170,9 +162,9 @@ def choose_in_row(click: Click) -> None:
             state.set(key=key)
 
 
-def equation(side: Side) -> None:
+def equation(cell: Cell) -> None:
     """Every step as a formula with its numbers, and in words."""
-    record, stages = side.record, side.stages
+    record, stages = cell.record, cell.stages
     st.markdown(
         f"**1. Dot product.** The query of {quoted(record.query_text)} times the key of "
         f"{quoted(record.key_text)}, dimension by dimension, added up:\n\n{words.dot_line(record)}"
@@ -183,41 +175,19 @@ def equation(side: Side) -> None:
     st.markdown(f":material/check: {plain(words.agreement(record, stages.dtype))}")
 
 
-def mathematics(side: Side) -> str:
+def mathematics(cell: Cell) -> str:
     """The steps as formulas."""
-    record = side.record
+    record = cell.record
     return (
         "One number of the pattern (Vaswani et al. 2017, 3.2.1), for query $i$ and key $j$:\n\n"
         r"$$p_{ij} = \frac{e^{s_{ij} - m_i}}{\sum_{j' \in V_i} e^{s_{ij'} - m_i}}, \qquad "
         r"s_{ij} = \frac{1}{\sqrt{d_\mathrm{head}}} \sum_{t=0}^{d_\mathrm{head}-1} q_{it}\, k_{jt}, \qquad "
         r"m_i = \max_{j' \in V_i} s_{ij'}$$"
         f"\n\n$V_i$ are the keys that query $i$ may read, here {record.n_visible:,} of "
-        f"{len(side.drawing.texts):,}. "
+        f"{len(cell.side.texts):,}. "
         r"Taking off $m_i$ changes nothing: $\frac{e^{a-m}}{e^{b-m}} = \frac{e^a}{e^b}$. Without it, a score "
         r"of 89 would be too large a power for float32, and one of 11.1 for float16."
         "\n\nWith RoPE (Su et al. 2021) the sum depends on the two positions only by their distance: every "
         r"pair of dimensions is turned by $i\,\theta$ in q and by $j\,\theta$ in k, and so the angle between "
         r"them by $(i-j)\,\theta$."
     )
-
-
-QUESTION = (
-    "On the default model and prompt (L24 H4), the last `·Harry` scores `·Potter` with 4.84 and `When` with "
-    "2.49. How many times as much does it read `·Potter`? Predict from the two scores alone, then choose "
-    "`When` as the key and compare."
-)
-ANSWER = (
-    "About 10.5 times: 82.8 % against 7.90 %. Softmax turns differences of scores into ratios of "
-    "probabilities: $e^{4.84 - 2.49} = e^{2.35} \\approx 10.5$, whatever the other keys are. That is why the "
-    "scale matters: without the division the difference would be $8 \\times 2.35 = 18.8$, and the ratio "
-    "about 150 million."
-)
-SOURCES = """
-- Vaswani et al. 2017, [Attention is all you need](https://arxiv.org/abs/1706.03762), 3.2.1: the formula.
-- Su et al. 2021, [RoFormer](https://arxiv.org/abs/2104.09864): which dimensions are turned together. This
-  family's models pair i with i + d/2, the paper i with i + 1: the same but for the order of dimensions.
-- Blanchard, Higham and Higham 2021, [Accurately computing the log-sum-exp and softmax functions][softmax]:
-  why the largest score is taken off.
-
-[softmax]: https://doi.org/10.1093/imanum/draa038
-"""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from model_runtime import head_measures, load_model
+from model_runtime.open_run import open_run
 from pages.shared.frame import contents
 from pages.shared.frame.examples import EXAMPLES, Example
 from pages.shared.settings.kinds import Refused
@@ -53,7 +54,7 @@ def model():  # type: ignore[no-untyped-def]
     ids=lambda example: example.sees,
 )
 def test_the_head_does_what_the_example_says(model, example: Example) -> None:  # type: ignore[no-untyped-def]
-    measures = head_measures(model.trace(example.prompt))
+    measures = head_measures(open_run(model, example.prompt))
     values = getattr(measures, MEASURES[str(example.settings["measure"])])
     layer, head = int(str(example.settings["layer"])), int(str(example.settings["head"]))
     assert values[layer, head] > 0.8
@@ -63,7 +64,7 @@ def test_the_head_does_what_the_example_says(model, example: Example) -> None:  
 @pytest.mark.parametrize("measure", ["distance", "entropy"])
 def test_the_head_is_the_nearest_and_the_broadest(model, measure: str) -> None:  # type: ignore[no-untyped-def]
     example = next(example for example in EXAMPLES if example.settings.get("measure") == measure)
-    measures = head_measures(model.trace(example.prompt))
+    measures = head_measures(open_run(model, example.prompt))
     values = measures.mean_distance if measure == "distance" else -measures.entropy
     layer, head = int(str(example.settings["layer"])), int(str(example.settings["head"]))
     assert (layer, head) == np.unravel_index(values.argmin(), values.shape)
@@ -81,7 +82,7 @@ def test_the_likeliest_token_is_the_one_the_example_promises(model, sees: str) -
 
 
 def test_the_default_head_reads_what_followed_the_same_token_before(model) -> None:  # type: ignore[no-untyped-def]
-    induction = head_measures(model.trace(DEFAULT_PROMPT)).induction
+    induction = head_measures(open_run(model, DEFAULT_PROMPT)).induction
     assert np.unravel_index(np.nanargmax(induction), induction.shape) == (DEFAULT_LAYER, DEFAULT_HEAD)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from model_runtime.interventions import ScaleHead
 from pages.attention.head_kinds import example_of
 from pages.shared.frame import opening
 from pages.shared.frame.opening import measures_for
+from pages.shared.run.opened import opened
 from pages.shared.run.runs import run_of
 from pages.shared.settings import table as settings
 from pages.shared.settings import url_state
@@ -118,18 +120,19 @@ def test_a_long_prompt_opens_the_default_models_induction_head_unmeasured(
     monkeypatch.setattr(opening, "is_long", lambda run: True)
     monkeypatch.setattr(opening, "measures_for", lambda run: pytest.fail("measured before the first picture"))
     values = settings.defaults()
-    assert opening.head_to_open(run_of(values)) == (settings.DEFAULT_LAYER, settings.DEFAULT_HEAD)
-    assert opening.head_to_open(run_of(values | {"model": "another"})) == (0, 0)
+    run, other = (SimpleNamespace(settings=run_of(each)) for each in (values, values | {"model": "another"}))
+    assert opening.head_to_open(run) == (settings.DEFAULT_LAYER, settings.DEFAULT_HEAD)
+    assert opening.head_to_open(other) == (0, 0)
 
 
 def test_opens_with_the_measure_of_the_heads_kind_until_one_is_chosen(tiny: str) -> None:
     app = open_page(tiny, ATTENTION, layer="1", head="0")
-    opened = single(app, "measure")
-    run = run_of({**settings.defaults(), "model": tiny, "prompt": "hello hello"})
-    assert opened == measure_to_open(measures_for(run), 1, 0)
+    first = single(app, "measure")
+    run = opened(run_of({**settings.defaults(), "model": tiny, "prompt": "hello hello"}))
+    assert first == measure_to_open(measures_for(run), 1, 0)
     app.query_params["head"] = "1"
     app.run()
-    assert single(app, "measure") == opened, "another head does not colour the overview anew"
+    assert single(app, "measure") == first, "another head does not colour the overview anew"
     chosen = open_page(tiny, ATTENTION, layer="1", head="0", measure="first")
     assert single(chosen, "measure") == "first"
 

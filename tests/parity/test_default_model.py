@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from model_runtime import Model, head_measures, load_model, self_proof
+from model_runtime.open_run import open_run
 from model_runtime.loading.convert import ensure_converted
 
 pytestmark = pytest.mark.slow
@@ -60,12 +61,12 @@ def test_heads_with_known_jobs_are_found(model: Model) -> None:
     """On a repeated text an induction head shows; its score on a text without repeats is undefined."""
     generator = torch.Generator().manual_seed(2)
     once = torch.randperm(40_000, generator=generator)[:40].add(500).tolist()
-    found = head_measures(model.trace(once + once))
+    found = head_measures(open_run(model, once + once))
     assert found.n_repeated == 40
     assert np.nanmax(found.induction) > 0.5
     assert found.previous_token.max() > 0.5
     assert found.first_token.max() > 0.9
-    assert np.isnan(head_measures(model.trace(once)).induction).all()
+    assert np.isnan(head_measures(open_run(model, once)).induction).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])

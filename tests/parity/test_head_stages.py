@@ -14,6 +14,7 @@ from model_runtime.attention.sdpa_check import sdpa_check
 from model_runtime.attention.stages import head_stages
 from model_runtime.errors import NotCaptured
 from model_runtime.interventions import CutEdge, Patch, ScaleHead
+from tests.open_runs import run_with
 from tests.tiny_models import ALL_CASES, VOCABULARY, build_model, tiny_tokenizer
 
 IDS = torch.randint(1, VOCABULARY, (24,), generator=torch.Generator().manual_seed(3)).tolist()
@@ -38,14 +39,14 @@ def test_stages_are_the_models_own(case: str) -> None:
     trace, exact = trace_of(model), trace_of(model, exact=True)
     for layer in range(3):
         for head in range(4):
-            stages = head_stages(model, trace, layer, head)
+            stages = head_stages(run_with(trace, model), layer, head)
             np.testing.assert_array_equal(stages.pattern, trace.get("pattern", layer, head))
             np.testing.assert_array_equal(stages.scores, trace.get("attn_scores", layer, head))
             np.testing.assert_allclose(stages.z, trace.get("z", layer, head), atol=5e-6)
-            z = head_stages(model, exact, layer, head).z
+            z = head_stages(run_with(exact, model), layer, head).z
             np.testing.assert_allclose(z, exact.get("z", layer, head), atol=1e-6)
         scale = np.abs(trace.get("attn_out", layer)).max()
-        error = recombination_error(model, trace, layer)
+        error = recombination_error(run_with(trace, model), layer)
         if case in ("gemma2", "gemma3", "olmo2"):
             assert error is None, "a norm after attention mixes the heads"
         else:
@@ -59,11 +60,11 @@ def test_stages_in_half_precision_are_the_models_own(case: str, dtype: torch.dty
     model = model_of(case, dtype)
     trace = trace_of(model, exact=True)
     eps = torch.finfo(dtype).eps
-    stages = head_stages(model, trace, 1, 2)
+    stages = head_stages(run_with(trace, model), 1, 2)
     np.testing.assert_array_equal(stages.pattern, trace.get("pattern", 1, 2))
     z = trace.get("z", 1, 2)
     np.testing.assert_allclose(stages.z, z, atol=2 * eps * np.abs(z).max())
-    error = recombination_error(model, trace, 1)
+    error = recombination_error(run_with(trace, model), 1)
     assert error is None or error < 2 * eps * np.abs(trace.get("attn_out", 1)).max()
     assert stages.dtype == str(dtype).removeprefix("torch.")
 
@@ -73,7 +74,7 @@ def test_each_stage_follows_from_the_one_before(case: str) -> None:
     model = model_of(case)
     trace, spec = trace_of(model), model.spec
     for layer, head in ((0, 0), (1, 3), (2, 2)):
-        s = head_stages(model, trace, layer, head)
+        s = head_stages(run_with(trace, model), layer, head)
         assert s.kv_head == head // (spec.n_heads // spec.n_kv_heads)
         assert head in s.group
         assert len(s.group) * spec.n_kv_heads == spec.n_heads
@@ -92,7 +93,7 @@ def test_each_stage_follows_from_the_one_before(case: str) -> None:
         rows, keys = np.arange(24)[:, None], np.arange(24)[None, :]
         window = spec.layers[layer].window or 24
         np.testing.assert_array_equal(s.visible, (keys <= rows) & (keys > rows - window))
-        np.testing.assert_array_equal(as_used(trace, layer), s.visible)
+        np.testing.assert_array_equal(as_used(run_with(trace), layer), s.visible)
 
 
 @pytest.mark.parametrize("case", ALL_CASES)
@@ -100,7 +101,7 @@ def test_the_equation_of_a_cell_gives_the_pattern(case: str) -> None:
     model = model_of(case)
     trace = trace_of(model)
     for layer in range(3):
-        stages = head_stages(model, trace, layer, 1)
+        stages = head_stages(run_with(trace, model), layer, 1)
         for query_pos, key_pos in CELLS:
             terms = score_terms(stages, query_pos, key_pos)
             assert abs(terms.probability - stages.pattern[query_pos, key_pos]) < 1e-6
@@ -114,20 +115,21 @@ def test_the_equation_of_a_cell_gives_the_pattern(case: str) -> None:
 def test_chosen_queries_have_the_rows_of_all(case: str) -> None:
     model = model_of(case)
     trace, part = trace_of(model), model.trace(IDS, points=POINTS, positions=(2, 7, 23))
-    whole = head_stages(model, trace, 1, 2)
+    whole = head_stages(run_with(trace, model), 1, 2)
     for few in (
-        head_stages(model, trace, 1, 2, queries=(23, 2)),
-        head_stages(model, part, 1, 2, queries=(23, 2)),
+        head_stages(run_with(trace, model), 1, 2, queries=(23, 2)),
+        head_stages(run_with(part, model), 1, 2, queries=(23, 2)),
     ):
         assert few.queries.tolist() == [23, 2]
         for name in ("q", "dots", "scaled", "pattern", "visible", "z", "result"):
             np.testing.assert_allclose(getattr(few, name), getattr(whole, name)[[23, 2]], atol=1e-5)
         np.testing.assert_array_equal(few.k, whole.k)
         assert score_terms(few, 23, 4).probability == score_terms(whole, 23, 4).probability
-    np.testing.assert_array_equal(head_stages(model, part, 1, 2).queries, (2, 7, 23))
-    assert recombination_error(model, part, 0) is None or recombination_error(model, part, 0) < 1e-4
+    np.testing.assert_array_equal(head_stages(run_with(part, model), 1, 2).queries, (2, 7, 23))
+    error = recombination_error(run_with(part, model), 0)
+    assert error is None or error < 1e-4
     with pytest.raises(NotCaptured, match="no query 5"):
-        head_stages(model, part, 1, 2, queries=5)
+        head_stages(run_with(part, model), 1, 2, queries=5)
 
 
 @pytest.mark.parametrize("case", ALL_CASES)
@@ -141,34 +143,34 @@ def test_edits_of_attention_are_in_the_stages(case: str) -> None:
         ScaleHead(1, 2, 3.0),
     )
     trace = trace_of(model, interventions=edits)
-    stages, other = head_stages(model, trace, 1, 2), head_stages(model, trace, 1, 3)
+    stages, other = head_stages(run_with(trace, model), 1, 2), head_stages(run_with(trace, model), 1, 3)
     assert not stages.visible[9, 8]
     assert not stages.visible[9, 9]
     assert other.visible[9, 8]
     assert other.z_factor is None
-    assert as_used(trace, 1)[9, 8]
-    assert not as_used(trace, 1, 2)[9, 8]
+    assert as_used(run_with(trace), 1)[9, 8]
+    assert not as_used(run_with(trace), 1, 2)[9, 8]
     assert stages.pattern[9, 8] == stages.pattern[9, 9] == 0
     assert score_terms(stages, 9, 8).probability == 0
     assert stages.z_factor is not None
     assert stages.z_factor[[3, 4, 9]].tolist() == [3.0, -1.5, -1.5]
     np.testing.assert_allclose(stages.z, trace.get("z", 1, 2), atol=1e-5)
-    error = recombination_error(model, trace, 1)
+    error = recombination_error(run_with(trace, model), 1)
     assert error is None or error < 1e-4
-    assert sdpa_check(trace, 1).ok
+    assert sdpa_check(run_with(trace, model), 1).ok
 
 
 def test_an_edit_of_attn_out_itself_is_no_sum_of_heads() -> None:
     model = model_of("llama")
     patch = Patch("attn_out", 1, 3, (1.0,) * 32)
     trace = trace_of(model, interventions=patch)
-    assert recombination_error(model, trace, 1) is None
-    assert recombination_error(model, trace, 0) is not None
+    assert recombination_error(run_with(trace, model), 1) is None
+    assert recombination_error(run_with(trace, model), 0) is not None
     # A trace that did not keep attn_out is run again, edits included.
     cut = interventions.ScaleHead(0, 1)
     bare = model.trace(IDS, interventions=cut)
-    kept = recombination_error(model, trace_of(model, interventions=cut), 0)
-    assert recombination_error(model, bare, 0) == kept
+    kept = recombination_error(run_with(trace_of(model, interventions=cut), model), 0)
+    assert recombination_error(run_with(bare, model), 0) == kept
 
 
 @pytest.mark.parametrize("case", ALL_CASES)
@@ -176,7 +178,7 @@ def test_torchs_function_agrees_where_it_can_compute_the_layer(case: str) -> Non
     model = model_of(case)
     trace = trace_of(model)
     for layer in range(3):
-        check = sdpa_check(trace, layer)
+        check = sdpa_check(run_with(trace, model), layer)
         assert check.applies == (case not in ("gemma2", "gpt_oss"))
         if check.applies:
             assert check.ok, check
@@ -193,22 +195,22 @@ def test_other_masks_keep_caps_and_sinks(case: str) -> None:
     trace = trace_of(model)
     config = model.hf_model.config
     for layer in range(3):
-        s = head_stages(model, trace, layer, 1)
+        s = head_stages(run_with(trace, model), layer, 1)
         scores = s.q.astype(np.float64) @ s.k.T.astype(np.float64) * s.scaling
         if cap := getattr(config, "attn_logit_softcapping", None):
             scores = np.tanh(scores / cap) * cap
         powers = np.exp(scores)
         sink = np.exp(float(model.adapter.attentions[layer].sinks[1].detach())) if case == "gpt_oss" else 0.0
         expected = powers / (powers.sum(-1, keepdims=True) + sink)
-        found = pattern_under(trace, layer, 1, "bidirectional")
+        found = pattern_under(run_with(trace), layer, 1, "bidirectional")
         np.testing.assert_allclose(found, expected, atol=2e-6)
         seen = np.tri(24) * powers
         causal = seen / (seen.sum(-1, keepdims=True) + sink)
-        np.testing.assert_allclose(pattern_under(trace, layer, 1, "causal"), causal, atol=2e-6)
-        few = pattern_under(trace, layer, 1, "prefix", prefix=5, queries=(3, 20))
-        whole = pattern_under(trace, layer, 1, "prefix", prefix=5)
+        np.testing.assert_allclose(pattern_under(run_with(trace), layer, 1, "causal"), causal, atol=2e-6)
+        few = pattern_under(run_with(trace), layer, 1, "prefix", prefix=5, queries=(3, 20))
+        whole = pattern_under(run_with(trace), layer, 1, "prefix", prefix=5)
         np.testing.assert_allclose(few, whole[[3, 20]], atol=1e-6)
         assert (whole[3, :5] > 0).all()
         if window := model.spec.layers[layer].window:
-            same = pattern_under(trace, layer, 1, "window", window=window)
+            same = pattern_under(run_with(trace), layer, 1, "window", window=window)
             np.testing.assert_allclose(same, trace.get("pattern", layer, 1), atol=1e-6)

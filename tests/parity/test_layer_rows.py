@@ -11,6 +11,7 @@ from model_runtime.attention.infini import infini_sizes, pays_from
 from model_runtime.attention.layer_rows import head_overlap, layer_rows, overlap_of
 from model_runtime.errors import PointUnavailable
 from model_runtime.model import Model
+from tests.open_runs import run_with
 from tests.pages.specs import spec_of
 from tests.tiny_models import FAMILY_CASES, TEXT, tiny_model
 
@@ -28,7 +29,7 @@ def test_rows_are_those_of_the_whole_patterns(case: str) -> None:
         whole = trace.get("pattern", layer=1)
     except PointUnavailable:
         pytest.skip("no patterns in this family")
-    rows = layer_rows(trace, 1, [last, 2])
+    rows = layer_rows(run_with(trace), 1, [last, 2])
     np.testing.assert_allclose(rows.pattern, whole[:, [last, 2]], atol=1e-6)
     assert rows.queries == (last, 2)
     assert rows.nbytes >= rows.pattern.nbytes
@@ -38,7 +39,7 @@ def test_rows_are_those_of_the_whole_patterns(case: str) -> None:
 
 def test_the_overlap_leaves_the_first_token_out() -> None:
     trace = model_of("llama").trace(TEXT)
-    found = head_overlap(trace, 1)
+    found = head_overlap(run_with(trace), 1)
     whole = trace.get("pattern", layer=1)[:, 1:, :].astype(np.float64)
     a, b = whole[0, :, 1:], whole[3, :, 1:]
     expected = 2 * np.minimum(a, b).sum() / (a.sum() + b.sum())
@@ -47,7 +48,7 @@ def test_the_overlap_leaves_the_first_token_out() -> None:
     np.testing.assert_allclose(np.diag(found.overlap), 1, atol=1e-6)
     assert found.n_queries == len(trace.tokens) - 1
     assert found.first_share == pytest.approx(whole[:, :, 0].mean(), abs=1e-6)
-    assert head_overlap(trace, 1, most_queries=3).n_queries == 3
+    assert head_overlap(run_with(trace), 1, most_queries=3).n_queries == 3
 
 
 def test_overlap_by_hand_and_of_a_prompt_of_one_token() -> None:
@@ -56,7 +57,7 @@ def test_overlap_by_hand_and_of_a_prompt_of_one_token() -> None:
     assert found[0, 1] == pytest.approx(2 * (0.2 + 0.2) / 1.8)
     assert found[0, 2] == 0
     assert np.isnan(found[2, 2])
-    one = head_overlap(model_of("llama").trace([5]), 0)
+    one = head_overlap(run_with(model_of("llama").trace([5])), 0)
     assert one.n_queries == 1
     assert np.isnan(one.overlap).all()
     assert one.first_share == 1

@@ -8,6 +8,8 @@ import pytest
 from model_runtime import teaching
 from model_runtime.attention.stages import head_stages, head_weight, score_terms
 from model_runtime.model import Model
+from model_runtime.open_run import open_run
+from tests.open_runs import run_with
 from tests.tiny_models import FAMILY_CASES, TEXT, tiny_model
 from viz.attention.number.record import score_terms_record, softmax_row_record
 from viz.attention.stages.record import head_stages_record
@@ -26,7 +28,7 @@ def test_equation_row_and_scale_agree_with_the_pattern(family: str) -> None:
     model = model_of(family)
     trace = model.trace(TEXT)
     texts = [token.text for token in trace.tokens]
-    stages = head_stages(model, trace, LAYER, HEAD)
+    stages = head_stages(run_with(trace, model), LAYER, HEAD)
     pattern = trace.get("pattern", LAYER, HEAD)
     query = len(texts) - 2
     shown = head_stages_record(stages, texts, layer=LAYER, head=HEAD, query=query)
@@ -45,7 +47,7 @@ def test_equation_row_and_scale_agree_with_the_pattern(family: str) -> None:
 
 def test_the_lesson_s_head_adds_what_the_model_s_head_adds() -> None:
     model = model_of("llama")
-    stages = head_stages(model, model.trace(TEXT), LAYER, HEAD)
+    stages = head_stages(open_run(model, TEXT), LAYER, HEAD)
     w_o = head_weight(model, LAYER, HEAD).detach().numpy()
     np.testing.assert_allclose(
         teaching.attention_head(stages.q, stages.k, stages.v, w_o), stages.result, atol=1e-6

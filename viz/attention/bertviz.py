@@ -18,20 +18,18 @@ from typing import Literal
 
 import numpy as np
 
+from model_runtime.records import WrittenPatterns
 from viz import palette, style
 
 Kind = Literal["head", "model"]
 NAMES: Mapping[Kind, str] = {"head": "Head view", "model": "Model view"}
 
-DECIMALS = 4
 MOST_TOKENS: Mapping[Kind, int] = {"head": 96, "model": 48}
 # The head view draws one layer at a time and holds the others; the model view draws every line it holds.
 MOST_VALUES: Mapping[Kind, int] = {"head": 150_000, "model": 45_000}
 NEAR = 5  # layers in "near"
 _YELLOW = palette.CATEGORIES.index("#f0e442")
 _LONGEST_TOKEN = {"head": 16, "model": 14}  # characters
-
-_WRITTEN = [f"{step / 10**DECIMALS:.{DECIMALS}g}" for step in range(10**DECIMALS + 1)]
 
 
 @dataclass(frozen=True)
@@ -49,21 +47,17 @@ class BertvizView:
     kind: Kind
     span: Span
     tokens: tuple[str, ...]  # as shown, of the span
-    n_heads: int
-    attention: tuple[
-        str, ...
-    ]  # per layer of the span: JSON [head][query_pos][key_pos], rows cut after the last
-    n_values: int  # probabilities in it
+    patterns: WrittenPatterns  # of the layers of the span
 
-    @cached_property
+    @property
     def nbytes(self) -> int:
-        return sum(map(len, self.attention)) + sum(map(len, self.tokens))
+        return self.patterns.nbytes + sum(map(len, self.tokens))
 
     @cached_property
     def key(self) -> str:
         """A hash of all that the document shows."""
-        digest = hashlib.sha256(repr((self.kind, self.span, self.tokens, self.n_heads)).encode())
-        for layer in self.attention:
+        digest = hashlib.sha256(repr((self.kind, self.span, self.tokens, self.patterns.n_heads)).encode())
+        for layer in self.patterns.rows:
             digest.update(layer.encode())
         return digest.hexdigest()
 
@@ -99,46 +93,17 @@ def _cells(n_tokens: int) -> int:
 
 
 def bertviz_view(
-    kind: Kind, span: Span, patterns: Mapping[int, np.ndarray], token_texts: Sequence[str]
+    kind: Kind, span: Span, patterns: WrittenPatterns, token_texts: Sequence[str]
 ) -> BertvizView:
     """Values -> what will be drawn.
 
     Args:
-        patterns: layer -> [head, query_pos, key_pos] of the whole prompt. Layers of `span` that are not in it
-            have none and are left out.
+        patterns: of the span. Layers that have none are left out.
         token_texts: of the whole prompt.
     """
-    layers = tuple(layer for layer in span.layers if layer in patterns)
-    inside = np.array(span.positions)
-    written = [written_patterns(patterns[layer][:, inside[:, None], inside]) for layer in layers]
     tokens = (style.shorten(style.visible(token_texts[at]), _LONGEST_TOKEN[kind]) for at in span.positions)
-    return BertvizView(
-        kind=kind,
-        span=Span(layers, span.positions),
-        tokens=tuple(text or "⟨empty⟩" for text in tokens),
-        n_heads=next(iter(patterns.values())).shape[0],
-        attention=tuple(text for text, _ in written),
-        n_values=sum(count for _, count in written),
-    )
-
-
-def written_patterns(patterns: np.ndarray) -> tuple[str, int]:
-    """Patterns [head, query_pos, key_pos] as JSON, each row up to its last cell above nought; their number.
-
-    >>> written_patterns(np.array([[[1, 0], [0.25, 0.75]]]))
-    ('[[[1],[0.25,0.75]]]', 3)
-    """
-    steps = np.rint(np.nan_to_num(patterns) * 10**DECIMALS).clip(0, 10**DECIMALS).astype(np.int64)
-    n_keys = steps.shape[-1]
-    used = np.where(steps.any(-1), n_keys - (steps[..., ::-1] > 0).argmax(-1), 0)  # [head, query_pos]
-    heads = [
-        ",".join(
-            f"[{','.join(map(_WRITTEN.__getitem__, row[:end]))}]"
-            for row, end in zip(head.tolist(), ends.tolist(), strict=True)
-        )
-        for head, ends in zip(steps, used, strict=True)
-    ]
-    return f"[{','.join(f'[{rows}]' for rows in heads)}]", int(used.sum())
+    span = Span(patterns.layers, span.positions)
+    return BertvizView(kind, span, tuple(text or "⟨empty⟩" for text in tokens), patterns)
 
 
 def outside_share(row: np.ndarray, span: Span) -> float:
@@ -148,18 +113,19 @@ def outside_share(row: np.ndarray, span: Span) -> float:
 
 def size_sentence(view: BertvizView, n_tokens: int, n_layers: int, outside: float, asked: str = "all") -> str:
     """What is shown and what is not, with the numbers; plain text."""
-    layers, positions = view.span.layers, view.span.positions
+    layers, positions, patterns = view.span.layers, view.span.positions, view.patterns
     cut = len(positions) < n_tokens
     rounded = (
-        f"{view.n_values:,} probabilities, rounded to {DECIMALS} decimals (Step by step has them in full)."
+        f"{patterns.n_values:,} probabilities, rounded to {patterns.decimals} decimals "
+        "(Step by step has them in full)."
     )
     if len(layers) == n_layers and not cut:
-        return f"All {n_layers} layers of {view.n_heads} heads: {rounded}"
+        return f"All {n_layers} layers of {patterns.n_heads} heads: {rounded}"
     some_layers = f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]}"
     some_tokens = f"{_places(positions)} of {n_tokens:,}" if cut else f"all {n_tokens:,} tokens"
     said = f"Here: {some_layers} of {n_layers} (counted from 0), {some_tokens}; {rounded}"
     if asked == "all" or cut:
-        whole = n_layers * view.n_heads * _cells(n_tokens)
+        whole = n_layers * patterns.n_heads * _cells(n_tokens)
         said += (
             f" The whole prompt would be {whole:,}; this view takes at most {MOST_VALUES[view.kind]:,}, and "
             f"{MOST_TOKENS[view.kind]} tokens."
@@ -254,7 +220,7 @@ def _data(view: BertvizView, place: Mapping[str, int]) -> str:
     head = {
         "kind": view.kind,
         "layers": view.span.layers,
-        "heads": view.n_heads,
+        "heads": view.patterns.n_heads,
         "positions": view.span.positions,
         "tokens": view.tokens,
         "place": dict(place),
@@ -263,7 +229,7 @@ def _data(view: BertvizView, place: Mapping[str, int]) -> str:
     written = json.dumps(head)  # ASCII only
     for sign in "<>&":
         written = written.replace(sign, f"\\u{ord(sign):04x}")
-    return f'{written[:-1]}, "attention": [{",".join(view.attention)}]}}'
+    return f'{written[:-1]}, "attention": [{",".join(view.patterns.rows)}]}}'
 
 
 def _ten(colors: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model_runtime.records import CostFit, CostMeasurement
 from viz import style
 
 LONGEST = 131_072  # tokens at the end of the calculators' axis
@@ -91,20 +92,20 @@ def timed_record(
     name: str,
     lengths: Sequence[int],
     seconds: Sequence[float],
-    fit: tuple[float, float, float, float] | None,  # a, b, c in seconds, and r2
+    fit: CostFit | None,
     fit_lengths: Sequence[float],
 ) -> Timed:
     """Timings -> milliseconds, the curve's points and words, and the exponent at the end."""
     curve, words = None, "Too few lengths for a curve."
     if fit is not None:
-        a, b, c, r2 = fit
+        a, b, c = fit.a, fit.b, fit.c
         curve = tuple(1000 * (a + b * n + c * n * n) for n in fit_lengths)
         terms = [
             f"{style.three_digits(1000 * value)}{power}"
             for value, power in ((a, ""), (b, " n"), (c, " n²"))
             if value
         ]
-        words = f"{' + '.join(terms) or '0'} milliseconds (r² = {r2:.4f})"
+        words = f"{' + '.join(terms) or '0'} milliseconds (r² = {fit.r2:.4f})"
     return Timed(name, tuple(1000 * s for s in seconds), curve, words, exponent_of(lengths, seconds))
 
 
@@ -121,16 +122,18 @@ def exponent_of(lengths: Sequence[int], seconds: Sequence[float]) -> float | Non
     return float(np.polyfit(x, y, 1)[0])
 
 
-def cost_curve_record(
-    lengths: Sequence[int],
-    timed: Sequence[tuple[str, Sequence[float], tuple[float, float, float, float] | None]],
-    n_prompt: int,
-) -> CostCurve:
-    """Timings (name, seconds, fit) -> what will be drawn."""
+def cost_curve_record(measured: CostMeasurement, n_prompt: int) -> CostCurve:
+    """Timings -> what will be drawn."""
+    lengths = measured.lengths
     fit_lengths = tuple(float(n) for n in np.geomspace(min(lengths), max(lengths), 60))
-    records = tuple(timed_record(name, lengths, s, fit, fit_lengths) for name, s, fit in timed)
+    records = (
+        timed_record(
+            "attention of one layer", lengths, measured.attention_seconds, measured.attention_fit, fit_lengths
+        ),
+        timed_record("whole model", lengths, measured.forward_seconds, measured.forward_fit, fit_lengths),
+    )
     values = [v for record in records for v in record.milliseconds]
-    return CostCurve(tuple(lengths), fit_lengths, records, n_prompt, min(values), max(values))
+    return CostCurve(lengths, fit_lengths, records, n_prompt, min(values), max(values))
 
 
 def growth_sentence(record: CostCurve, index: int) -> str:

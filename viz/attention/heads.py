@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model_runtime.records import HeadMeasures
 from viz import style
 
 
@@ -13,7 +14,8 @@ from viz import style
 class Measure:
     """One way to tell heads apart. `unit` is "share", "nats" or "tokens"."""
 
-    key: str
+    key: str  # in the link
+    field: str  # of `HeadMeasures`
     name: str
     axis: str  # on the colour bar
     asks: str  # what the number answers, in one sentence
@@ -29,6 +31,7 @@ MEASURES: dict[str, Measure] = {
     for measure in (
         Measure(
             "previous",
+            "previous_token",
             "Previous token",
             "share on the token before",
             "How much each token reads the one just before it.",
@@ -36,12 +39,14 @@ MEASURES: dict[str, Measure] = {
         ),
         Measure(
             "first",
+            "first_token",
             "First token",
             "share on the first token",
             "How much later tokens pay to the very first one.",
             "share",
         ),
         Measure(
+            "induction",
             "induction",
             "Induction",
             "share on what came next last time",
@@ -50,12 +55,14 @@ MEASURES: dict[str, Measure] = {
         ),
         Measure(
             "duplicate",
+            "duplicate_token",
             "Same token",
             "share on earlier copies",
             "How much a token that came before reads its earlier copies.",
             "share",
         ),
         Measure(
+            "entropy",
             "entropy",
             "Spread",
             "entropy, nats",
@@ -64,6 +71,7 @@ MEASURES: dict[str, Measure] = {
         ),
         Measure(
             "distance",
+            "mean_distance",
             "Distance",
             "mean distance, tokens",
             "How far back a token reads, on average.",
@@ -73,40 +81,23 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Measures:
-    """Every measure of every head on one prompt: [layer, head], NaN where the prompt cannot tell."""
+def values_of(measures: HeadMeasures, key: str) -> np.ndarray:
+    """One measure of every head by its key in MEASURES: [layer, head], NaN where the prompt cannot tell."""
+    values: np.ndarray = getattr(measures, MEASURES[key].field)
+    return values
 
-    previous: np.ndarray
-    first: np.ndarray
-    induction: np.ndarray
-    duplicate: np.ndarray
-    entropy: np.ndarray
-    distance: np.ndarray
-    n_tokens: int = 0
-    n_repeated: int = 0  # tokens that came before: what induction and duplicate are averaged over
 
-    def of(self, key: str) -> np.ndarray:
-        """One measure by its key in MEASURES."""
-        values: np.ndarray = getattr(self, key)
-        return values
+def even_entropy(n_tokens: int) -> float:
+    """Entropy of a head that reads all tokens up to each query evenly, nats: the largest there is.
 
-    def at(self, layer: int, head: int) -> dict[str, float]:
-        """All measures of one head, by key."""
-        return {key: float(self.of(key)[layer, head]) for key in MEASURES}
+    The mean over queries of ln(1), ln(2), ..., ln(n_tokens).
+    """
+    return float(np.log(np.arange(1, n_tokens + 1)).mean()) if n_tokens else 0.0
 
-    @property
-    def even_entropy(self) -> float:
-        """Entropy of a head that reads all tokens up to each query evenly, nats: the largest there is.
 
-        The mean over queries of ln(1), ln(2), ..., ln(n_tokens).
-        """
-        return float(np.log(np.arange(1, self.n_tokens + 1)).mean()) if self.n_tokens else 0.0
-
-    @property
-    def even_distance(self) -> float:
-        """How far back such a head reads on average, tokens: the mean of 0, 1/2, 1, ..., (n - 1)/2."""
-        return max(self.n_tokens - 1, 0) / 4
+def even_distance(n_tokens: int) -> float:
+    """How far back such a head reads on average, tokens: the mean of 0, 1/2, 1, ..., (n - 1)/2."""
+    return max(n_tokens - 1, 0) / 4
 
 
 def strongest(values: np.ndarray) -> tuple[int, int] | None:
@@ -218,13 +209,13 @@ class KindFound:
     tells: bool = True
 
 
-def kinds_found(measures: Measures) -> tuple[KindFound, ...]:
+def kinds_found(measures: HeadMeasures) -> tuple[KindFound, ...]:
     """Every kind with its heads on this prompt; an absent kind has none."""
     return tuple(_found(kind, measures) for kind in KINDS)
 
 
-def _found(kind: Kind, measures: Measures) -> KindFound:
-    values, clear = measures.of(kind.key), _clearness(kind, measures)
+def _found(kind: Kind, measures: HeadMeasures) -> KindFound:
+    values, clear = values_of(measures, kind.key), _clearness(kind, measures)
     order = np.argsort(-np.nan_to_num(clear, nan=-1.0), axis=None, kind="stable")
     places = [divmod(int(at), values.shape[1]) for at in order]
     heads = tuple(
@@ -233,50 +224,49 @@ def _found(kind: Kind, measures: Measures) -> KindFound:
     return KindFound(kind, heads, bool(np.isfinite(clear).any()))
 
 
-def _clearness(kind: Kind, measures: Measures) -> np.ndarray:
+def _clearness(kind: Kind, measures: HeadMeasures) -> np.ndarray:
     """[layer, head]: how far beyond the kind's bound, 0 or more for its heads; NaN where none can be told."""
-    values = measures.of(kind.key)
+    values = values_of(measures, kind.key)
     if kind.key == "entropy":
-        return values / (measures.even_entropy or np.nan) - kind.least
+        return values / (even_entropy(measures.n_tokens) or np.nan) - kind.least
     if kind.key == "distance":
-        return kind.least - values / (measures.even_distance or np.nan)
+        return kind.least - values / (even_distance(measures.n_tokens) or np.nan)
     return values - kind.least
 
 
-def kinds_of(measures: Measures, layer: int, head: int) -> tuple[Kind, ...]:
+def kinds_of(measures: HeadMeasures, layer: int, head: int) -> tuple[Kind, ...]:
     """The kinds that one head is of on this prompt."""
     return tuple(kind for kind in KINDS if _clearness(kind, measures)[layer, head] >= 0)
 
 
-def findings(measures: Measures, layer: int, head: int) -> dict[str, str]:
+def findings(measures: HeadMeasures, layer: int, head: int) -> dict[str, str]:
     """Measure -> a sentence with the name that fits the head: "On average this head pays 62.0 % to the
     first token: an attention sink (Xiao et al. 2023)."
     """
-    values = measures.at(layer, head)
-    return {
-        kind.key: f"On average this head {kind.says.format(MEASURES[kind.key].written(values[kind.key]))}: "
-        f"{kind.name} ({kind.source})."
-        for kind in kinds_of(measures, layer, head)
-    }
+    found = {}
+    for kind in kinds_of(measures, layer, head):
+        value = MEASURES[kind.key].written(float(values_of(measures, kind.key)[layer, head]))
+        found[kind.key] = f"On average this head {kind.says.format(value)}: {kind.name} ({kind.source})."
+    return found
 
 
-def head_to_open(measures: Measures) -> tuple[int, int]:
+def head_to_open(measures: HeadMeasures) -> tuple[int, int]:
     """(layer, head) worth a first look: the strongest induction head where the prompt shows one, else the
     strongest previous-token head, else the first head."""
     best = strongest(measures.induction)
     if best is not None and measures.induction[best] >= KIND_OF["induction"].least:
         return best
-    return strongest(measures.previous) or (0, 0)
+    return strongest(measures.previous_token) or (0, 0)
 
 
-def measure_to_open(measures: Measures, layer: int, head: int) -> str:
+def measure_to_open(measures: HeadMeasures, layer: int, head: int) -> str:
     """The measure that shows what a head does: of the first kind it is of, else "previous"."""
     kinds = kinds_of(measures, layer, head)
     return kinds[0].key if kinds else "previous"
 
 
-def shared_top(key: str, *several: Measures) -> float:
+def shared_top(key: str, *several: HeadMeasures) -> float:
     """End of the colour scale for one measure of one or more runs: 1 for shares, else the largest value."""
     if MEASURES[key].unit == "share":
         return 1.0
-    return style.shared_range(*(measures.of(key) for measures in several))[1]
+    return style.shared_range(*(values_of(measures, key) for measures in several))[1]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model_runtime.records import HeadOverlap
 from viz import style
 
 _UNITS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
@@ -90,17 +91,9 @@ def key_groups_record(n_heads: int, n_kv_heads: int, head: int) -> KeyGroups:
     return KeyGroups(schemes_of(n_heads, n_kv_heads), head)
 
 
-def group_overlap_record(
-    overlap: np.ndarray,  # [head, head], NaN where it cannot be told
-    n_queries: int,
-    n_kv_heads: int,
-    *,
-    layer: int,
-    head: int,
-    first_share: float,
-) -> GroupOverlap:
+def group_overlap_record(measured: HeadOverlap, n_kv_heads: int, *, layer: int, head: int) -> GroupOverlap:
     """Values -> what will be drawn. Pairs of different heads only are averaged."""
-    n_heads = len(overlap)
+    overlap, n_heads = measured.overlap, len(measured.overlap)
     scheme = next(scheme for scheme in schemes_of(n_heads, n_kv_heads) if scheme.own)
     group = np.array([scheme.kv_of(one) for one in range(n_heads)])
     same = group[:, None] == group[None, :]
@@ -110,8 +103,8 @@ def group_overlap_record(
         head,
         scheme,
         tuple(tuple(float(v) if np.isfinite(v) else None for v in line) for line in overlap),
-        n_queries,
-        first_share,
+        measured.n_queries,
+        measured.first_share,
         within=_mean(overlap, same & pairs),
         between=_mean(overlap, ~same),
     )

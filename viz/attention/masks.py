@@ -5,7 +5,7 @@ Above MOST_CELLS tokens a grid shows blocks of tokens; a block is filled where a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -168,11 +168,10 @@ def change_words(change: MaskChange, kind: str, token: str, window: int) -> str:
     return " ".join(parts)
 
 
-def counts_words(grids: Mapping[str, MaskGrid]) -> str:
+def counts_words(grids: Sequence[MaskGrid]) -> str:
     """How many cells each mask shows, in plain text."""
-    parts = [f"{grid.name.lower()} {grid.n_visible:,}" for grid in grids.values()]
-    n_all = next(iter(grids.values())).n_all
-    return f"Of {n_all:,} pairs of tokens these may be read: {', '.join(parts)}."
+    parts = [f"{grid.name.lower()} {grid.n_visible:,}" for grid in grids]
+    return f"Of {grids[0].n_all:,} pairs of tokens these may be read: {', '.join(parts)}."
 
 
 def strongest_words(record: AttentionPattern, most: int = 3) -> str:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import streamlit as st
 
 from model_runtime.errors import PointUnavailable
-from pages.shared.run import runtime
-from pages.shared.run.runs import Run
+from model_runtime.records import HeadMeasures
+from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import DEFAULT_HEAD, DEFAULT_LAYER, DEFAULT_MODEL
 from viz.attention import heads
@@ -16,53 +16,38 @@ LONGEST_PROMPT = 512  # tokens; measuring every head of a longer one would hold 
 _OPENED = "gf.opened_measure"  # (model, prompt) that the measure was opened for
 
 
-def measures_for(run: Run) -> heads.Measures:
-    """Every head's measures on the run's prompt, by their keys in the link."""
+def measures_for(run: PageRun) -> HeadMeasures:
+    """Every head's measures on the run's prompt."""
     from model_runtime import head_measures
 
-    n_tokens, spec = len(runtime.tokens_for(run)), runtime.model_for(run).spec
-    measured = runtime.derived(
-        run,
-        "head_measures",
-        head_measures,
-        words=f"Measuring {spec.n_layers * spec.n_heads:,} heads on {n_tokens:,} tokens",
-    )
-    return heads.Measures(
-        previous=measured.previous_token,
-        first=measured.first_token,
-        induction=measured.induction,
-        duplicate=measured.duplicate_token,
-        entropy=measured.entropy,
-        distance=measured.mean_distance,
-        n_tokens=n_tokens,
-        n_repeated=measured.n_repeated,
-    )
+    n_tokens, n_heads = len(run.tokens), run.spec.n_layers * run.spec.n_heads
+    return run.measure(head_measures, f"Measuring {n_heads:,} heads on {n_tokens:,} tokens")
 
 
-def head_to_open(run: Run) -> tuple[int, int]:
+def head_to_open(run: PageRun) -> tuple[int, int]:
     """(layer, head) to select while nobody has chosen one.
 
     On a prompt too long to measure first: the default model's induction head, which has much to find there.
     """
     if is_long(run):
-        return (DEFAULT_LAYER, DEFAULT_HEAD) if run.model == DEFAULT_MODEL else (0, 0)
+        return (DEFAULT_LAYER, DEFAULT_HEAD) if run.settings.model == DEFAULT_MODEL else (0, 0)
     try:
         return heads.head_to_open(measures_for(run))
     except PointUnavailable:  # a model without attention patterns: the Attention page says so
         return 0, 0
 
 
-def is_long(run: Run) -> bool:
+def is_long(run: PageRun) -> bool:
     """Whether measuring every head would hold up the first picture."""
-    return len(runtime.tokens_for(run)) > LONGEST_PROMPT
+    return len(run.tokens) > LONGEST_PROMPT
 
 
-def open_measure(run: Run, layer: int, head: int) -> None:
+def open_measure(run: PageRun, layer: int, head: int) -> None:
     """While nobody has chosen a measure: the one that shows what this head does on a new model or prompt.
 
     It then stays, so that a click on another head does not colour the overview anew.
     """
-    opened_for = (run.model, run.prompt)
+    opened_for = (run.settings.model, run.settings.prompt)
     if state.chosen("measure") or st.session_state.get(_OPENED) == opened_for or is_long(run):
         return
     st.session_state[_OPENED] = opened_for

@@ -25,6 +25,7 @@ from pages.shared.figure import scripts
 from pages.shared.figure.provenance import Kind, badge_text
 from pages.shared.frame import contents, errors, opening, proof, sidebar
 from pages.shared.run import runs, runtime
+from pages.shared.run.opened import opened
 from pages.shared.run.runs import Run
 from pages.shared.settings import history, url_state
 from pages.shared.settings.edit_codes import describe, misfit
@@ -137,7 +138,7 @@ def _view_of(run: Run, pinned: Run | None) -> View:
     tokens = runtime.tokens_for(run)
     spec = model.spec
     if not url_state.chosen("layer") and not url_state.chosen("head"):
-        layer, head = opening.head_to_open(run)
+        layer, head = opening.head_to_open(opened(run))
         url_state.open_with(layer=layer, head=head)
     url_state.fit_to(Limits(spec.n_layers, spec.n_heads, len(tokens), spec.d_vocab, spec.n_experts))
     return View(

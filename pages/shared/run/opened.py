@@ -5,7 +5,7 @@
 
 The function's name and its arguments are the key, so keys are never typed by hand, and the same call can be
 made in another process. What the function takes first says what its answer depends on: `run` (the model, the
-prompt and the edits) or `model` (that alone).
+prompt and the edits) or `model` (that alone); one that takes neither depends on its arguments only.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from model_runtime.capture.trace_cache import HasBytes
+from model_runtime.interventions import Intervention
 from model_runtime.model import Model
 from model_runtime.open_run import OpenRun
 from model_runtime.records import Token
@@ -68,6 +69,10 @@ class PageRun(OpenRun):
         """A token of the vocabulary, made readable."""
         return token_text(self.model.token(token_id))
 
+    def under(self, edits: tuple[Intervention, ...]) -> PageRun:
+        """The same prompt under other edits, its trace from the shared memory."""
+        return self.changed(edits=edits)
+
     def changed(self, **settings: Any) -> PageRun:
         """This run with other settings (model, dtype, prompt, edits, sampling), opened."""
         return opened(replace(self.settings, **settings))
@@ -100,6 +105,7 @@ class PageRun(OpenRun):
         *,
         slow: bool = False,
         progress: Callable[..., None] | None = None,
+        at_hand: Mapping[str, object] | None = None,
         **arguments: Hashable,
     ) -> Value:
         """What `function` finds. `words` say on the page what is being done, while it takes time.
@@ -107,24 +113,28 @@ class PageRun(OpenRun):
         Args:
             function: of the runtime: `run` or `model` first, then plain, hashable arguments; gives a record
                 with `nbytes`. Arguments named `turn` (a place in the line of forward passes, for a function
-                that takes one for each), `model_in` (the run's model in another number format) and `progress`
-                are lent and decide nothing.
+                that takes one for each), `model_in` (the run's model in another number format), `any_text`
+                (the run's prompt, where any will do) and `progress` are lent and decide nothing.
             slow: seconds of work. It waits in a line of its own, which forward passes pass by, and is kept
                 apart, so that traces do not push it out.
             progress: told how far it is; what it raises (a page that is run again) ends the work.
+            at_hand: what the function would make first out of its other arguments, by its parameters' names:
+                lent as well.
 
         Raises:
             GlassformerError: as the function.
         """
         asked = inspect.signature(function).parameters
-        lent = {"turn": runtime.turns().take, "model_in": self._model_in, "progress": progress}
+        lent: dict[str, object] = {"turn": runtime.turns().take, "model_in": self._model_in}
+        lent |= {"progress": progress, "any_text": self.prompt, **(at_hand or {})}
         lent = {name: value for name, value in lent.items() if name in asked and value is not None}
 
         def make() -> Value:
-            if "model" not in asked and not slow:
+            if "run" in asked and not slow:
                 self.trace  # noqa: B018  # before the turn below: it takes one itself
+            first = (self,) if "run" in asked else (self.model,) if "model" in asked else ()
             with self._line(asked, slow):
-                return function(self.model if "model" in asked else self, **arguments, **lent)
+                return function(*first, **arguments, **lent)
 
         return runtime.kept(self._key(function, arguments), make, words, dear=slow)
 
@@ -134,16 +144,17 @@ class PageRun(OpenRun):
 
     def _key(self, function: Callable[..., Any], arguments: Mapping[str, Hashable]) -> Hashable:
         name = (function.__module__, function.__qualname__, tuple(sorted(arguments.items())))
-        if "model" in inspect.signature(function).parameters:
-            return name, runtime.model_key(self.settings)
-        return name, runtime.recipe(self.settings, {})
+        asked = inspect.signature(function).parameters
+        if "run" in asked:
+            return name, runtime.recipe(self.settings, {})
+        return (name, runtime.model_key(self.settings)) if "model" in asked else name
 
     @staticmethod
     def _line(asked: Mapping[str, Any], slow: bool) -> AbstractContextManager[None]:
         """Where the work waits: slow work among its like; what may run the model among forward passes."""
         if slow:
             return runtime.slow_turns().take()
-        return nullcontext() if "turn" in asked or "model" in asked else runtime.turns().take()
+        return runtime.turns().take() if "run" in asked and "turn" not in asked else nullcontext()
 
     @cached_property
     def _model_in(self) -> Callable[[str], Model]:

@@ -13,6 +13,7 @@ from model_runtime import interventions as edit
 from model_runtime.attention.measures import head_measures, stream_contributions
 from model_runtime.errors import InterventionError, NotCaptured, PointUnavailable, PromptError, SettingError
 from model_runtime.points import POINTS
+from tests.open_runs import run_with
 from tests.tiny_models import TEXT, build_model, tiny_tokenizer
 
 IDS = (9, 80, 12, 80, 31, 7)
@@ -304,10 +305,10 @@ def test_points_of_no_layer_refuse_a_layer_and_a_head(model: Model) -> None:
 
 
 def test_a_trace_of_no_layers_says_so(model: Model) -> None:
-    trace = model.trace(IDS, layers=())
+    run = run_with(model.trace(IDS, layers=()))
     for measure in (head_measures, stream_contributions):
         with pytest.raises(NotCaptured, match="no layers"):
-            measure(trace)
+            measure(run)
 
 
 def test_a_model_says_what_it_is(model: Model) -> None:

@@ -13,6 +13,8 @@ from model_runtime.attention import measures
 from model_runtime.capture.attention_function import AttentionCall
 from model_runtime.errors import NotCaptured
 from model_runtime.interventions import CutEdge
+from model_runtime.open_run import open_run
+from tests.open_runs import run_with
 from tests.tiny_models import build_model, tiny_tokenizer
 
 IDS = (9, 80, 12, 80, 31, 9)  # position 3 repeats 1, position 5 repeats 0
@@ -49,7 +51,7 @@ def test_measures_of_patterns_made_by_hand() -> None:
         rows_to([0, 1, 2, 1, 4, 0]),  # the token's last occurrence
         uniform,
     ]
-    found = head_measures(with_pattern(trace, patterns))
+    found = head_measures(run_with(with_pattern(trace, patterns)))
     assert found.layers == (0,)
     assert found.n_repeated == 2
     np.testing.assert_allclose(found.previous_token[0, :4], [1, 1 / 5, 1 / 5, 0], atol=1e-6)
@@ -66,7 +68,7 @@ def test_measures_of_patterns_made_by_hand() -> None:
 @pytest.mark.parametrize("case", ["llama", "gemma2", "gpt_oss", "gpt2", "mistral"])
 def test_measures_agree_with_the_patterns_of_the_trace(case: str) -> None:
     trace = model_of(case).trace(IDS)
-    found = head_measures(trace)
+    found = head_measures(run_with(trace))
     assert found.entropy.shape == (3, 4)
     assert found.entropy.dtype == np.float32
     for layer in range(3):
@@ -84,31 +86,31 @@ def test_measures_agree_with_the_patterns_of_the_trace(case: str) -> None:
 
 def test_undefined_measures_are_nan_and_one_token_is_no_error() -> None:
     model = model_of()
-    found = head_measures(model.trace((5, 6, 7)))
+    found = head_measures(run_with(model.trace((5, 6, 7))))
     assert found.n_repeated == 0
     assert np.isnan(found.induction).all()
     assert np.isnan(found.duplicate_token).all()
     assert np.isfinite(found.previous_token).all()
-    one = head_measures(model.trace((5,)))
+    one = head_measures(run_with(model.trace((5,))))
     assert (one.entropy == 0).all()
     assert np.isnan(one.previous_token).all()
 
 
 def test_measures_of_some_layers_and_positions() -> None:
     model = model_of()
-    found = head_measures(model.trace(IDS, layers=(1,), positions=(3, 5)))
+    found = head_measures(run_with(model.trace(IDS, layers=(1,), positions=(3, 5))))
     pattern = model.trace(IDS).get("pattern", 1)
     assert found.layers == (1,)
     expected = (pattern[:, 3, 2] + pattern[:, 5, 4]) / 2
     np.testing.assert_allclose(found.previous_token[0], expected, atol=1e-6)
     with pytest.raises(NotCaptured, match="pattern"):
-        head_measures(model.trace(IDS, points=["resid_post"]))
+        head_measures(run_with(model.trace(IDS, points=["resid_post"])))
 
 
 @pytest.mark.parametrize("case", ["llama", "gemma2", "olmo2", "gpt_neox", "gpt2", "mixtral"])
 def test_contributions_are_lengths_of_what_is_added(case: str) -> None:
     model = model_of(case)
-    found = stream_contributions(model.trace(IDS))
+    found = stream_contributions(open_run(model, IDS))
     trace = model.trace(IDS, points=["resid_pre", "attn_out", "mlp_out", "resid_post", "ln_final"])
     for name in ("resid_pre", "attn_out", "mlp_out", "resid_post"):
         expected = np.linalg.norm(trace.get(name), axis=-1)
@@ -125,10 +127,10 @@ def test_blocks_of_queries_give_the_measures_of_all_at_once(
     """Cut edges of queries in other blocks included."""
     cuts = (CutEdge(1, None, 11, 11), CutEdge(1, 2, 7, 6), CutEdge(1, 0, 1, 1))
     trace = model_of(case).trace(IDS * 2, positions=positions, interventions=cuts)
-    whole = head_measures(trace)
+    whole = head_measures(run_with(trace))
     for cells in (1, 4 * 3 * 5):  # one query at a time; several blocks of several queries
         monkeypatch.setattr(measures, "_CELLS", cells)
-        found = head_measures(trace)
+        found = head_measures(run_with(trace))
         for name in measures._MEASURES:
             np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-5, atol=1e-6)
 

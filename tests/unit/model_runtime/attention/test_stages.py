@@ -15,6 +15,7 @@ from model_runtime.attention.stages import head_stages
 from model_runtime.capture.attention_function import AttentionCall
 from model_runtime.errors import NotCaptured, PointUnavailable, SettingError
 from model_runtime.records import HeadStages
+from tests.open_runs import run_with
 from tests.tiny_models import build_model, tiny_tokenizer
 
 IDS = (9, 80, 12)
@@ -42,7 +43,7 @@ def by_hand(model: Model, **changes: Any) -> Trace:
 
 def stages_of(head: int = 0, **changes: Any) -> HeadStages:
     model = model_of()
-    return head_stages(model, by_hand(model, **changes), 0, head)
+    return head_stages(run_with(by_hand(model, **changes), model), 0, head)
 
 
 def close(found: Any, expected: Any) -> None:
@@ -110,16 +111,16 @@ def test_refusals() -> None:
     model = model_of()
     trace = model.trace(IDS)
     with pytest.raises(PointUnavailable, match="no layer 3"):
-        head_stages(model, trace, 3, 0)
+        head_stages(run_with(trace, model), 3, 0)
     with pytest.raises(PointUnavailable, match="head 4"):
-        head_stages(model, trace, 0, 4)
+        head_stages(run_with(trace, model), 0, 4)
     with pytest.raises(NotCaptured, match="no query 3"):
-        head_stages(model, trace, 0, 0, queries=(1, 3))
+        head_stages(run_with(trace, model), 0, 0, queries=(1, 3))
     with pytest.raises(SettingError, match="no queries"):
-        head_stages(model, trace, 0, 0, queries=())
+        head_stages(run_with(trace, model), 0, 0, queries=())
     with pytest.raises(NotCaptured, match="pattern"):
-        head_stages(model, model.trace(IDS, points="resid_post"), 0, 0)
-    few = head_stages(model, trace, 0, 0, queries=(1,))
+        head_stages(run_with(model.trace(IDS, points="resid_post"), model), 0, 0)
+    few = head_stages(run_with(trace, model), 0, 0, queries=(1,))
     with pytest.raises(NotCaptured, match="no query 2"):
         score_terms(few, 2, 0)
     with pytest.raises(PointUnavailable, match="no key 3"):
@@ -128,14 +129,14 @@ def test_refusals() -> None:
 
 def test_other_factors_sharpen_or_flatten() -> None:
     trace = by_hand(model_of(), scaling=0.5)
-    close(pattern_scaled_by(trace, 0, 0, 1.0)[2], [1 / 9, 3 / 9, 5 / 9])
-    close(pattern_scaled_by(trace, 0, 0, 2.0, queries=2), [[1 / 35, 9 / 35, 25 / 35]])
-    close(pattern_scaled_by(trace, 0, 0, 0.0)[2], [1 / 3] * 3)
+    close(pattern_scaled_by(run_with(trace), 0, 0, 1.0)[2], [1 / 9, 3 / 9, 5 / 9])
+    close(pattern_scaled_by(run_with(trace), 0, 0, 2.0, queries=2), [[1 / 35, 9 / 35, 25 / 35]])
+    close(pattern_scaled_by(run_with(trace), 0, 0, 0.0)[2], [1 / 3] * 3)
 
 
 def test_saturation_by_hand() -> None:
     model = model_of()
-    found = saturation(model, by_hand(model, scaling=0.5), 0, 0)
+    found = saturation(run_with(by_hand(model, scaling=0.5), model), 0, 0)
     assert found.queries.tolist() == [1, 2]  # the first token sees itself alone
     assert (found.scaling, found.scaling_off) == (0.5, 1.0)
     close(found.largest_unscaled, [4 / 5, 5 / 9])
@@ -149,10 +150,10 @@ def test_opt_hands_q_over_scaled() -> None:
     """Its scaling is 1 and the division is undone by sqrt(d_head)."""
     model = model_of("opt")
     trace = model.trace(IDS)
-    stages = head_stages(model, trace, 0, 0)
+    stages = head_stages(run_with(trace, model), 0, 0)
     assert (stages.scaling, stages.q_handed_over_scaled) == (1.0, True)
-    assert saturation(model, trace, 0, 0).scaling_off == math.sqrt(8)
+    assert saturation(run_with(trace, model), 0, 0).scaling_off == math.sqrt(8)
     np.testing.assert_allclose(stages.q * math.sqrt(8), trace.get("q", 0, 0), rtol=1e-6)
     llama = model_of()
-    plain = head_stages(llama, llama.trace(IDS), 0, 0)
+    plain = head_stages(run_with(llama.trace(IDS), llama), 0, 0)
     assert (plain.scaling, plain.q_handed_over_scaled) == (8**-0.5, False)

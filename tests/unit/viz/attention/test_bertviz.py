@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from model_runtime.attention import bertviz as notebook
+from model_runtime.attention.bertviz import bertviz_head_view, layer_patterns, written_patterns
+from model_runtime.errors import PointUnavailable
 from model_runtime.model import Model
+from model_runtime.records import WrittenPatterns
+from pages.shared.figure import scripts
 from pages.shared.figure.bertviz_frame import Place, chosen, standalone
 from pages.shared.figure.provenance import Provenance
-from pages.shared.figure import scripts
 from pages.shared.server import bertviz_route, server
 from tests.tiny_checkpoints import byte_tokenizer, tiny_llama
 from viz.attention import bertviz, bertviz_files
@@ -31,7 +34,6 @@ from viz.attention.bertviz import (
     outside_share,
     size_sentence,
     span_of,
-    written_patterns,
 )
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -47,7 +49,22 @@ def view(
     kind: Kind = "head", tokens: tuple[str, ...] = ("a", " b", "\n"), layers: tuple[int, ...] = (0, 1)
 ) -> BertvizView:
     span = Span(layers, tuple(range(len(tokens))))
-    return bertviz_view(kind, span, {layer: causal(2, len(tokens)) for layer in layers}, tokens)
+    return bertviz_view(
+        kind, span, written(span, {layer: causal(2, len(tokens)) for layer in layers}), tokens
+    )
+
+
+def written(span: Span, patterns: dict[int, np.ndarray]) -> WrittenPatterns:
+    """The patterns of a run that has some layers only, as `layer_patterns` writes those of the span."""
+
+    def get(point: str, layer: int) -> np.ndarray:
+        if layer not in patterns:
+            raise PointUnavailable(f"no {point} in layer {layer}")
+        return patterns[layer]
+
+    n_heads = len(next(iter(patterns.values())))
+    run = SimpleNamespace(trace=SimpleNamespace(get=get), spec=SimpleNamespace(n_heads=n_heads))
+    return layer_patterns(run, span.layers, span.positions)  # type: ignore[arg-type]
 
 
 def data_of(page: str) -> dict[str, object]:
@@ -66,12 +83,16 @@ def test_a_view_holds_each_probability_once_and_no_future() -> None:
         kind="head",
         span=Span((0, 1), (0, 1, 2)),
         tokens=("a", "·b", "↵"),
-        n_heads=2,
-        attention=(
-            "[[[1],[0.5,0.5],[0.3333,0.3333,0.3333]],[[1],[0.5,0.5],[0.3333,0.3333,0.3333]]]",
-            "[[[1],[0.5,0.5],[0.3333,0.3333,0.3333]],[[1],[0.5,0.5],[0.3333,0.3333,0.3333]]]",
+        patterns=WrittenPatterns(
+            layers=(0, 1),
+            rows=(
+                "[[[1],[0.5,0.5],[0.3333,0.3333,0.3333]],[[1],[0.5,0.5],[0.3333,0.3333,0.3333]]]",
+                "[[[1],[0.5,0.5],[0.3333,0.3333,0.3333]],[[1],[0.5,0.5],[0.3333,0.3333,0.3333]]]",
+            ),
+            n_heads=2,
+            n_values=2 * 2 * 6,
+            decimals=4,
         ),
-        n_values=2 * 2 * 6,
     )
 
 
@@ -81,15 +102,17 @@ def test_numbers_are_rounded_and_what_is_no_number_is_nought() -> None:
 
 
 def test_layers_without_patterns_are_left_out() -> None:
-    made = bertviz_view("model", Span((3, 4, 5), (0, 1)), {3: causal(2, 2), 5: causal(2, 2)}, ["x", ""])
+    span = Span((3, 4, 5), (0, 1))
+    made = bertviz_view("model", span, written(span, {3: causal(2, 2), 5: causal(2, 2)}), ["x", ""])
     assert made.span.layers == (3, 5)
     assert made.tokens == ("x", "⟨empty⟩")
 
 
 def test_a_cut_prompt_keeps_the_cells_of_its_tokens() -> None:
     pattern = np.arange(16, dtype=float).reshape(1, 4, 4) / 100
-    made = bertviz_view("head", Span((0,), (0, 2, 3)), {0: pattern}, "abcd")
-    assert json.loads(made.attention[0]) == [[[0, 0.02, 0.03], [0.08, 0.1, 0.11], [0.12, 0.14, 0.15]]]
+    span = Span((0,), (0, 2, 3))
+    made = bertviz_view("head", span, written(span, {0: pattern}), "abcd")
+    assert json.loads(made.patterns.rows[0]) == [[[0, 0.02, 0.03], [0.08, 0.1, 0.11], [0.12, 0.14, 0.15]]]
     assert made.tokens == ("a", "c", "d")
 
 
@@ -122,7 +145,8 @@ def test_no_view_is_larger_than_its_limits(
 def test_what_is_not_shown_is_said_with_both_numbers() -> None:
     span = span_of("model", 901, 30, 9, layer=29, query=500)
     assert span == Span((26, 27, 28, 29), (0, *range(454, 501)))
-    made = bertviz_view("model", span, {layer: causal(9, 901) for layer in span.layers}, ["x"] * 901)
+    patterns = written(span, {layer: causal(9, 901) for layer in span.layers})
+    made = bertviz_view("model", span, patterns, ["x"] * 901)
     row = causal(1, 901)[0, 500]
     outside = outside_share(row, span)
     assert outside == pytest.approx(453 / 501)
@@ -239,7 +263,7 @@ def test_what_a_frame_reports_is_whole_numbers_or_nothing(payload: object, numbe
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_the_code_for_a_notebook_gives_bertviz_the_measured_patterns() -> None:
     model = Model(tiny_llama(), byte_tokenizer(), model_id="tiny", name="Tiny", revision="local")
-    shown = notebook.bertviz_head_view(model, "hello", layer=1, head=1).data
+    shown = bertviz_head_view(model, "hello", layer=1, head=1).data
     params = json.loads(re.findall(r"const params = (\{.*?\});", shown)[0])
     assert params["layer"] == 1
     assert params["heads"] == [1]

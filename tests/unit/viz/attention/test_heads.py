@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from model_runtime.records import HeadMeasures
 from viz.attention.head_grid import (
     HeadGrid,
     alt,
@@ -18,26 +19,29 @@ from viz.attention.heads import (
     KIND_OF,
     KINDS,
     MEASURES,
-    Measures,
+    even_distance,
+    even_entropy,
     findings,
     head_to_open,
     kinds_found,
     measure_to_open,
     shared_top,
     strongest,
+    values_of,
 )
 
 NAN = np.nan
 
 
-def measures(n_tokens: int = 9, n_repeated: int = 1, **changes: np.ndarray) -> Measures:
+def measures(n_tokens: int = 9, n_repeated: int = 1, **changes: np.ndarray) -> HeadMeasures:
     """Of 2 layers and 3 heads. Evenly reading 9 tokens: entropy 1.42 nats, 2 tokens back."""
     blank = {key: np.full((2, 3), 0.1, dtype=np.float32) for key in MEASURES}
     blank["distance"] = np.full((2, 3), 2.0, dtype=np.float32)
-    return Measures(**{**blank, **changes}, n_tokens=n_tokens, n_repeated=n_repeated)
+    values = {MEASURES[key].field: value for key, value in {**blank, **changes}.items()}
+    return HeadMeasures((0, 1), **values, n_tokens=n_tokens, n_repeated=n_repeated)
 
 
-def found(key: str, some: Measures):  # type: ignore[no-untyped-def]
+def found(key: str, some: HeadMeasures):  # type: ignore[no-untyped-def]
     return next(kind for kind in kinds_found(some) if kind.kind.key == key)
 
 
@@ -76,10 +80,9 @@ def test_names_need_their_share() -> None:
 
 
 def test_a_head_that_reads_evenly_is_the_yardstick() -> None:
-    four = measures(n_tokens=4)
-    assert four.even_distance == 0.75  # the mean of 0, 1/2, 1, 3/2
-    assert four.even_entropy == pytest.approx((0 + np.log(2) + np.log(3) + np.log(4)) / 4)
-    assert measures(n_tokens=0).even_entropy == 0
+    assert even_distance(4) == 0.75  # the mean of 0, 1/2, 1, 3/2
+    assert even_entropy(4) == pytest.approx((0 + np.log(2) + np.log(3) + np.log(4)) / 4)
+    assert even_entropy(0) == 0
 
 
 def test_a_kind_lists_its_heads_clearest_first_with_their_values() -> None:
@@ -98,7 +101,7 @@ def test_an_absent_kind_has_no_heads_and_one_that_cannot_be_told_says_so() -> No
 def test_local_heads_are_the_nearest_and_broad_heads_the_evenest() -> None:
     distance = np.array([[0.5, 0.2, 0.51], [2.0, 4.0, NAN]])  # of 2 tokens: a quarter is 0.5
     assert found("distance", measures(distance=distance)).heads == ((0, 1, 0.2), (0, 0, 0.5))
-    even = measures().even_entropy
+    even = even_entropy(9)
     entropy = np.array([[0.79, 0.81, 0.5], [0.1, 1.0, NAN]]) * even
     assert [head[:2] for head in found("entropy", measures(entropy=entropy)).heads] == [(1, 1), (0, 1)]
 
@@ -117,10 +120,10 @@ def test_opens_with_the_measure_that_shows_what_the_head_does() -> None:
     assert measure_to_open(measures(), 0, 0) == "previous"
 
 
-def test_at_gives_one_heads_measures() -> None:
-    values = measures(entropy=np.arange(6.0).reshape(2, 3)).at(1, 2)
-    assert values["entropy"] == 5.0
-    assert values.keys() == MEASURES.keys()
+def test_every_measure_is_found_by_its_key() -> None:
+    some = measures(entropy=np.arange(6.0).reshape(2, 3))
+    assert values_of(some, "entropy")[1, 2] == 5.0
+    assert all(values_of(some, key).shape == (2, 3) for key in MEASURES)
 
 
 def test_the_record_holds_the_numbers() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from model_runtime.records import HeadOverlap
 from viz.attention.cache_sizes import cache_sizes_figure
 from viz.attention.key_groups import (
     CacheSizes,
@@ -22,7 +23,7 @@ OVERLAP = np.array([[1, 0.8, 0.2, 0.1], [0.8, 1, 0.3, 0.2], [0.2, 0.3, 1, 0.4], 
 
 
 def overlap(values: np.ndarray, n_kv_heads: int):  # type: ignore[no-untyped-def]
-    return group_overlap_record(values, 7, n_kv_heads, layer=2, head=1, first_share=0.5)
+    return group_overlap_record(HeadOverlap(values, 7, 0.5), n_kv_heads, layer=2, head=1)
 
 
 def test_which_head_reads_which_keys() -> None:

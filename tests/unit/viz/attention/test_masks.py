@@ -28,7 +28,7 @@ def test_a_grid_counts_its_cells() -> None:
     grid = mask_grid_record(CAUSAL, TOKENS, TOKENS, "Causal", selected=1)
     assert grid.cells == ((True, False, False), (True, True, False), (True, True, True))
     assert (grid.n_visible, grid.n_all, grid.block) == (6, 9, 1)
-    assert counts_words({"causal": grid}) == "Of 9 pairs of tokens these may be read: causal 6."
+    assert counts_words([grid]) == "Of 9 pairs of tokens these may be read: causal 6."
 
 
 def test_many_tokens_become_blocks_with_exact_counts() -> None:
