@@ -6,17 +6,16 @@ the table do not exist and are refused. Both readings are real forward passes of
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from model_runtime.errors import PromptError
+from model_runtime.model import Model
+from model_runtime.open_run import Turn
 from model_runtime.records import Token, Tokenized
 from model_runtime.records.distributions import log_softmax
-
-if TYPE_CHECKING:
-    from model_runtime.model import Model
 
 MAX_TOKENS = 256  # tokens that are read of each text
 N_NEXT = 5  # likeliest next tokens kept
@@ -59,11 +58,14 @@ class ForeignReading:
         return self.own_surprise.nbytes + self.foreign_surprise.nbytes + 300 * len(self.ids + self.own_ids)
 
 
-def read_foreign(model: Model, tokenized: Tokenized) -> ForeignReading:
+def read_foreign(model: Model, tokenized: Tokenized, turn: Turn = nullcontext) -> ForeignReading:
     """Read `tokenized.text` from the model's own ids and from those of `tokenized`. Two forward passes.
 
     At most `MAX_TOKENS` tokens of each are read, fewer where the model's context is shorter. Nothing is put
     in front of the other tokenizer's ids.
+
+    Args:
+        turn: entered around each pass.
 
     Raises:
         PromptError: the text is blank.
@@ -74,11 +76,13 @@ def read_foreign(model: Model, tokenized: Tokenized) -> ForeignReading:
     own_ids, ids = own[:n_max], foreign[:n_max]
     inside = np.array([0 <= token_id < model.spec.d_vocab for token_id in ids], dtype=bool)
     kept = tuple(token_id for token_id, there in zip(ids, inside, strict=True) if there)
-    own_surprise, next_own = _read(model, own_ids)
+    with turn():
+        own_surprise, next_own = surprises_and_next(model, own_ids)
     surprise = np.full(len(ids), np.nan, dtype=np.float32)
     next_foreign: Next = ()
     if kept:
-        surprise[inside], next_foreign = _read(model, kept)
+        with turn():
+            surprise[inside], next_foreign = surprises_and_next(model, kept)
     return ForeignReading(
         name=tokenized.name,
         ids=ids,
@@ -105,7 +109,7 @@ def _refusal(model: Model, ids: tuple[int, ...]) -> str:
     return ""
 
 
-def _read(model: Model, ids: tuple[int, ...]) -> tuple[np.ndarray, Next]:
+def surprises_and_next(model: Model, ids: tuple[int, ...]) -> tuple[np.ndarray, Next]:
     """Surprise of each token, and the likeliest next ones. Logits of a large vocabulary come in parts."""
     surprise = np.full(len(ids), np.nan, dtype=np.float32)
     n_rows = max(1, _LOGIT_BYTES // (4 * model.spec.d_vocab))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import streamlit as st
 
@@ -16,13 +15,12 @@ from model_runtime.tokens.merges import MergeChain, merge_chain, n_merges, word_
 from pages.shared.escape import plain, quoted, token_text
 from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.frame.errors import missing
-from pages.shared.frame.page import View
 from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Side, column, places
 from pages.shared.frame.token_chips import token_chips
 from pages.shared.run import runtime
 from pages.shared.settings import url_state as state
 from pages.tokens.columns import choose
-from pages.tokens.side import Side, column, columns
 from viz.tokens.merge_chain import (
     MergeTree,
     merge_tree_figure,
@@ -35,14 +33,6 @@ from viz.tokens.merge_chain import (
 
 MOST_WORD_BYTES = 64  # of a word that is drawn whole; in a longer one only the chosen token
 MOST_BYTES = 256  # of a token that is drawn
-
-SOURCES = """
-- Gage, "A New Algorithm for Data Compression", *The C Users Journal* 12(2), 1994: byte-pair encoding.
-- Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units", ACL 2016,
-  [arXiv:1508.07909](https://arxiv.org/abs/1508.07909): the same on the letters of words, for translation.
-- Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section 2.2: on bytes, so that
-  no text is ever unknown.
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,25 +47,20 @@ class Built:
     alone: bool  # the word is longer than what is drawn, so the token is drawn without it
 
 
-def draw(view: View, sides: Sequence[Side]) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
     first: Built | None = None
-    for place, side in zip(columns(sides), sides, strict=True):
-        with column(place, side):
-            built = _side(side)
+    for place, side in zip(places(sides), sides, strict=True):
+        with column(place, side, prompt=False):
+            built = _draw_one(side)
             first = first or built
     return Lesson(
-        question="The list of merges was learned from very much text. Which pair of bytes was joined first: "
-        "two letters, or a space and a letter? And does `superman` come out as one token?",
-        answer=_answer(sides[0]),
-        mathematics=lambda: _mathematics(first),
-        code=lambda: textwrap.dedent(inspect.getsource(merges._Table.replay)),
-        sources=SOURCES,
+        answer=_answer(sides[0]), mathematics=partial(_mathematics, first), code=(merges._Table.replay,)
     )
 
 
-def _side(side: Side) -> Built | None:
-    tokens = tokenize_with_model(side.model(), side.text).tokens
+def _draw_one(side: Side) -> Built | None:
+    tokens = tokenize_with_model(side.model, side.text).tokens
     if not tokens:
         missing("There is no text to cut.", "Type a word in the box above.")
         return None
@@ -108,7 +93,7 @@ def _keep(position: int, n_tokens: int) -> None:
 
 def built_at(side: Side, tokens: Sequence[Token], position: int) -> Built:
     """The merges of the token at a position, inside its word where that can be drawn."""
-    tokenizer, token = side.model().tokenizer, tokens[position]
+    tokenizer, token = side.model.tokenizer, tokens[position]
     with runtime.working("Reading the list of merges"):
         chain = merge_chain(tokenizer, token.id)
         found = None if token.special else word_at(word_merges(tokenizer, side.text), tokens, position)
@@ -144,7 +129,7 @@ def _tree(side: Side, chain: MergeChain, chosen: int) -> MergeTree:
         chain.pieces,
         [(step.rank, step.at) for step in chain.steps],
         chosen=chosen,
-        n_merges=n_merges(side.model().tokenizer),
+        n_merges=n_merges(side.model.tokenizer),
     )
 
 
@@ -160,7 +145,7 @@ def _picture(side: Side, built: Built, n_tokens: int) -> None:
     live_figure(
         merge_tree_figure(built.tree),
         key=side.key_figure("merges"),
-        provenance=side.origin("computed", token=built.position),
+        provenance=side.text_origin("computed", token=built.position),
         clickable=clickable,
         on_click=clicked if clickable else None,
     )
@@ -187,7 +172,7 @@ def _words(side: Side, built: Built) -> None:
 
 def _answer(side: Side) -> str:
     """Asked of the tokenizer itself."""
-    tokenizer = side.model().tokenizer
+    tokenizer = side.model.tokenizer
     if not n_merges(tokenizer):
         return "The loaded model's tokenizer has no list of merges. Choose another model and look."
     first = merges.nth_merge(tokenizer, 0)
@@ -195,7 +180,7 @@ def _answer(side: Side) -> str:
         f"Merge 1 of {n_merges(tokenizer):,} is {quoted(text_of(first[0]))} + {quoted(text_of(first[1]))}. "
     )
     for text in ("superman", " superman"):
-        pieces = [token_text(token) for token in tokenize_with_model(side.model(), text).tokens]
+        pieces = [token_text(token) for token in tokenize_with_model(side.model, text).tokens]
         count = "one token" if len(pieces) == 1 else f"{len(pieces)} tokens"
         said += f"{quoted(text)} comes out as {count}: {' '.join(map(quoted, pieces))}. "
     return f"{said}Type both, and `cat` and `spiderman`, and see where their merges stop."

@@ -13,8 +13,8 @@ from model_runtime.records import Tokenized
 from model_runtime.tokens.encodings import TOKENIZERS, agreement, tokenize_with, tokenize_with_model
 from pages.shared.escape import plain
 from pages.shared.figure.live_figure import live_figure
-from pages.shared.frame.page import View
 from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Side, places
 from pages.shared.run import runtime
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import LAST_TOKEN
@@ -22,7 +22,6 @@ from pages.tokens import compare_words
 from pages.tokens.columns import token_columns
 from pages.tokens.languages import SENTENCES
 from pages.tokens.live_text import caret_byte
-from pages.tokens.side import Side, columns
 from viz.drawn import Drawn
 from viz.tokens.columns import token_column
 from viz.tokens.counts import token_counts_figure, token_counts_record
@@ -37,17 +36,17 @@ def cut(side: Side, key: str, text: str) -> Tokenized:
     Raises:
         GlassformerError: the text cannot be cut, or the tokenizer's files are not installed.
     """
-    return tokenize_with_model(side.model(), text) if key == MODEL else tokenize_with(key, text)
+    return tokenize_with_model(side.model, text) if key == MODEL else tokenize_with(key, text)
 
 
 def title(side: Side, key: str) -> str:
     """What a tokenizer is called here."""
-    return f"{side.model().spec.name} (loaded)" if key == MODEL else TOKENIZERS[key]
+    return f"{side.spec.name} (loaded)" if key == MODEL else TOKENIZERS[key]
 
 
 def name(side: Side, key: str) -> str:
     """The same, where the loaded model needs no mark."""
-    return side.model().spec.name if key == MODEL else TOKENIZERS[key]
+    return side.spec.name if key == MODEL else TOKENIZERS[key]
 
 
 def available(keys: Sequence[str]) -> tuple[str, ...]:
@@ -64,7 +63,7 @@ def available(keys: Sequence[str]) -> tuple[str, ...]:
     return tuple(found) or (MODEL,)
 
 
-def draw(view: View, sides: Sequence[Side]) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
     current = sides[0]
     st.pills(
@@ -115,7 +114,7 @@ def linked_columns(side: Side, keys: Sequence[str], tokenized: Sequence[Tokenize
 def counts(sides: Sequence[Side], keys: Sequence[str], cuts: Sequence[Sequence[Tokenized]]) -> None:
     """Tokens per tokenizer; every token is in the figure's data table."""
     end = max(sum(a < b for a, b in one.spans) for tokenized in cuts for one in tokenized)
-    for place, side, tokenized in zip(columns(sides), sides, cuts, strict=True):
+    for place, side, tokenized in zip(places(sides), sides, cuts, strict=True):
         with place:
             if side.name:
                 st.caption(f"**{side.name}**")
@@ -123,7 +122,7 @@ def counts(sides: Sequence[Side], keys: Sequence[str], cuts: Sequence[Sequence[T
             live_figure(
                 token_counts_figure(record),
                 key=side.key_figure("token-counts"),
-                provenance=side.origin(),
+                provenance=side.text_origin(),
             )
 
 
@@ -133,7 +132,7 @@ def languages(sides: Sequence[Side], keys: Sequence[str]) -> None:
     figure, words = st.columns([7, 3], gap="medium")
     with figure:
         for side in sides:
-            if side is not sides[0] and (MODEL not in keys or side.run.model == sides[0].run.model):
+            if side is not sides[0] and (MODEL not in keys or side.model is sides[0].model):
                 continue  # only the model's tokenizer can differ
             counted = {name(side, key): language_counts(side, key) for key in keys}
             record = languages_record(SENTENCES, counted)
@@ -143,7 +142,7 @@ def languages(sides: Sequence[Side], keys: Sequence[str]) -> None:
                 _drawn_languages(record),
                 key=side.key_figure("languages"),
                 provenance=replace(
-                    side.origin(text="article 1 of the Declaration of Human Rights"), prompt=None
+                    side.text_origin(text="article 1 of the Declaration of Human Rights"), prompt=None
                 ),
             )
             if side is sides[0]:

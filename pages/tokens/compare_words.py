@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Sequence
+from functools import partial
 
-from model_runtime.records import Tokenized
+from model_runtime.records import Token, Tokenized
 from model_runtime.tokens import encodings
 from model_runtime.tokens.encodings import tokenize_with, tokenize_with_model
 from pages.shared.escape import plain, quoted, token_text
 from pages.shared.frame.parts import Lesson
-from pages.tokens.side import Side
+from pages.shared.frame.sides import Side
 
 HEROES = ("cat", "superman", "spiderman")
-QUESTION = (
-    "How many tokens are `cat`, `superman` and `spiderman`, and how many are they with a space in front? "
-    "Write down six numbers, then open this."
-)
-SOURCES = """
-- Sennrich, Haddow and Birch 2016, [Neural machine translation of rare words with subword
-  units](https://arxiv.org/abs/1508.07909): byte-pair encoding for text.
-- Radford et al. 2019, *Language models are unsupervised multitask learners* (GPT-2), section 2.2: byte-pair
-  encoding on bytes, so that nothing is ever unknown.
-- [tiktoken](https://github.com/openai/tiktoken): cl100k_base and o200k_base, used here as published.
-- To read: Karpathy, [minbpe](https://github.com/karpathy/minbpe), the whole of it in a few hundred lines.
-- Petrov et al. 2023, [Language model tokenizers introduce unfairness between
-  languages](https://arxiv.org/abs/2305.15425); the sentence: [Universal Declaration of Human
-  Rights](https://www.ohchr.org/en/human-rights/universal-declaration/translations), article 1.
-"""
 
 
 def lesson(side: Side, keys: Sequence[str], cuts: Sequence[Tokenized]) -> Lesson:
     """What stands below the figures."""
     return Lesson(
-        QUESTION,
-        answer(side, keys),
-        mathematics=lambda: mathematics(cuts),
-        code=lambda: (
-            inspect.getsource(encodings.tokenize_with) + "\n\n" + inspect.getsource(encodings.agreement)
-        ),
-        sources=SOURCES,
+        mathematics=partial(mathematics, cuts),
+        code=(encodings.tokenize_with, encodings.agreement),
+        fill={"heroes": heroes(side, keys)},
     )
 
 
-def answer(side: Side, keys: Sequence[str]) -> str:
+def heroes(side: Side, keys: Sequence[str]) -> str:
     """The heroes as each tokenizer cuts them, with and without a space in front: measured."""
     head = "| |" + "".join(f" `{word}` | `·{word}` |" for word in HEROES)
     rule = "|---|" + "---|" * 2 * len(HEROES)
@@ -53,20 +34,15 @@ def answer(side: Side, keys: Sequence[str]) -> str:
         cells = []
         for word in HEROES:
             for text in (word, f" {word}"):
-                one = tokenize_with_model(side.model(), text) if key == "model" else tokenize_with(key, text)
+                one = tokenize_with_model(side.model, text) if key == "model" else tokenize_with(key, text)
                 parts = [token_text(token) for token, span in _taking(one)]
                 cells.append(f"{len(parts)}: {' '.join(map(quoted, parts))}")
-        name = side.model().spec.name if key == "model" else encodings.TOKENIZERS[key]
+        name = side.spec.name if key == "model" else encodings.TOKENIZERS[key]
         lines.append(f"| {plain(name)} | {' | '.join(cells)} |")
-    return (
-        "\n".join((head, rule, *lines))
-        + "\n\nA word is one token where the text that the tokenizer learned from had it often. With a space "
-        "in front it is a different token with a number of its own, and sometimes a shorter cut: most "
-        "words stand in the middle of a sentence."
-    )
+    return "\n".join((head, rule, *lines))
 
 
-def _taking(one: Tokenized) -> list[tuple]:
+def _taking(one: Tokenized) -> list[tuple[Token, tuple[int, int]]]:
     return [(token, span) for token, span in zip(one.tokens, one.spans, strict=True) if span[0] < span[1]]
 
 

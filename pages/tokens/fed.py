@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from model_runtime.errors import GlassformerError
 from model_runtime.tokens import foreign
-from model_runtime.tokens.encodings import TOKENIZERS, encoding_token
+from model_runtime.tokens.encodings import TOKENIZERS, encoding_token, tokenize_with
+from model_runtime.tokens.foreign import ForeignReading, read_foreign
 from pages.shared.escape import counted, plain, quoted, token_text
 from pages.shared.figure.live_figure import live_figure
+from pages.shared.figure.provenance import Provenance
 from pages.shared.frame.errors import explain
-from pages.shared.frame.page import View
 from pages.shared.frame.parts import Lesson
-from pages.shared.run import measurements
+from pages.shared.frame.sides import Side, column, places
 from pages.shared.settings import url_state as state
-from pages.tokens.side import Side, column, columns
 from viz.style import share, three_digits
 from viz.tokens.foreign_reading import MOST_ROWS, Swaps, swaps_figure, swaps_record
 from viz.tokens.foreign_surprise import Surprises, reading_of, surprises_figure, surprises_record
-
-SOURCES = """
-- Radford et al., "Language Models are Unsupervised Multitask Learners", 2019: GPT-2's table of
-  50,257 entries.
-- [tiktoken](https://github.com/openai/tiktoken): cl100k_base and o200k_base, read from local files here.
-- Shannon, "A Mathematical Theory of Communication", 1948: surprise, $-\\ln p$, here in nats.
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +30,7 @@ class Fed:
     """One side's reading, with what is drawn of it."""
 
     side: Side
-    reading: Any  # foreign.ForeignReading
+    reading: ForeignReading
     swaps: Swaps
     surprises: Surprises
 
@@ -47,7 +40,7 @@ class Fed:
         return self.reading.ids == self.reading.own_ids and self.swaps.n_same == len(self.swaps.rows)
 
 
-def draw(view: View, sides: Sequence[Side]) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
     st.segmented_control(
         "Numbers from the tokenizer of",
@@ -58,20 +51,17 @@ def draw(view: View, sides: Sequence[Side]) -> Lesson:
     )
     all_fed = [fed_of(side) for side in sides]
     drawn = [fed for fed in all_fed if isinstance(fed, Fed)]
-    for place, side, fed in zip(columns(sides), sides, all_fed, strict=True):
-        with column(place, side):
+    for place, side, fed in zip(places(sides), sides, all_fed, strict=True):
+        with column(place, side, prompt=False):
             if isinstance(fed, Fed):
                 _draw_one(fed, drawn)
             else:
                 explain(fed)
     first = all_fed[0]
     return Lesson(
-        question="Both tables are lists of pieces of English. Will the model find at least the common words, "
-        "like ` the`, under the other tokenizer's numbers?",
         answer=_answer(first),
-        mathematics=lambda: _mathematics(first),
-        code=lambda: inspect.getsource(foreign.read_foreign),
-        sources=SOURCES,
+        mathematics=partial(_mathematics, first),
+        code=(foreign.read_foreign, foreign.surprises_and_next),
     )
 
 
@@ -79,11 +69,15 @@ def fed_of(side: Side) -> Fed | GlassformerError:
     """The reading of a side, or why there is none."""
     key = state.get("fed")
     try:
-        reading = measurements.foreign_for(side.run, key, side.text)
+        reading = side.run.measure(
+            read_foreign,
+            f"Running {side.spec.name} over another tokenizer's numbers",
+            tokenized=tokenize_with(key, side.text),
+        )
         pieces = [token_text(encoding_token(key, token_id)) for token_id in reading.ids]
     except GlassformerError as error:
         return error
-    model = side.model()
+    model = side.model
     read = [None if token is None else token_text(token) for token in reading.read]
     own = [token_text(model.token(token_id)) for token_id in reading.own_ids]
     swaps = swaps_record(
@@ -91,13 +85,13 @@ def fed_of(side: Side) -> Fed | GlassformerError:
         reading.ids,
         read,
         tokenizer=reading.name,
-        model=model.spec.name,
-        d_vocab=model.spec.d_vocab,
+        model=side.spec.name,
+        d_vocab=side.spec.d_vocab,
     )
     surprises = surprises_record(
         reading_of("from its own numbers", own, reading.own_surprise),
         reading_of(f"from those of {reading.name}", read, reading.foreign_surprise),
-        d_vocab=model.spec.d_vocab,
+        d_vocab=side.spec.d_vocab,
     )
     return Fed(side, reading, swaps, surprises)
 
@@ -119,7 +113,7 @@ def _draw_one(fed: Fed, all_drawn: Sequence[Fed]) -> None:
 
 def _said(fed: Fed) -> str:
     """The finding in one paragraph of markdown."""
-    model, name = plain(fed.side.model().spec.name), plain(fed.reading.name)
+    model, name = plain(fed.side.spec.name), plain(fed.reading.name)
     if fed.same:
         return (
             f"**Nothing goes wrong here:** the tokenizers of {model} and {name} make the same numbers of "
@@ -163,7 +157,7 @@ def _surprise(fed: Fed, all_drawn: Sequence[Fed]) -> None:
 
 def _next(fed: Fed) -> None:
     """The likeliest next tokens after either reading, side by side."""
-    model = fed.side.model()
+    model = fed.side.model
     columns_of = {"After its own numbers": fed.reading.next_own}
     columns_of[f"After those of {fed.reading.name}"] = fed.reading.next_foreign
     depth = max(map(len, columns_of.values()))
@@ -175,8 +169,9 @@ def _next(fed: Fed) -> None:
     st.table(table, hide_index=True, alt="The likeliest next tokens after either reading, with probabilities")
 
 
-def _origin(fed: Fed) -> Any:
-    return fed.side.origin("measured", **{"numbers from": fed.reading.name})
+def _origin(fed: Fed) -> Provenance:
+    extra: dict[str, Any] = {"numbers from": fed.reading.name}
+    return fed.side.text_origin("measured", **extra)
 
 
 def _answer(fed: Fed | GlassformerError) -> str:

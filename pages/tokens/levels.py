@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -13,13 +14,12 @@ from model_runtime.tokens.encodings import tokenize_with_model
 from model_runtime.tokens.levels import levels
 from pages.shared.escape import counted, plain, quoted
 from pages.shared.figure.live_figure import live_figure
-from pages.shared.frame.page import View
 from pages.shared.frame.parts import Lesson
+from pages.shared.frame.sides import Side, places
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import LAST_TOKEN
 from pages.tokens.columns import token_columns
 from pages.tokens.live_text import caret_byte
-from pages.tokens.side import Side, columns
 from viz.tokens.columns import Column, level_column, token_column
 from viz.tokens.levels import LevelPoint, level_points_figure, level_points_record
 
@@ -28,22 +28,13 @@ UNITS = {"words": "word", "characters": "character", "bytes": "byte"}
 SHOWN_UNKNOWN = 5
 MOST_KNOWN = 2_000  # characters, as the row of the table of settings has it
 Cut = tuple[tuple[Level, ...], Tokenized]
-SOURCES = """
-- Sennrich, Haddow and Birch 2016, [Neural machine translation of rare words with subword
-  units](https://arxiv.org/abs/1508.07909): unknown words, and pieces of words as the way out.
-- Radford et al. 2019, *Language models are unsupervised multitask learners* (GPT-2), section 2.2: the base of
-  the pieces are the 256 bytes, so every text in the world can be written.
-- Xue et al. 2022, [ByT5](https://arxiv.org/abs/2105.13626): models that read bytes, at the price of length.
-- Words are found by Unicode's default boundaries, [UAX #29](https://unicode.org/reports/tr29/).
-"""
 
 
-def draw(view: View, sides: Sequence[Side]) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
     known_text(sides[0])
     cuts: list[Cut] = [
-        (levels(side.text, state.get("known")), tokenize_with_model(side.model(), side.text))
-        for side in sides
+        (levels(side.text, state.get("known")), tokenize_with_model(side.model, side.text)) for side in sides
     ]
     for side, cut in zip(sides, cuts, strict=True):
         if side.name == "Pinned run":
@@ -51,17 +42,16 @@ def draw(view: View, sides: Sequence[Side]) -> Lesson:
         level_columns(side, cut)
     st.markdown(out_of_vocabulary(cuts[0]))
     points = [level_points(cut) for cut in cuts]
+    learned: dict[str, Any] = {"vocabularies learned from": counted(len(state.get("known")), "character")}
     ends = [max(point.n_pieces for row in points for point in row), max(p.n_vocab for r in points for p in r)]
-    for place, side, row in zip(columns(sides), sides, points, strict=True):
+    for place, side, row in zip(places(sides), sides, points, strict=True):
         with place:
             if side.name:
                 st.caption(f"**{side.name}**")
             live_figure(
                 level_points_figure(level_points_record(row, *ends)),
                 key=side.key_figure("levels"),
-                provenance=side.origin(
-                    **{"vocabularies learned from": counted(len(state.get("known")), "character")}
-                ),
+                provenance=side.text_origin("measured", **learned),
             )
     return lesson(cuts[0])
 
@@ -95,7 +85,7 @@ def level_columns(side: Side, cut: Cut) -> None:
     drawn: list[Column] = [
         level_column(level, side.text, TITLES[level.name], UNITS[level.name]) for level in found
     ]
-    drawn.append(token_column("model", tokenized, title=f"Subword: {side.model().spec.name}"))
+    drawn.append(token_column("model", tokenized, title=f"Subword: {side.spec.name}"))
     n_tokens = len(tokenized.tokens)
     token_columns(
         drawn,
@@ -147,18 +137,12 @@ def out_of_vocabulary(cut: Cut) -> str:
 def lesson(cut: Cut) -> Lesson:
     """What stands below the figure."""
     (words, characters, data), _ = cut
+    now = (
+        f"{counted(len(words.pieces), 'word')} ({words.n_unknown:,} unknown), "
+        f"{counted(len(characters.pieces), 'character')}, {counted(len(data.pieces), 'byte')}"
+    )
     return Lesson(
-        question="Add *another* to the text above. Which of the four columns lose it, which only get longer, "
-        "and by how much?",
-        answer="The column of words loses it unless the text learned from has it: one more ⟨unknown⟩, from "
-        "which no model could tell *another* from any other new word. Characters and bytes get 8 pieces "
-        "longer with the space, and lose nothing as long as each letter is known. The subword column gets "
-        "one token longer: the word is frequent enough to have an entry of its own.\n\n"
-        f"Now: {counted(len(words.pieces), 'word')} ({words.n_unknown:,} unknown), "
-        f"{counted(len(characters.pieces), 'character')}, {counted(len(data.pieces), 'byte')}.",
-        mathematics=lambda: mathematics(cut),
-        code=lambda: inspect.getsource(cutting.levels) + "\n\n" + inspect.getsource(cutting.words),
-        sources=SOURCES,
+        mathematics=partial(mathematics, cut), code=(cutting.levels, cutting.words), fill={"now": now}
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from pages.shared.frame.errors import missing
-from pages.shared.frame.page import View, end_page, showing_errors, start_page
+from pages.shared.frame.page import end_page, showing_errors, start_page
 from pages.shared.frame.parts import choose, draw, end_part
+from pages.shared.frame.sides import sides
 from pages.shared.settings import url_state as state
 from pages.tokens.cases import choose_case
 from pages.tokens.columns import rerun_if_changed
 from pages.tokens.live_text import Draft, live_text
-from pages.tokens.side import sides_of
 
 NEEDS_TEXT = ("built", "train", "fed")  # say nothing about no text at all
 OF_THE_PROMPT = ("fed",)  # runs the model, so it waits until typing stops
@@ -28,7 +30,7 @@ def text_and_cases() -> Draft:
 
 
 @st.fragment
-def live_part(view: View) -> None:
+def live_part() -> None:
     """All that follows the keys: drawn again alone while one types, and the rest of the page rests."""
     rerun_if_changed()
     with showing_errors():
@@ -38,14 +40,11 @@ def live_part(view: View) -> None:
         if part.key in NEEDS_TEXT and not text.strip():
             missing("There is no text to cut.", "Type something above, or choose an example in the sidebar.")
         else:
-            end_part(draw(part, view, sides_of(view, text)), part)
+            current, *pinned = sides()
+            end_part(draw(part, (replace(current, draft=text), *pinned)), part)
     state.write()
 
 
-view = start_page(
-    "Text to numbers",
-    "Tokens",
-    "A model reads no letters: a tokenizer cuts the text into pieces and gives the model their numbers.",
-)
-live_part(view)
+start_page()
+live_part()
 end_page()

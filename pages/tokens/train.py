@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import streamlit as st
 
@@ -16,12 +16,10 @@ from pages.shared.escape import counted, plain, quoted
 from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.figure.provenance import Provenance
 from pages.shared.frame.errors import explain, missing
-from pages.shared.frame.page import View
 from pages.shared.frame.parts import Lesson
-from pages.shared.run import runtime
+from pages.shared.frame.sides import Side, column, places
 from pages.shared.settings import url_state as state
 from pages.tokens.segments import Piece, pieces_component
-from pages.tokens.side import Side, column, columns
 from viz.tokens.bpe_training import (
     TrainingCurve,
     pair_counts_figure,
@@ -33,14 +31,6 @@ from viz.tokens.merge_chain import text_of
 
 CUTS = {"words": "within words", "text": "across the whole text"}
 
-SOURCES = """
-- Gage, "A New Algorithm for Data Compression", *The C Users Journal* 12(2), 1994: byte-pair encoding.
-- Sennrich, Haddow and Birch, "Neural Machine Translation of Rare Words with Subword Units", ACL 2016,
-  [arXiv:1508.07909](https://arxiv.org/abs/1508.07909), algorithm 1: the training that is shown here.
-- Radford et al., "Language Models are Unsupervised Multitask Learners", 2019, section 2.2: 256 bytes to start
-  from, and no merge across the border of two words.
-"""
-
 
 @dataclass(frozen=True, eq=False)
 class Trained:
@@ -51,23 +41,14 @@ class Trained:
     step: int
     n_model: int  # tokens of the loaded model's tokenizer
 
-    @property
-    def slug(self) -> str:
-        return self.side.slug
 
-
-def draw(view: View, sides: Sequence[Side]) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
     _draw_all(sides)
     return Lesson(
-        question="Move to 0 merges, cover the bars, and read the text: which two neighbours will be joined "
-        "first?",
         answer=_answer(sides[0]),
-        mathematics=lambda: _mathematics(sides[0]),
-        code=lambda: "\n\n".join(
-            inspect.getsource(function) for function in (bpe.count_pairs, bpe.merge_pair, bpe.merge_word)
-        ),
-        sources=SOURCES,
+        mathematics=partial(_mathematics, sides[0]),
+        code=(bpe.count_pairs, bpe.merge_pair, bpe.merge_word),
     )
 
 
@@ -77,15 +58,16 @@ def training_of(side: Side) -> BpeTraining:
     Raises:
         PromptError: the text is too long or has half a character.
     """
-    text, cut = side.text, state.get("cut")
-    return runtime.derived(side.run, ("bpe", text, cut), lambda _: train_bpe(text, MAX_MERGES, cut))
+    return side.run.measure(
+        train_bpe, "Learning merges", text=side.text, n_merges=MAX_MERGES, cut=state.get("cut")
+    )
 
 
 def _draw_all(sides: Sequence[Side]) -> None:
     _controls(sides[0])
     trained = [_trained(side) for side in sides]
-    for place, side, one in zip(columns(sides), sides, trained, strict=True):
-        with column(place, side):
+    for place, side, one in zip(places(sides), sides, trained, strict=True):
+        with column(place, side, prompt=False):
             if one is not None:
                 _draw_one(one, [other for other in trained if other])
 
@@ -132,7 +114,7 @@ def _trained(side: Side) -> Trained | None:
             "Type a sentence or two: the longer the text, the more pairs come again.",
         )
         return None
-    n_model = len(tokenize_with_model(side.model(), side.text).tokens)
+    n_model = len(tokenize_with_model(side.model, side.text).tokens)
     return Trained(side, training, min(state.get("merges"), len(training.steps)), n_model)
 
 
@@ -182,9 +164,9 @@ def _end(one: Trained) -> str:
 
 
 def _model_words(one: Trained) -> str:
-    spec = one.side.model().spec
+    spec = one.side.spec
     return (
-        f"The tokenizer of {plain(spec.name)}, with {len(one.side.model().tokenizer):,} entries learned from "
+        f"The tokenizer of {plain(spec.name)}, with {len(one.side.model.tokenizer):,} entries learned from "
         f"far more text, makes {counted(one.n_model, 'token')} of it."
     )
 
@@ -258,12 +240,12 @@ def _curve_record(one: Trained) -> TrainingCurve:
         [(step.count, step.n_pieces, step.n_vocab) for step in one.training.steps],
         step=one.step,
         other=one.n_model,
-        other_name=one.side.model().spec.name,
+        other_name=one.side.spec.name,
     )
 
 
 def _origin(one: Trained) -> Provenance:
-    return one.side.origin("computed", merges=one.step, joined=CUTS[one.training.cut])
+    return one.side.text_origin("computed", merges=one.step, joined=CUTS[one.training.cut])
 
 
 def _answer(side: Side) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -110,6 +110,12 @@ class Side:
     head: int
     query: int  # position of the selected token
     chosen_key: int | None  # position of the chosen key, None: the one that is read most
+    draft: str | None = None  # what is being typed in place of the prompt
+
+    @property
+    def text(self) -> str:
+        """The text on screen: the prompt, or what is being typed in its place."""
+        return self.run.settings.prompt if self.draft is None else self.draft
 
     @property
     def slug(self) -> str:
@@ -141,6 +147,10 @@ class Side:
     def origin(self, kind: Kind = "measured", *, head: bool = True, **extra: Any) -> Provenance:
         """Where a figure of this layer (and, unless told otherwise, head) comes from."""
         return self.run.origin(kind, layer=self.layer, head=self.head if head else None, **extra)
+
+    def text_origin(self, kind: Kind = "measured", **extra: Any) -> Provenance:
+        """Where a figure of the text on screen comes from."""
+        return replace(self.run.origin(kind, **extra), prompt=self.text)
 
     def key_figure(self, name: str) -> str:
         """The key of a live figure."""
