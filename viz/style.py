@@ -26,7 +26,19 @@ from viz.palette import (
     text_on,
     token_color,
 )
-from viz.text import inert, label, prose, share, shared_range, shares, shorten, three_digits, visible
+from viz.text import (
+    in_bytes,
+    inert,
+    label,
+    prose,
+    quoted,
+    share,
+    shared_range,
+    shares,
+    shorten,
+    three_digits,
+    visible,
+)
 
 __all__ = [
     "CATEGORIES",
@@ -48,11 +60,13 @@ __all__ = [
     "category",
     "contrast",
     "faded",
+    "in_bytes",
     "inert",
     "label",
     "narrow_title",
     "pattern",
     "prose",
+    "quoted",
     "share",
     "shared_range",
     "shares",

@@ -95,6 +95,27 @@ def inert(text: str) -> str:
     return html.escape(text, quote=False).replace("$", "&#36;").replace("%{", "&#37;{")
 
 
+def quoted(text: str, longest: int = LONGEST_LABEL) -> str:
+    """Token text inside a plain sentence.
+
+    >>> quoted(" the")
+    '“·the”'
+    """
+    return f"“{shorten(visible(text), longest)}”"
+
+
+def in_bytes(n_bytes: float) -> str:
+    """Bytes as a person reads them, in thousands.
+
+    >>> in_bytes(512), in_bytes(46_080), in_bytes(188_743_680)
+    ('512\\xa0bytes', '46.1\\xa0kB', '189\\xa0MB')
+    """
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n_bytes >= size:
+            return three_digits(n_bytes / size, unit)
+    return three_digits(n_bytes, "bytes")
+
+
 def three_digits(value: float, unit: str = "") -> str:
     """A number for the screen: three significant digits, thousands separated, whole numbers in full.
 

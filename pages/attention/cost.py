@@ -22,13 +22,13 @@ from pages.shared.settings import url_state as state
 from viz.attention.cost import (
     CostCurve,
     LengthCurves,
+    cost_curve_figure,
     cost_curve_record,
     growth_sentence,
+    length_curves_figure,
     length_curves_record,
 )
-from viz.attention.cost_figure import cost_curve_figure, length_curves_figure
-from viz.attention.key_groups import in_bytes
-from viz.style import share
+from viz.style import in_bytes, share
 
 WINDOWS = (4, 16, 64, 128, 256, 512, 1024, 4096)
 

@@ -15,21 +15,23 @@ from pages.shared.figure.live_figure import live_figure
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column
 from pages.shared.settings import url_state as state
-from viz.attention.cache_sizes import cache_sizes_figure
-from viz.attention.key_groups import (
+from viz.attention.cache_sizes import (
     CacheSizes,
-    GroupOverlap,
     cache_sentence,
+    cache_sizes_figure,
     cache_sizes_record,
+    tops_of,
+)
+from viz.attention.groups import (
+    GroupOverlap,
+    group_overlap_figure,
     group_overlap_record,
-    in_bytes,
+    key_groups_figure,
     key_groups_record,
     overlap_sentence,
     schemes_of,
-    tops_of,
 )
-from viz.attention.key_groups_figure import group_overlap_figure, key_groups_figure
-from viz.style import share
+from viz.style import in_bytes, share
 
 
 def figure_of_groups(side: Side) -> None:

@@ -1,16 +1,27 @@
-"""What attention costs against the length of the text: formulas as curves, and timings with their fit."""
+"""What attention costs against the length of the text: formulas as curves, and timings with their fit.
+
+Both axes are logarithmic: a straight line is a power of the length.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 
 from model_runtime.records import CostFit, CostMeasurement
 from viz import style
+from viz.drawn import Drawn
+from viz.labels import apart
+from viz.panels import SILENT, Json, Look, drawn, figure, ink, line, note, scatter
 
 LONGEST = 131_072  # tokens at the end of the calculators' axis
+_DASHES = ("solid", "dash", "dot", "dashdot")
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 
 
 @dataclass(frozen=True)
@@ -158,3 +169,184 @@ def _kind(timed: Timed) -> str:
     if exponent < 1.25:
         return "about in proportion to the text"
     return "between proportion and square" if exponent < 1.75 else "nearly the square, or more"
+
+
+def length_curves_figure(record: LengthCurves) -> Drawn:
+    """Calculators: one line each, named at its end (on a phone in a legend), the prompt's length marked."""
+    at = [f"{curve.name} {_number(record, curve.at_prompt)}" for curve in record.curves]
+    return drawn(
+        _curves,
+        record,
+        alt=f"{record.title}. {record.quantity} by length. At {record.n_prompt:,} tokens: {'; '.join(at)}.",
+        stem="attention-cost-formulas",
+        table={
+            "tokens": list(record.lengths),
+            **{f"{curve.name}, {record.quantity}": list(curve.values) for curve in record.curves},
+        },
+    )
+
+
+def _number(record: LengthCurves, value: float) -> str:
+    if record.in_bytes:
+        return style.in_bytes(value)
+    return style.three_digits(int(value) if value < 1e9 else value)
+
+
+def _curves(record: LengthCurves, look: Look) -> go.Figure:
+    span = math.log10(record.high / record.low) or 1.0
+    ends = apart([math.log10(curve.values[-1]) for curve in record.curves], 0.09 * span)
+    last = math.log10(record.lengths[-1])
+    names = [
+        note(curve.name, last, end, "left middle", xshift=6, font=ink(12))
+        for curve, end in zip(record.curves, ends, strict=True)
+    ]
+    low, high = math.ceil(math.log10(record.low)), math.floor(math.log10(record.high))
+    tens = [10.0**power for power in range(low, high + 1, max(1, round((high - low) / 5)))]
+    words = [
+        style.in_bytes(ten) if record.in_bytes else f"10<sup>{round(math.log10(ten))}</sup>" for ten in tens
+    ]
+    return _against_length(
+        [trace for number, curve in enumerate(record.curves) for trace in _curve(record, number, curve)],
+        record.n_prompt,
+        look.pick(names, []),
+        look,
+        x=_reach(record.lengths[0], record.lengths[-1], 0.02, 0.02),
+        y={
+            "range": _reach(record.low, record.high, 0.05, 0.08),
+            "title": {"text": record.quantity},
+            "tickvals": tens,
+            "ticktext": words,
+        },
+        title=look.title(record.title),
+        margin={"r": look.pick(150, 8), "t": 54},
+        showlegend=look.pick(False, True),
+        legend={"y": -0.2, "yanchor": "top"},
+    )
+
+
+def _curve(record: LengthCurves, number: int, curve: Curve) -> list[Json]:
+    color, named = style.category(number), f"<extra>{curve.name}</extra>"
+    at_prompt = f"this prompt, {record.n_prompt:,} tokens<br>{_number(record, curve.at_prompt)}"
+    return [
+        scatter(
+            curve.name,
+            np.array(record.lengths, dtype=np.int32),
+            np.array(curve.values, dtype=np.float64),
+            "lines",
+            line={"color": color, "dash": _DASHES[number % 4], "width": 2.5},
+            text=[_number(record, value) for value in curve.values],
+            hovertemplate="%{x:,} tokens<br>%{text}" + named,
+        ),
+        scatter(
+            f"{curve.name}, this prompt",
+            [record.n_prompt],
+            [curve.at_prompt],
+            marker={"size": 10, "symbol": _SYMBOLS[number % 4], "color": color},
+            showlegend=False,
+            hovertemplate=at_prompt + named,
+        ),
+    ]
+
+
+def _reach(low: float, high: float, below: float, above: float) -> list[float]:
+    """A logarithmic axis from a little below `low` to a little above `high`, as shares of what is between."""
+    start, end = math.log10(low), math.log10(high)
+    span = (end - start) or 1.0
+    return [start - below * span, end + above * span]
+
+
+def _against_length(
+    traces: Sequence[Json],
+    n_prompt: int,
+    names: Sequence[Json],
+    look: Look,
+    x: Sequence[float],
+    y: Json,
+    **layout: Any,
+) -> go.Figure:
+    """Both axes logarithmic, and a line where the prompt is."""
+    tens = [10**power for power in range(7)]
+    mark = f"this prompt, {n_prompt:,}"
+    return figure(
+        traces,
+        xaxis={
+            "type": "log",
+            "range": list(x),
+            "title": {"text": "tokens"},
+            "tickvals": tens,
+            "ticktext": [f"{ten:,}" for ten in tens],
+        },
+        yaxis={"type": "log", **y},
+        height=look.pick(400, 360),
+        annotations=[*names, note(mark, math.log10(n_prompt), 1, "left bottom", within="y", font=ink(11))],
+        shapes=[line(n_prompt, dash="dot", color=style.LIGHT.line)],
+        **layout,
+    )
+
+
+def cost_curve_figure(record: CostCurve) -> Drawn:
+    """Measured points with the fitted curves."""
+    words = " ".join(growth_sentence(record, number) for number in range(len(record.timed)))
+    return drawn(
+        _measured,
+        record,
+        alt=f"Time on this machine by length of the text, measured. {words}",
+        stem="attention-cost-measured",
+        table={
+            "tokens": list(record.lengths),
+            **{f"{timed.name}, ms": list(timed.milliseconds) for timed in record.timed},
+        },
+    )
+
+
+def _measured(record: CostCurve, look: Look) -> go.Figure:
+    exponent = record.timed[0].exponent
+    title = "Measured on this machine"
+    if exponent is not None:
+        title = f"Measured: time of {record.timed[0].name} grows as n<sup>{exponent:.2f}</sup>"
+    last = math.log10(record.lengths[-1])
+    names = [
+        note(
+            f"{timed.name}, {style.three_digits(timed.milliseconds[-1], 'ms')}",
+            last,
+            math.log10(timed.milliseconds[-1]),
+            "right bottom",
+            yshift=8,
+            font=ink(12),
+        )
+        for timed in record.timed
+    ]
+    tens = [10.0**power for power in range(-3, 7)]
+    ends = (min(record.lengths[0], record.n_prompt), max(record.lengths[-1], record.n_prompt))
+    return _against_length(
+        [trace for number, timed in enumerate(record.timed) for trace in _timed(record, number, timed)],
+        record.n_prompt,
+        names,
+        look,
+        x=_reach(*ends, 0.04, 0.04),
+        y={
+            "range": _reach(record.low, record.high, 0.08, 0.2),
+            "title": {"text": "milliseconds"},
+            "tickvals": tens,
+            "ticktext": [f"{ten:,g}" for ten in tens],
+        },
+        title=look.title(title),
+        margin={"t": 54},
+        showlegend=False,
+    )
+
+
+def _timed(record: CostCurve, number: int, timed: Timed) -> list[Json]:
+    color = style.category(number)
+    points = scatter(
+        timed.name,
+        record.lengths,
+        timed.milliseconds,
+        marker={"size": 9, "symbol": _SYMBOLS[number], "color": color},
+        hovertemplate=f"{timed.name}<br>%{{x:,}} tokens<br>%{{y:.4g}} ms<extra></extra>",
+    )
+    if timed.fit is None:
+        return [points]
+    at, curve = (np.array(values, dtype=np.float32) for values in (record.fit_lengths, timed.fit))
+    dashed = {"color": color, "width": 1.5, "dash": "dash"}
+    return [scatter(f"{timed.name}, fitted", at, curve, "lines", line=dashed, **SILENT), points]

@@ -8,7 +8,6 @@ from typing import Any
 import plotly.graph_objects as go
 
 from viz import style
-from viz.attention.key_groups import in_bytes
 from viz.drawn import Drawn
 from viz.moe.sizes import (
     CalculatorRecord,
@@ -114,7 +113,7 @@ def _words(row: int, model: SizeRow, look: Look) -> Json:
 def memory_figure(record: SizesRecord) -> Drawn:
     """Bytes to keep against multiplications for a token; dense models lie on the line."""
     said = [
-        f"{row.name}: {in_bytes(BYTES * row.total)}, {in_parameters(row.work)} multiplications."
+        f"{row.name}: {style.in_bytes(BYTES * row.total)}, {in_parameters(row.work)} multiplications."
         for row in record.rows
     ]
     return drawn(
@@ -147,7 +146,7 @@ def _memory(record: SizesRecord, look: Look) -> go.Figure:
         xaxis={"title": {"text": "multiplications for a token"}, **log_axis(ends[0], ends[1], in_parameters)},
         yaxis={
             "title": {"text": "memory in bfloat16"},
-            **log_axis(low, high, in_bytes, below=0.4, above=0.4),
+            **log_axis(low, high, style.in_bytes, below=0.4, above=0.4),
         },
         height=look.pick(70 + 46 * max(len(record.rows), 8), 380),
         showlegend=False,
@@ -159,7 +158,7 @@ def _memory(record: SizesRecord, look: Look) -> go.Figure:
 
 def _models(name: str, models: list[SizeRow], marker: Json) -> Json:
     said = [
-        f"{style.inert(style.prose(row.name))}<br>{in_bytes(BYTES * row.total)} in bfloat16<br>"
+        f"{style.inert(style.prose(row.name))}<br>{style.in_bytes(BYTES * row.total)} in bfloat16<br>"
         f"{row.work:,} multiplications for a token<extra></extra>"
         for row in models
     ]

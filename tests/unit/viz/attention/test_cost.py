@@ -7,8 +7,15 @@ from dataclasses import replace
 import pytest
 
 from model_runtime.records import CostFit, CostMeasurement
-from viz.attention.cost import cost_curve_record, exponent_of, growth_sentence, length_curves_record, steps
-from viz.attention.cost_figure import cost_curve_figure, length_curves_figure
+from viz.attention.cost import (
+    cost_curve_figure,
+    cost_curve_record,
+    exponent_of,
+    growth_sentence,
+    length_curves_figure,
+    length_curves_record,
+    steps,
+)
 
 LENGTHS = (64, 128, 256, 512)
 SQUARE = [1e-6 * n * n for n in LENGTHS]

@@ -6,18 +6,21 @@ import numpy as np
 import pytest
 
 from model_runtime.records import HeadOverlap
-from viz.attention.cache_sizes import cache_sizes_figure
-from viz.attention.key_groups import (
+from viz.attention.cache_sizes import (
     CacheSizes,
     cache_sentence,
+    cache_sizes_figure,
     cache_sizes_record,
+    tops_of,
+)
+from viz.attention.groups import (
+    group_overlap_figure,
     group_overlap_record,
+    key_groups_figure,
     key_groups_record,
     overlap_sentence,
     schemes_of,
-    tops_of,
 )
-from viz.attention.key_groups_figure import group_overlap_figure, key_groups_figure
 
 OVERLAP = np.array([[1, 0.8, 0.2, 0.1], [0.8, 1, 0.3, 0.2], [0.2, 0.3, 1, 0.4], [0.1, 0.2, 0.4, 1]])
 
