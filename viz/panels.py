@@ -56,6 +56,13 @@ Value = TypeVar("Value")
 
 QUIET: Json = {"showgrid": False, "showticklabels": False}  # an axis that only places things
 SILENT: Json = {"hoverinfo": "skip"}  # a trace that a pointer does not find
+# Words in the middle of a bar, at their own size.
+INSIDE: Json = {
+    "textposition": "inside",
+    "insidetextanchor": "middle",
+    "textangle": 0,
+    "constraintext": "none",
+}
 
 
 @dataclass(frozen=True)
@@ -165,13 +172,18 @@ def columns(names: Sequence[str], before: float = 0.5, after: float = 0.5, **mor
     return {"range": [-before, len(names) - 1 + after], **ticks, "showgrid": False, **more}
 
 
-def thinned(n: int, most: int) -> list[int]:
-    """Every second, third, ... of n places, so that at most `most` are named.
+def thinned(n: int, most: int, chosen: int | None = None) -> list[int]:
+    """Every second, third, ... of n places, so that at most `most` are named; always the `chosen` one.
 
-    >>> thinned(10, 4), thinned(3, 4)
-    ([0, 3, 6, 9], [0, 1, 2])
+    >>> thinned(10, 4), thinned(3, 4), thinned(10, 4, chosen=4)
+    ([0, 3, 6, 9], [0, 1, 2], [0, 4, 9])
     """
-    return list(range(0, n, max(1, -(-n // most))))
+    step = max(1, -(-n // most))
+    return [at for at in range(n) if at == chosen or (at % step == 0 and not _near(at, chosen, step))]
+
+
+def _near(at: int, chosen: int | None, step: int) -> bool:
+    return chosen is not None and abs(at - chosen) < step
 
 
 def log_axis(

@@ -28,7 +28,6 @@ LOWER_ROOMS: dict[str, tuple[str, ...]] = {
 }
 # Topic to topic, and root to topic: each file that imports one of another topic. Each wants a reason.
 CROSSINGS = {
-    ("viz/moe/sizes_figure.py", "viz/attention/key_groups.py"),  # both draw heads that share a key
     ("viz/positions/change.py", "viz/attention/pattern.py"),  # what a rotation changes is a pattern
     ("viz/positions/change.py", "viz/attention/pattern_map.py"),
 }
@@ -38,7 +37,6 @@ BY_HAND = {
     "model_runtime/moe/sizes.py": 1,
     "model_runtime/numbers/formats.py": 1,
     "model_runtime/points.py": 1,
-    "viz/output/next_token/record.py": 1,
     # rows of controls, one below the other as on the page
     "pages/numbers/precisions.py": 2,
     # axes and traces that want a plainer layout
@@ -49,11 +47,4 @@ BY_HAND = {
     "viz/numbers/spacing.py": 8,
     "viz/numbers/weight_grid.py": 9,
     "viz/numbers/weight_ranges.py": 7,
-    "viz/output/draws.py": 5,
-    "viz/output/next_token/figure.py": 3,
-    "viz/output/next_token/traces.py": 2,
-    "viz/tokens/counts.py": 1,
-    "viz/tokens/foreign_reading.py": 1,
-    "viz/tokens/languages.py": 5,
-    "viz/tokens/levels.py": 3,
 }

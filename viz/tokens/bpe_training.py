@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
+from viz.panels import SILENT, Json, bars, box, figure, hover, line, mono, note, on, panels, rows, scatter
 from viz.tokens.merge_chain import text_of
 
 Pair = tuple[bytes, bytes]
@@ -81,54 +82,43 @@ def training_curve_record(
 
 def pair_counts_figure(record: PairCounts) -> Drawn:
     """A bar a pair; the one that is joined next is in colour and named."""
-    joined = bool(record.counts) and record.counts[0] > 1
-    rows = list(range(len(record.counts)))
+    return Drawn(_pairs(record), pairs_alt(record), "pair-counts", pairs_table(record))
+
+
+def _pairs(record: PairCounts) -> go.Figure:
+    counts, n = record.counts, len(record.counts)
+    joined = bool(counts) and counts[0] > 1
     names = [f"{_isolated(left, 12)} + {_isolated(right, 12)}" for left, right in record.pairs]
-    figure = go.Figure()
-    figure.add_bar(
-        name="pairs",
-        orientation="h",
-        x=list(record.counts),
-        y=rows,
-        marker={"color": [style.LIGHT.accent if row == 0 and joined else style.LIGHT.cut for row in rows]},
-        text=[
-            f"{count:,}{' · next' if row == 0 and joined else ''}" for row, count in enumerate(record.counts)
-        ],
-        textposition="outside",
+    times = [f"{count:,} {'time' if count == 1 else 'times'}" for count in counts]
+    pairs = bars(
+        "pairs",
+        counts,
+        [f"{count:,}{' · next' if row == 0 and joined else ''}" for row, count in enumerate(counts)],
+        12,
+        marker={
+            "color": [style.LIGHT.accent if row == 0 and joined else style.LIGHT.cut for row in range(n)]
+        },
         constraintext="none",
-        textfont={"color": style.LIGHT.ink, "size": 12},
-        cliponaxis=False,
-        hovertext=[
-            f"{name}: {count:,} {'time' if count == 1 else 'times'}"
-            for name, count in zip(names, record.counts, strict=True)
-        ],
-        hovertemplate="%{hovertext}<extra></extra>",
+        **hover([f"{name}: {count}" for name, count in zip(names, times, strict=True)]),
     )
-    figure.update_yaxes(
-        range=[len(rows) - 0.5, -0.5],
-        tickvals=rows,
-        ticktext=[f"<b>{name}</b>" if row == 0 else name for row, name in enumerate(names)],
-        tickfont={"family": style.MONO, "size": 12, "color": style.LIGHT.ink},
-        showgrid=False,
-        fixedrange=True,
-    )
-    figure.update_xaxes(
-        range=[0, record.end * 1.35],
-        title={"text": "times that the two stand together"},
-        tickformat=",d",
-        nticks=5,
-        fixedrange=True,
-        **({"dtick": 1} if record.end < 6 else {}),
-    )
-    figure.update_layout(
-        template=style.TEMPLATE,
+    return figure(
+        [pairs],
+        yaxis=rows(
+            [f"<b>{name}</b>" if row == 0 else name for row, name in enumerate(names)], tickfont=mono()
+        ),
+        xaxis={
+            "range": [0, record.end * 1.35],
+            "title": {"text": "times that the two stand together"},
+            "tickformat": ",d",
+            "nticks": 5,
+            **({"dtick": 1} if record.end < 6 else {}),
+        },
         showlegend=False,
         uniformtext={"mode": False},
-        height=TOP + ROW * len(rows) + AXIS,
-        margin={"l": 8, "r": 8, "t": TOP, "b": 8},
+        height=TOP + ROW * n + AXIS,
+        margin={"t": TOP},
         title={"text": pairs_title(record)},
     )
-    return Drawn(figure, pairs_alt(record), "pair-counts", pairs_table(record))
 
 
 def _isolated(text: str, longest: int) -> str:
@@ -168,144 +158,95 @@ def pairs_table(record: PairCounts) -> dict[str, list[object]]:
 
 def training_curve_figure(record: TrainingCurve) -> Drawn:
     """Pieces of the text above, entries of the vocabulary below, over the number of merges."""
-    figure = go.Figure()
-    for panel, (name, values, color) in enumerate(
-        (
-            ("pieces of the text", record.n_pieces, style.category(0)),
-            ("entries of the vocabulary", record.n_vocab, style.category(5)),
-        ),
-        1,
-    ):
-        axes = {"xaxis": f"x{panel}", "yaxis": f"y{panel}"}
-        figure.add_scatter(
-            name=name,
-            x=list(range(len(values))),
-            y=list(values),
-            mode="lines+markers" if len(values) <= 40 else "lines",
-            marker={"size": 5},
-            line={"color": color, "shape": "hv"},
-            hovertemplate=f"after %{{x:,}} merges: %{{y:,}} {name}<extra></extra>",
-            **axes,
-        )
-        figure.add_scatter(
-            name=f"{name} now",
-            x=[record.step],
-            y=[values[record.step]],
-            mode="markers+text",
-            marker={"color": color, "size": 13, "symbol": "diamond"},
-            text=[f"<b>{values[record.step]:,}</b>"],
-            textposition="top left" if record.step > record.ends[0] / 2 else "top right",
-            textfont={"color": style.LIGHT.ink},
-            cliponaxis=False,
-            hoverinfo="skip",
-            **axes,
-        )
-    _curve_layout(figure, record)
     return Drawn(
-        figure, curve_alt(record), "bpe-training", curve_table(record), narrow_layout={"height": 360}
+        _curves(record),
+        curve_alt(record),
+        "bpe-training",
+        curve_table(record),
+        narrow_layout={"height": 360},
     )
 
 
-def _curve_layout(figure: go.Figure, record: TrainingCurve) -> None:
+def _curves(record: TrainingCurve) -> go.Figure:
     n_merges, n_pieces, n_vocab = record.ends
-    pad = 0.03 * n_merges
-    x_axis = {"range": [-pad, n_merges + pad], "tickformat": ",d", "fixedrange": True, "nticks": 8}
+    pad, least = 0.03 * n_merges, record.n_vocab[0]
+    x: Json = {"range": [-pad, n_merges + pad], "tickformat": ",d", "nticks": 8}
     if n_merges <= 8:
-        x_axis["dtick"] = 1
-    least = record.n_vocab[0]
-    figure.update_layout(
-        template=style.TEMPLATE,
+        x["dtick"] = 1
+    grown = max(n_vocab - least, 1)
+    low: Json = {"matches": "x", "title": {"text": "merges"}}
+    pieces: Json = {"range": [0, n_pieces * 1.2], "title": {"text": "pieces"}}
+    entries: Json = {
+        "range": [least - 0.1 * grown, least + 1.35 * grown],
+        "nticks": 4,
+        "title": {"text": "entries"},
+    }
+    return figure(
+        [
+            *_curve(record, "pieces of the text", record.n_pieces, style.category(0), 0),
+            *_curve(record, "entries of the vocabulary", record.n_vocab, style.category(5), 1),
+        ],
+        **panels(
+            [(0, 1)],
+            [(0.47, 1), (0, 0.38)],
+            x=[{**x, "showticklabels": False}, {**x, **low}],
+            y=[{"tickformat": ",d", **pieces}, {"tickformat": ",d", **entries}],
+        ),
         showlegend=False,
         height=CURVE_HEIGHT,
-        margin={"l": 8, "r": 12, "t": 56, "b": 8},
+        margin={"r": 12, "t": 56},
         title={"text": curve_title(record)},
-        xaxis={**x_axis, "anchor": "y", "showticklabels": False},
-        xaxis2={**x_axis, "anchor": "y2", "matches": "x", "title": {"text": "merges"}},
-        yaxis={
-            "domain": [0.47, 1],
-            "range": [0, n_pieces * 1.2],
-            "tickformat": ",d",
-            "fixedrange": True,
-            "title": {"text": "pieces"},
-        },
-        yaxis2={
-            "domain": [0, 0.38],
-            "range": [least - 0.1 * max(n_vocab - least, 1), least + 1.35 * max(n_vocab - least, 1)],
-            "tickformat": ",d",
-            "nticks": 4,
-            "fixedrange": True,
-            "title": {"text": "entries"},
-        },
         shapes=_marks(record),
         annotations=_notes(record),
     )
 
 
-def _marks(record: TrainingCurve) -> list[dict[str, object]]:
+def _curve(record: TrainingCurve, name: str, values: Sequence[int], color: str, panel: int) -> list[Json]:
+    """The whole curve, and the step on screen as a diamond with its number."""
+    whole = scatter(
+        name,
+        list(range(len(values))),
+        values,
+        "lines+markers" if len(values) <= 40 else "lines",
+        marker={"size": 5},
+        line={"color": color, "shape": "hv"},
+        hovertemplate=f"after %{{x:,}} merges: %{{y:,}} {name}<extra></extra>",
+        **on(panel),
+    )
+    now = scatter(
+        f"{name} now",
+        [record.step],
+        [values[record.step]],
+        "markers+text",
+        marker={"color": color, "size": 13, "symbol": "diamond"},
+        text=[f"<b>{values[record.step]:,}</b>"],
+        textposition="top left" if record.step > record.ends[0] / 2 else "top right",
+        textfont={"color": style.LIGHT.ink},
+        cliponaxis=False,
+        **SILENT,
+        **on(panel),
+    )
+    return [whole, now]
+
+
+def _marks(record: TrainingCurve) -> list[Json]:
     """The current step, the loaded tokenizer's count, and where nothing stands together twice."""
-    line = {"color": style.LIGHT.muted, "width": 1, "dash": "dot"}
-    marks: list[dict[str, object]] = [
-        {
-            "type": "line",
-            "x0": record.step,
-            "x1": record.step,
-            "y0": 0,
-            "y1": 1,
-            "yref": "paper",
-            "line": line,
-        },
-        {
-            "type": "line",
-            "x0": 0,
-            "x1": 1,
-            "xref": "paper",
-            "y0": record.other,
-            "y1": record.other,
-            "line": {"color": style.LIGHT.ink, "width": 1, "dash": "dash"},
-        },
-    ]
-    if record.n_useful < len(record.n_pieces) - 1:
-        marks.append(
-            {
-                "type": "rect",
-                "x0": record.n_useful,
-                "x1": len(record.n_pieces) - 1,
-                "y0": 0,
-                "y1": 1,
-                "yref": "paper",
-                "fillcolor": style.LIGHT.masked,
-                "line": {"width": 0},
-                "layer": "below",
-            }
-        )
+    step = {**line(x=record.step, dash="dot", color=style.LIGHT.muted), "yref": "paper"}
+    marks = [step, line(y=record.other, dash="dash")]
+    last = len(record.n_pieces) - 1
+    if record.n_useful < last:
+        grey: Json = {"fillcolor": style.LIGHT.masked, "line": {"width": 0}, "layer": "below"}
+        marks.append({**box((record.n_useful, last), (0, 1), **grey), "yref": "paper"})
     return marks
 
 
-def _notes(record: TrainingCurve) -> list[dict[str, object]]:
-    notes: list[dict[str, object]] = [
-        {
-            "text": f"{style.inert(record.other_name)}: {record.other:,}",
-            "x": 0,
-            "xref": "paper",
-            "xanchor": "left",
-            "y": record.other,
-            # Above the line the curve may pass; below it there must be room over the axis.
-            "yanchor": "top" if record.other > 0.15 * record.ends[1] else "bottom",
-            "font": {"color": style.LIGHT.ink},
-        }
-    ]
+def _notes(record: TrainingCurve) -> list[Json]:
+    # Above the line the curve may pass; below it there must be room over the axis.
+    side = "top" if record.other > 0.15 * record.ends[1] else "bottom"
+    name = f"{style.inert(record.other_name)}: {record.other:,}"
+    notes = [note(name, 0, record.other, f"left {side}", 0, "x", font={"color": style.LIGHT.ink})]
     if record.n_useful < len(record.n_pieces) - 1:
-        notes.append(
-            {
-                "text": "grey: pairs that stand together once",
-                "x": 1,
-                "xref": "paper",
-                "xanchor": "right",
-                "y": 1,
-                "yref": "paper",
-                "yanchor": "top",
-            }
-        )
+        notes.append(note("grey: pairs that stand together once", 1, 1, "right top", 0, "xy"))
     return notes
 
 

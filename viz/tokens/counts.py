@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from model_runtime.records import Tokenized
 from viz.drawn import Drawn
-from viz.style import LIGHT, TEMPLATE, inert, shorten, three_digits
+from viz.panels import Look, bars, drawn, figure, hover, ink, rows
+from viz.style import LIGHT, inert, shorten, three_digits
 from viz.tokens.columns import hexed
 
 ROW, TOP, BELOW = 40, 52, 44  # pixels
@@ -77,45 +78,34 @@ def _title(rows: Sequence[TokenCount], n_characters: int) -> str:
 
 def token_counts_figure(record: TokenCounts) -> Drawn:
     """A bar a tokenizer, from 0; characters per token written behind it."""
-    return Drawn(
-        figure=_figure(record, narrow=False),
-        alt=_alt(record),
-        stem="tokens-per-tokenizer",
-        table=_table(record),
-        narrow_figure=_figure(record, narrow=True),
-    )
+    return drawn(_figure, record, alt=_alt(record), stem="tokens-per-tokenizer", table=_table(record))
 
 
-def _figure(record: TokenCounts, narrow: bool) -> go.Figure:
-    y = list(range(len(record.rows)))
-    bars = go.Bar(
-        name="tokens",
-        orientation="h",
-        x=[row.n_tokens for row in record.rows],
-        y=y,
+def _figure(record: TokenCounts, look: Look) -> go.Figure:
+    n, top = len(record.rows), look.pick(TOP, TOP + 20)
+    names = [look.pick(row.title, row.title.split(" (")[0]) for row in record.rows]
+    words = [f" <b>{row.n_tokens:,}</b>" + look.pick(f"  {_each(row)}", "") for row in record.rows]
+    counts = bars(
+        "tokens",
+        [row.n_tokens for row in record.rows],
+        words,
         width=BAR,
         marker={"color": LIGHT.accent},
-        text=[f" <b>{row.n_tokens:,}</b>" + ("" if narrow else f"  {_each(row)}") for row in record.rows],
-        textposition="outside",
         constraintext="none",
-        cliponaxis=False,
-        hovertext=[_hover(row) for row in record.rows],
-        hovertemplate="%{hovertext}<extra></extra>",
+        **hover([_hover(row) for row in record.rows]),
     )
-    names = [row.title.split(" (")[0] if narrow else row.title for row in record.rows]
-    layout = go.Layout(
-        template=TEMPLATE,
-        height=TOP + 20 * narrow + ROW * len(y) + BELOW,
-        margin={"l": 8, "r": 12, "t": TOP + 20 * narrow, "b": 8},
-        title={"text": record.title.replace(": ", ":<br>") if narrow else record.title,
-               "font": {"size": 13 if narrow else 16}, "pad": {"t": 22 if narrow else 6, "b": 10}},
-        xaxis={"range": [0, max(record.end, 1) * (1.25 if narrow else 1.5)], "title": {"text": "tokens"},
-               "fixedrange": True, "nticks": 6},
-        yaxis={"range": [len(y) - 0.5, -0.5], "tickvals": y, "showgrid": False, "fixedrange": True,
-               "ticktext": [f"{inert(shorten(name))} " for name in names],
-               "tickfont": {"color": LIGHT.ink, "size": 11 if narrow else 13}},
-    )  # fmt: skip
-    return go.Figure(bars, layout)
+    return figure(
+        [{**counts, "textfont": None}],
+        height=top + ROW * n + BELOW,
+        margin={"r": 12, "t": top},
+        title={**look.title(record.title, ":"), **look.pick({}, {"pad": {"t": 22, "b": 10}})},
+        xaxis={
+            "range": [0, max(record.end, 1) * look.pick(1.5, 1.25)],
+            "title": {"text": "tokens"},
+            "nticks": 6,
+        },
+        yaxis=rows([f"{inert(shorten(name))} " for name in names], tickfont=ink(look.pick(13, 11))),
+    )
 
 
 def _each(row: TokenCount) -> str:

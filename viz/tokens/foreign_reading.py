@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
+from viz.panels import INSIDE, Json, Look, drawn, figure, hover, mono, note
 
 MOST_ROWS = 20  # of the alignment; the data table has all
 ROW, HEAD = 30, 74  # pixels
@@ -47,9 +48,14 @@ class Swaps:
 
 
 def swaps_record(
-    pieces: Sequence[str], ids: Sequence[int], read: Sequence[str | None], *, tokenizer: str, model: str,
+    pieces: Sequence[str],
+    ids: Sequence[int],
+    read: Sequence[str | None],
+    *,
+    tokenizer: str,
+    model: str,
     d_vocab: int,
-) -> Swaps:  # fmt: skip
+) -> Swaps:
     """The other tokenizer's pieces and ids, and the model's texts for these ids -> what will be drawn."""
     rows = tuple(Swap(*one) for one in zip(pieces, ids, read, strict=True))
     return Swaps(rows, tokenizer, model, d_vocab - 1)
@@ -57,72 +63,64 @@ def swaps_record(
 
 def swaps_figure(record: Swaps) -> Drawn:
     """Three columns: the piece, its number, and what that number is to the model."""
-    names = (f"{record.tokenizer} writes", "the number", f"{record.model} reads")
-    wide = _figure(record, names, swaps_title(record))
-    narrow = _figure(record, ("they write", "number", "model reads"), swaps_title(record, short=True))
-    return Drawn(wide, swaps_alt(record), "foreign-numbers", swaps_table(record), narrow_figure=narrow)
+    return drawn(_figure, record, alt=swaps_alt(record), stem="foreign-numbers", table=swaps_table(record))
 
 
-def _figure(record: Swaps, names: Sequence[str], title: str) -> go.Figure:
+def _figure(record: Swaps, look: Look) -> go.Figure:
     rows = record.rows[:MOST_ROWS]
+    names = look.pick(
+        (f"{record.tokenizer} writes", "the number", f"{record.model} reads"),
+        ("they write", "number", "model reads"),
+    )
     known = [n for n, row in enumerate(rows) if row.read is not None]
     unknown = [n for n, row in enumerate(rows) if row.read is None]
     fills = [style.faded(style.token_color(row.token_id), 0.24) for row in rows]
     surface = [style.LIGHT.surface] * len(rows)
-    figure = go.Figure()
     everywhere = range(len(rows))
-    figure.add_trace(_cells(rows, everywhere, 0, [_isolated(row.piece) for row in rows], surface))
-    figure.add_trace(_cells(rows, everywhere, 1, [f"{row.token_id:,}" for row in rows], fills))
-    figure.add_trace(_cells(rows, known, 2, [_read_words(row) for row in rows], fills))
+    traces = [
+        _cells(rows, everywhere, 0, [_isolated(row.piece) for row in rows], surface),
+        _cells(rows, everywhere, 1, [f"{row.token_id:,}" for row in rows], fills),
+        _cells(rows, known, 2, [_read_words(row) for row in rows], fills),
+    ]
     if unknown:
         gone = _cells(rows, unknown, 2, ["no such row"] * len(rows), fills)
-        figure.add_trace(gone.update(marker=style.CUT))
-    figure.update_xaxes(range=[-0.02, _ENDS[-1][1] + 0.02], visible=False, fixedrange=True)
-    figure.update_yaxes(range=[len(rows) - 0.5, -1.4], visible=False, fixedrange=True)
-    figure.update_layout(
-        template=style.TEMPLATE,
+        traces.append({**gone, "marker": {**gone["marker"], **style.CUT}})
+    return figure(
+        traces,
+        xaxis={"range": [-0.02, _ENDS[-1][1] + 0.02], "visible": False},
+        yaxis={"range": [len(rows) - 0.5, -1.4], "visible": False},
         barmode="overlay",
         bargap=0,
         showlegend=False,
         uniformtext={"mode": False},
         height=HEAD + ROW * (len(rows) + 1),
         margin={"l": 2, "r": 2, "t": HEAD - ROW, "b": 4},
-        title={"text": title},
-        annotations=[_heading(name, *ends) for name, ends in zip(names, _ENDS, strict=True)],
+        title={"text": swaps_title(record, short=look.pick(False, True))},
+        annotations=[
+            note(style.inert(style.shorten(name, 30)), (left + right) / 2, -0.9)
+            for name, (left, right) in zip(names, _ENDS, strict=True)
+        ],
     )
-    return figure
 
 
 def _cells(
     rows: Sequence[Swap], at: Sequence[int], column: int, words: Sequence[str], fills: Sequence[str]
-) -> go.Bar:
+) -> Json:
     """Cells of one column, at some of the rows: an id's colour, and what stands in it."""
     left, right = _ENDS[column]
-    return go.Bar(
-        name=("piece", "number", "read")[column],
-        orientation="h",
-        base=[left] * len(at),
-        x=[right - left] * len(at),
-        y=list(at),
-        width=0.84,
-        marker={"color": [fills[n] for n in at], "line": {"color": style.LIGHT.line, "width": 1}},
-        text=[words[n] for n in at],
-        textposition="inside",
-        insidetextanchor="middle",
-        textangle=0,
-        constraintext="none",
-        textfont={"family": style.MONO, "size": 12, "color": style.LIGHT.ink},
-        hovertext=[_swap_hover(rows[n]) for n in at],
-        hovertemplate="%{hovertext}<extra></extra>",
-    )
-
-
-def _heading(name: str, left: float, right: float) -> dict[str, object]:
     return {
-        "text": style.inert(style.shorten(name, 30)),
-        "x": (left + right) / 2,
-        "y": -0.9,
-        "font": {"color": style.LIGHT.muted, "size": 12},
+        "type": "bar",
+        "name": ("piece", "number", "read")[column],
+        "orientation": "h",
+        "base": [left] * len(at),
+        "x": [right - left] * len(at),
+        "y": list(at),
+        "width": 0.84,
+        "marker": {"color": [fills[n] for n in at], "line": {"color": style.LIGHT.line, "width": 1}},
+        "text": [words[n] for n in at],
+        **INSIDE,
+        "textfont": mono(),
+        **hover([_swap_hover(rows[n]) for n in at]),
     }
 
 

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
+from viz.panels import Json, figure, heading, line, mono, note, on, panels, scatter
 
 MOST_NAMES = 32  # tokens with a name under their bar
 HEIGHT, HEAD, FOOT = 520, 64, 76  # pixels
@@ -69,77 +70,59 @@ def reading_of(name: str, pieces: Sequence[str | None], surprise: np.ndarray) ->
 
 def surprises_figure(record: Surprises) -> Drawn:
     """A bar a token; above from the model's own numbers, below from the other tokenizer's."""
-    figure = go.Figure()
-    for panel, (reading, color) in enumerate(
-        ((record.own, style.category(0)), (record.foreign, style.category(5))), 1
-    ):
-        _add_reading(figure, reading, panel, color)
-    figure.update_layout(
-        template=style.TEMPLATE,
+    return Drawn(_figure(record), surprises_alt(record), "foreign-surprise", surprises_table(record))
+
+
+def _figure(record: Surprises) -> go.Figure:
+    readings = (record.own, record.foreign)
+    colors = (style.category(0), style.category(5))
+    y = {"range": [0, record.end * 1.12], "nticks": 4, "title": {"text": "surprise (nats)"}}
+    x = [{"range": [-0.6, len(one.pieces) - 0.4], "showgrid": False, **_names(one)} for one in readings]
+    blind = f"- - a blind guess: {style.three_digits(record.blind)}"
+    names = [heading(f"<b>{style.inert(one.name)}</b>", panel) for panel, one in enumerate(readings)]
+    parts = zip(readings, colors, strict=True)
+    return figure(
+        [trace for panel, (one, color) in enumerate(parts) for trace in _traces(one, panel, color)],
+        **panels([(0, 1)], [(0.62, 1), (0, 0.38)], x, y),
         showlegend=False,
         bargap=0.15,
         height=HEIGHT,
-        margin={"l": 8, "r": 8, "t": HEAD, "b": FOOT},
+        margin={"t": HEAD, "b": FOOT},
         title={"text": surprises_title(record)},
-        **_panel_axes(record),
-        shapes=[_level(record.blind, panel, "dash", style.LIGHT.ink) for panel in (1, 2)],
-        annotations=[note for panel in (1, 2) for note in _panel_notes(record, panel)],
+        shapes=[line(y=record.blind, panel=panel, dash="dash") for panel in (0, 1)],
+        annotations=[*names, note(blind, 1, 1, "right bottom", 0, "xy")],
     )
-    return Drawn(figure, surprises_alt(record), "foreign-surprise", surprises_table(record))
 
 
-def _add_reading(figure: go.Figure, reading: Reading, panel: int, color: str) -> None:
-    positions = list(range(len(reading.pieces)))
-    axes = {"xaxis": f"x{panel}", "yaxis": f"y{panel}"}
-    figure.add_bar(
-        name=reading.name,
-        x=positions,
-        y=[np.nan if value is None else value for value in reading.surprise],
-        marker={"color": color},
-        hovertext=[
-            f"“{style.label(piece)}”, position {position}"
-            for position, piece in zip(positions, reading.pieces, strict=True)
-        ],
-        hovertemplate="%{hovertext}: %{y:.3g} nats<extra></extra>",
-        **axes,
+def _traces(reading: Reading, panel: int, color: str) -> list[Json]:
+    """A bar a token, and a cross where the model's table has no such row."""
+    lines = [f"“{style.label(piece)}”, position {at}" for at, piece in enumerate(reading.pieces)]
+    tokens = {
+        "type": "bar",
+        "name": reading.name,
+        "x": list(range(len(reading.pieces))),
+        "y": [np.nan if value is None else value for value in reading.surprise],
+        "marker": {"color": color},
+        "hovertext": lines,
+        "hovertemplate": "%{hovertext}: %{y:.3g} nats<extra></extra>",
+        **on(panel),
+    }
+    gone = [at for at, out in enumerate(reading.outside) if out]
+    if not gone:
+        return [tokens]
+    cross = scatter(
+        "no such row",
+        gone,
+        [0] * len(gone),
+        marker={"symbol": "x", "size": 9, "color": style.LIGHT.cut_line},
+        cliponaxis=False,
+        hovertemplate="position %{x}: no such row<extra></extra>",
+        **on(panel),
     )
-    gone = [position for position in positions if reading.outside[position]]
-    if gone:
-        figure.add_scatter(
-            name="no such row",
-            x=gone,
-            y=[0] * len(gone),
-            mode="markers",
-            marker={"symbol": "x", "size": 9, "color": style.LIGHT.cut_line},
-            cliponaxis=False,
-            hovertemplate="position %{x}: no such row<extra></extra>",
-            **axes,
-        )
+    return [tokens, cross]
 
 
-def _panel_axes(record: Surprises) -> dict[str, object]:
-    axes: dict[str, object] = {}
-    for panel, (reading, domain) in enumerate(((record.own, [0.62, 1]), (record.foreign, [0, 0.38])), 1):
-        number = "" if panel == 1 else "2"
-        axes[f"xaxis{number}"] = {
-            "range": [-0.6, len(reading.pieces) - 0.4],
-            "anchor": f"y{number}",
-            "showgrid": False,
-            "fixedrange": True,
-            **_names(reading),
-        }
-        axes[f"yaxis{number}"] = {
-            "domain": domain,
-            "anchor": f"x{number}",
-            "range": [0, record.end * 1.12],
-            "nticks": 4,
-            "fixedrange": True,
-            "title": {"text": "surprise (nats)"},
-        }
-    return axes
-
-
-def _names(reading: Reading) -> dict[str, object]:
+def _names(reading: Reading) -> Json:
     if len(reading.pieces) > MOST_NAMES:
         return {"tickformat": ",d", "title": {"text": "position"}}
     names = [
@@ -150,34 +133,8 @@ def _names(reading: Reading) -> dict[str, object]:
         "tickvals": list(range(len(names))),
         "ticktext": names,
         "tickangle": -90 if len(names) > 6 else 0,
-        "tickfont": {"family": style.MONO, "size": 11, "color": style.LIGHT.ink},
+        "tickfont": mono(11),
     }
-
-
-def _level(value: float, panel: int, dash: str, color: str) -> dict[str, object]:
-    number = "" if panel == 1 else "2"
-    return {
-        "type": "line",
-        "xref": f"x{number} domain",
-        "x0": 0,
-        "x1": 1,
-        "yref": f"y{number}",
-        "y0": value,
-        "y1": value,
-        "line": {"color": color, "width": 1, "dash": dash},
-    }
-
-
-def _panel_notes(record: Surprises, panel: int) -> list[dict[str, object]]:
-    """What is read in this panel, and the name of the dashed line."""
-    number, reading = ("", record.own) if panel == 1 else ("2", record.foreign)
-    place = {"xref": f"x{number} domain", "yref": f"y{number} domain", "y": 1, "yanchor": "bottom"}
-    name = {"text": f"<b>{style.inert(reading.name)}</b>", "x": 0, "xanchor": "left"}
-    notes: list[dict[str, object]] = [{**place, **name, "font": {"color": style.LIGHT.ink, "size": 13}}]
-    if panel == 1:
-        blind = f"- - a blind guess: {style.three_digits(record.blind)}"
-        notes.append({**place, "text": blind, "x": 1, "xanchor": "right"})
-    return notes
 
 
 def surprises_title(record: Surprises) -> str:

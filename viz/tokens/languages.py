@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from viz.drawn import Drawn
-from viz.style import LIGHT, PROBABILITY_SCALE, TEMPLATE, inert, shorten, three_digits
+from viz.panels import Json, Look, bars, drawn, figure, heading, hover, ink, on, panels, rows, spread
+from viz.style import LIGHT, PROBABILITY_SCALE, inert, shorten, three_digits
 
 ROW, TOP, BELOW, LEFT, HEADING = 24, 86, 16, 82, 40  # pixels
 LONGEST_NAME = 15  # characters of a line over a panel
@@ -66,67 +67,52 @@ def _title(sentences: Mapping[str, str], panels: Sequence[LanguagePanel]) -> str
 
 def languages_figure(record: Languages) -> Drawn:
     """A panel a tokenizer, a bar a language, the same axis in all; below 600 px one under the other."""
-    figure = go.Figure(layout=_layout(record))
-    rows = list(range(len(record.names)))
-    for number, panel in enumerate(record.panels):
-        figure.add_trace(
-            go.Bar(
-                name=panel.title, x=panel.counts, y=rows, orientation="h", width=0.68, showlegend=False,
-                xaxis=f"x{_suffix(number)}", yaxis=f"y{_suffix(number)}",
-                marker={"color": [LIGHT.accent, *[PROBABILITY_SCALE[2][1]] * (len(rows) - 1)]},
-                text=[f" {n}  <b>{three_digits(times)}×</b>" if at else f" {n}"
-                      for at, (n, times) in enumerate(zip(panel.counts, panel.times, strict=True))],
-                textposition="outside", constraintext="none", cliponaxis=False, textfont={"size": 12},
-                hovertext=[f"{name}, {inert(panel.title)}: {n} tokens, {three_digits(times)} times as many "
-                           f"as in {record.names[0]}"
-                           for name, n, times in zip(record.names, panel.counts, panel.times, strict=True)],
-                hovertemplate="%{hovertext}<extra></extra>",
-            )
-        )  # fmt: skip
-    return Drawn(figure, _alt(record), "cost-of-languages", _table(record), narrow_layout=_narrow(record))
+    return drawn(_figure, record, alt=_alt(record), stem="cost-of-languages", table=_table(record))
 
 
-def _suffix(number: int) -> str:
-    return "" if number == 0 else str(number + 1)
+def _figure(record: Languages, look: Look) -> go.Figure:
+    n, height = len(record.panels), ROW * len(record.names)
+    stacked = look.pick(False, True)
+    inner = n * height + (n - 1) * HEADING if stacked else height
+    room = 1.5 if stacked or n == 2 else 2.1 if n > 2 else 1.25  # for the words behind the longest bar
+    x = {"range": [0, record.end * room], "nticks": 4, "showticklabels": False}
+    names = rows([f"{name} " for name in record.names], automargin=False, tickfont=ink(13))
+    named = [{**names, "showticklabels": stacked or not panel} for panel in range(n)]
+    spans = spread(n, HEADING / inner if stacked else GUTTER)
+    traces, headings = [], []
+    for at, panel in enumerate(record.panels):
+        traces.append(_bars(record, panel, at))
+        name, below = two_lines(panel.title)
+        words = f"<b>{inert(name)}</b><br>{inert(below)}"
+        headings.append(heading(words, at, font={"color": LIGHT.ink}, align="left"))
+    return figure(
+        traces,
+        **panels(look.pick(spans, [(0, 1)]), look.pick([(0, 1)], spans[::-1]), x, named),
+        width=look.pick(WIDTH, None),
+        height=TOP + inner + BELOW,
+        margin={"l": LEFT, "t": TOP, "b": BELOW},
+        title=look.title(record.title, phone_size=12),
+        annotations=headings,
+        showlegend=False,
+    )
 
 
-def _height(record: Languages) -> int:
-    return ROW * len(record.names)
-
-
-def _layout(record: Languages) -> go.Layout:
-    n = len(record.panels)
-    width = (1 - (n - 1) * GUTTER) / n
-    rows = list(range(len(record.names)))
-    axes: dict[str, object] = {}
-    for number in range(n):
-        start = number * (width + GUTTER)
-        axes[f"xaxis{_suffix(number)}"] = {
-            "domain": [start, min(start + width, 1)], "anchor": f"y{_suffix(number)}", "nticks": 4,
-            "range": [0, record.end * (2.1 if n > 2 else 1.5 if n == 2 else 1.25)], "fixedrange": True,
-            "showticklabels": False,
-        }  # fmt: skip
-        axes[f"yaxis{_suffix(number)}"] = {
-            "domain": [0, 1], "anchor": f"x{_suffix(number)}", "range": [len(rows) - 0.5, -0.5],
-            "tickvals": rows, "ticktext": [f"{name} " for name in record.names], "automargin": False,
-            "showticklabels": number == 0, "showgrid": False, "fixedrange": True,
-            "tickfont": {"color": LIGHT.ink, "size": 13},
-        }  # fmt: skip
-    headings = [_heading(number, panel) for number, panel in enumerate(record.panels)]
-    return go.Layout(
-        template=TEMPLATE, width=WIDTH, height=TOP + _height(record) + BELOW,
-        margin={"l": LEFT, "r": 8, "t": TOP, "b": BELOW}, title={"text": record.title},
-        annotations=headings, **axes,
-    )  # fmt: skip
-
-
-def _heading(number: int, panel: LanguagePanel) -> dict[str, object]:
-    name, below = two_lines(panel.title)
+def _bars(record: Languages, panel: LanguagePanel, at: int) -> Json:
+    numbers = [*zip(record.names, panel.counts, panel.times, strict=True)]
+    lines = [
+        f"{name}, {inert(panel.title)}: {n} tokens, {three_digits(times)} times as many as in "
+        f"{record.names[0]}"
+        for name, n, times in numbers
+    ]
+    words = [
+        f" {n}  <b>{three_digits(times)}×</b>" if i else f" {n}" for i, (_, n, times) in enumerate(numbers)
+    ]
+    colors = [LIGHT.accent, *[PROBABILITY_SCALE[2][1]] * (len(numbers) - 1)]
+    more = {"width": 0.68, "marker": {"color": colors}, "constraintext": "none"}
     return {
-        "text": f"<b>{inert(name)}</b><br>{inert(below)}", "font": {"color": LIGHT.ink}, "align": "left",
-        "x": 0, "xref": f"x{_suffix(number)} domain", "xanchor": "left",
-        "y": 1, "yref": f"y{_suffix(number)} domain", "yanchor": "bottom",
-    }  # fmt: skip
+        **bars(panel.title, panel.counts, words, **more, **hover(lines), **on(at)),
+        "textfont": {"size": 12},
+    }
 
 
 def two_lines(title: str) -> tuple[str, str]:
@@ -140,20 +126,6 @@ def two_lines(title: str) -> tuple[str, str]:
         return shorten(name, LONGEST_NAME), shorten(model.rstrip(")"), LONGEST_NAME)
     cut = name.rfind("-", 0, LONGEST_NAME) + 1 or LONGEST_NAME
     return name[:cut], shorten(name[cut:], LONGEST_NAME)
-
-
-def _narrow(record: Languages) -> dict[str, object]:
-    """One panel under the other, each with its own names."""
-    n, panel = len(record.panels), _height(record)
-    inner = n * panel + (n - 1) * HEADING
-    changes: dict[str, object] = {"title.font.size": 12, "height": TOP + inner + BELOW}
-    for number in range(n):
-        top = 1 - number * (panel + HEADING) / inner
-        changes[f"xaxis{_suffix(number)}.domain"] = [0, 1]
-        changes[f"xaxis{_suffix(number)}.range"] = [0, record.end * 1.5]
-        changes[f"yaxis{_suffix(number)}.domain"] = [max(top - panel / inner, 0), top]
-        changes[f"yaxis{_suffix(number)}.showticklabels"] = True
-    return changes
 
 
 def _alt(record: Languages) -> str:

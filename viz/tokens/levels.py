@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from viz.drawn import Drawn
-from viz.style import LIGHT, TEMPLATE, category, inert
+from viz.panels import Json, Look, drawn, figure, hover, ink, log_axis, scatter
+from viz.style import LIGHT, category, inert
 
 SYMBOLS = ("square", "circle", "diamond", "star")  # told apart without colour
 CATEGORY_OF = (5, 0, 2, 3)  # words, characters, bytes, subword: none of them yellow or black
@@ -53,9 +54,9 @@ def _title(points: Sequence[LevelPoint]) -> str:
     words, tokens, data = (by_name.get(name) for name in ("words", "tokens", "bytes"))
     if words is None or tokens is None or data is None or not data.n_pieces:
         return "Vocabulary against length"
-    lost = f"{words.n_unknown:,} of {words.n_pieces:,} words are unknown" if words.n_unknown else (
-        f"{_counted(words.n_pieces, 'words')}, all known here"
-    )  # fmt: skip
+    lost = f"{_counted(words.n_pieces, 'words')}, all known here"
+    if words.n_unknown:
+        lost = f"{words.n_unknown:,} of {words.n_pieces:,} words are unknown"
     return f"{lost}; {_counted(data.n_pieces, 'bytes')} or {_counted(tokens.n_pieces, 'tokens')} lose nothing"
 
 
@@ -65,35 +66,49 @@ def _counted(n: int, name: str) -> str:
 
 def level_points_figure(record: LevelPoints) -> Drawn:
     """A point a way to cut; vocabulary on a logarithmic axis, length from 0."""
-    figure = go.Figure()
-    places = label_places(record)
-    for number, (point, place) in enumerate(zip(record.points, places, strict=True)):
-        figure.add_trace(
-            go.Scatter(
-                x=[max(point.n_vocab, 1)], y=[point.n_pieces], mode="markers+text", name=point.title,
-                text=[_label(point)], textposition=place, cliponaxis=False, showlegend=False,
-                textfont={"size": 13, "color": LIGHT.ink},
-                marker={"size": 15, "symbol": SYMBOLS[number % 4],
-                        "color": category(CATEGORY_OF[number % 4]),
-                        "line": {"width": 1, "color": LIGHT.ink}},
-                hovertext=[_hover(point)], hovertemplate="%{hovertext}<extra></extra>",
-            )
-        )  # fmt: skip
+    return drawn(_figure, record, alt=_alt(record), stem="levels", table=_table(record))
+
+
+def _figure(record: LevelPoints, look: Look) -> go.Figure:
     longest = max(record.most_pieces, 1)
     decades = max(math.ceil(math.log10(max(record.most_vocab, 10)) * 1.02), 1)
-    figure.update_layout(
-        template=TEMPLATE,
-        height=HEIGHT,
-        margin={"l": 8, "r": 24, "t": 48, "b": 8},
-        title={"text": record.title},
-        xaxis={"type": "log", "range": [-0.15, decades + 0.35], "fixedrange": True,
-               "tickvals": [10**power for power in range(decades + 1)],
-               "ticktext": [f"{10**power:,}" for power in range(decades + 1)],
-               "title": {"text": "vocabulary: entries in the table"}},
-        yaxis={"range": [-0.08 * longest, 1.2 * longest], "fixedrange": True, "nticks": 7,
-               "title": {"text": "length: pieces of this text"}},
-    )  # fmt: skip
-    return Drawn(figure, _alt(record), "levels", _table(record), narrow_layout=_narrow(record))
+    points = zip(record.points, label_places(record), strict=True)
+    return figure(
+        [_point(point, place, number % 4) for number, (point, place) in enumerate(points)],
+        height=look.pick(HEIGHT, 360),
+        margin={"r": 24, "t": look.pick(48, 64)},
+        title={**look.title(record.title, ";"), **look.pick({}, {"pad": {"t": 22, "b": 10}})},
+        showlegend=False,
+        xaxis={
+            **log_axis(1, 10**decades, "{:,.0f}".format, below=0.15, above=0.35),
+            "title": {"text": "vocabulary: entries in the table"},
+        },
+        yaxis={
+            "range": [-0.08 * longest, 1.2 * longest],
+            "nticks": 7,
+            "title": {"text": look.pick("length: pieces of this text", "pieces of this text")},
+        },
+    )
+
+
+def _point(point: LevelPoint, place: str, kind: int) -> Json:
+    return scatter(
+        point.title,
+        [max(point.n_vocab, 1)],
+        [point.n_pieces],
+        "markers+text",
+        text=[_label(point)],
+        textposition=place,
+        cliponaxis=False,
+        textfont=ink(13),
+        marker={
+            "size": 15,
+            "symbol": SYMBOLS[kind],
+            "color": category(CATEGORY_OF[kind]),
+            "line": {"width": 1, "color": LIGHT.ink},
+        },
+        **hover([_hover(point)]),
+    )
 
 
 def label_places(record: LevelPoints) -> list[str]:
@@ -122,11 +137,6 @@ def _hover(point: LevelPoint) -> str:
     unknown = f"<br>{point.n_unknown:,} not in the table" if point.n_unknown else ""
     pieces = _counted(point.n_pieces, point.name)
     return f"<b>{inert(point.title)}</b><br>{pieces}{unknown}<br>{point.n_vocab:,} in the table"
-
-
-def _narrow(record: LevelPoints) -> dict[str, object]:
-    title = {"title.text": record.title.replace("; ", ";<br>"), "title.font.size": 13, "title.pad.t": 22}
-    return {**title, "height": 360, "margin.t": 64, "yaxis.title.text": "pieces of this text"}
 
 
 def _alt(record: LevelPoints) -> str:

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
+from viz.panels import INSIDE, Json, Look, drawn, figure, hover, mono
 
 WIDE, NARROW = 640, 320  # pixels for all bytes together
 ROW, BOTTOM = 46, 44  # pixels of a level and of the row of bytes
@@ -108,66 +109,60 @@ class _Made:
 
 def merge_tree_figure(record: MergeTree) -> Drawn:
     """Bricks from the bytes up; the chosen token in colour, the rest of its word in grey."""
-    return Drawn(
-        _figure(record, WIDE),
-        alt(record),
-        "merges",
-        table(record),
-        narrow_figure=_figure(record, NARROW),
-    )
+    return drawn(_figure, record, alt=alt(record), stem="merges", table=table(record))
 
 
-def _figure(record: MergeTree, width: int) -> go.Figure:
+def _figure(record: MergeTree, look: Look) -> go.Figure:
+    width = look.pick(WIDE, NARROW)
     cell = min(width / record.n_bytes, WIDEST)
-    figure = go.Figure()
-    for name, mine in (("chosen token", True), ("rest of the word", False)):
-        bricks = [brick for brick in record.bricks if (brick.token == record.chosen) == mine]
-        if bricks:
-            figure.add_trace(_bars(record, name, bricks, cell, mine))
+    mine = [brick for brick in record.bricks if brick.token == record.chosen]
+    rest = [brick for brick in record.bricks if brick.token != record.chosen]
+    parts = (("chosen token", mine), ("rest of the word", rest))
+    traces = [_bars(record, name, bricks, cell) for name, bricks in parts if bricks]
     characters = _characters(record)
     if characters:
-        figure.add_trace(_character_bars(characters, cell))
+        traces.append(_character_bars(characters, cell))
     low = -1 if characters else 0
-    figure.update_xaxes(range=[0, max(record.n_bytes, width / cell)], visible=False, fixedrange=True)
-    figure.update_yaxes(range=[low, record.height + 1], visible=False, fixedrange=True)
-    levels = record.height + 1 - low
-    figure.update_layout(
-        template=style.TEMPLATE,
+    edge: Json = {"width": 2, "dash": "dash", "color": style.LIGHT.warning}
+    return figure(
+        traces,
+        xaxis={"range": [0, max(record.n_bytes, width / cell)], "visible": False},
+        yaxis={"range": [low, record.height + 1], "visible": False},
         barmode="overlay",
         bargap=0,
         showlegend=False,
         uniformtext={"mode": False},
-        height=TOP_MARGIN + BOTTOM + ROW * (levels - 1) + 12,
-        margin={"l": 4, "r": 4, "t": TOP_MARGIN, "b": 8},
+        height=TOP_MARGIN + BOTTOM + ROW * (record.height - low) + 12,
+        margin={"l": 4, "r": 4, "t": TOP_MARGIN},
         title={"text": title(record, width), "pad": {"b": 6}},
-        shapes=[_edge(at, record.height + 1) for at in record.edges()],
+        shapes=[  # where the word stays cut
+            {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": record.height + 1, "line": edge}
+            for at in record.edges()
+        ],
     )
-    return figure
 
 
-def _bars(record: MergeTree, name: str, bricks: Sequence[Brick], cell: float, mine: bool) -> go.Bar:
-    return go.Bar(
-        name=name,
-        orientation="h",
-        base=[brick.start + 0.04 for brick in bricks],
-        x=[len(brick.piece) - 0.08 for brick in bricks],
-        y=[(brick.level + max(brick.top, brick.level + 1)) / 2 for brick in bricks],
-        width=[max(brick.top, brick.level + 1) - brick.level - _GAP for brick in bricks],
-        marker={
+def _bars(record: MergeTree, name: str, bricks: Sequence[Brick], cell: float) -> Json:
+    mine = bricks[0].token == record.chosen
+    return {
+        "type": "bar",
+        "name": name,
+        "orientation": "h",
+        "base": [brick.start + 0.04 for brick in bricks],
+        "x": [len(brick.piece) - 0.08 for brick in bricks],
+        "y": [(brick.level + max(brick.top, brick.level + 1)) / 2 for brick in bricks],
+        "width": [max(brick.top, brick.level + 1) - brick.level - _GAP for brick in bricks],
+        "marker": {
             "color": [_fill(brick, mine) for brick in bricks],
             "line": {"color": style.LIGHT.accent if mine else style.LIGHT.line, "width": 1},
         },
-        text=[_brick_text(brick, cell) for brick in bricks],
-        textposition="inside",
-        insidetextanchor="middle",
-        textangle=0,
-        constraintext="none",
-        textfont={"family": style.MONO, "size": _size(cell), "color": style.LIGHT.ink},
-        cliponaxis=False,
-        customdata=[[brick.token] for brick in bricks],
-        hovertext=[_hover(record, brick) for brick in bricks],
-        hovertemplate="%{hovertext}<extra></extra>",
-    )
+        "text": [_brick_text(brick, cell) for brick in bricks],
+        **INSIDE,
+        "textfont": {**mono(), "size": _size(cell)},
+        "cliponaxis": False,
+        "customdata": [[brick.token] for brick in bricks],
+        **hover([_hover(record, brick) for brick in bricks]),
+    }
 
 
 def _fill(brick: Brick, mine: bool) -> str:
@@ -211,18 +206,6 @@ def _hover(record: MergeTree, brick: Brick) -> str:
     )
 
 
-def _edge(at: int, top: float) -> dict[str, object]:
-    """Where the word stays cut."""
-    return {
-        "type": "line",
-        "x0": at,
-        "x1": at,
-        "y0": 0,
-        "y1": top,
-        "line": {"color": style.LIGHT.warning, "width": 2, "dash": "dash"},
-    }
-
-
 def _characters(record: MergeTree) -> list[tuple[str, int, int]]:
     """(character, first byte, bytes) of a word with characters of several bytes; else nothing."""
     word = b"".join(record.tokens)
@@ -236,31 +219,31 @@ def _characters(record: MergeTree) -> list[tuple[str, int, int]]:
     return found
 
 
-def _character_bars(characters: Sequence[tuple[str, int, int]], cell: float) -> go.Bar:
-    shown = [style.visible(character) for character, _, _ in characters]
-    return go.Bar(
-        name="characters",
-        orientation="h",
-        base=[start + 0.04 for _, start, _ in characters],
-        x=[n_bytes - 0.08 for _, _, n_bytes in characters],
-        y=[-0.5] * len(characters),
-        width=[0.8] * len(characters),
-        marker={"color": style.LIGHT.background, "line": {"color": style.LIGHT.grid, "width": 1}},
-        text=[
-            style.inert(text) if _fits(text, n_bytes, cell) else ""
-            for text, (_, _, n_bytes) in zip(shown, characters, strict=True)
+def _character_bars(characters: Sequence[tuple[str, int, int]], cell: float) -> Json:
+    shown = [style.inert(style.visible(character)) for character, _, _ in characters]
+    named = [*zip(shown, characters, strict=True)]
+    return {
+        "type": "bar",
+        "name": "characters",
+        "orientation": "h",
+        "base": [start + 0.04 for _, start, _ in characters],
+        "x": [n_bytes - 0.08 for _, _, n_bytes in characters],
+        "y": [-0.5] * len(characters),
+        "width": [0.8] * len(characters),
+        "marker": {"color": style.LIGHT.background, "line": {"color": style.LIGHT.grid, "width": 1}},
+        "text": [
+            text if _fits(style.visible(character), n_bytes, cell) else ""
+            for text, (character, _, n_bytes) in named
         ],
-        textposition="inside",
-        insidetextanchor="middle",
-        textangle=0,
-        constraintext="none",
-        textfont={"size": _size(cell) + 2, "color": style.LIGHT.muted},
-        hovertext=[
-            f"{style.inert(text)} (U+{ord(character):04X}) is {n_bytes} {'byte' if n_bytes == 1 else 'bytes'}"
-            for text, (character, _, n_bytes) in zip(shown, characters, strict=True)
-        ],
-        hovertemplate="%{hovertext}<extra></extra>",
-    )
+        **INSIDE,
+        "textfont": {"size": _size(cell) + 2, "color": style.LIGHT.muted},
+        **hover(
+            [
+                f"{text} (U+{ord(character):04X}) is {n_bytes} {'byte' if n_bytes == 1 else 'bytes'}"
+                for text, (character, _, n_bytes) in named
+            ]
+        ),
+    }
 
 
 def text_of(piece: bytes) -> str:
