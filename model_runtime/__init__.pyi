@@ -145,7 +145,6 @@ from .tokens.merges import merge_chain as merge_chain
 from .tokens.merges import word_merges as word_merges
 from .trace import Trace as Trace
 from .vectors.embeddings import Analogy as Analogy
-from .vectors.embeddings import TableNorms as TableNorms
 from .vectors.embeddings import analogy as analogy
 from .vectors.embeddings import embedding_row as embedding_row
 from .vectors.embeddings import similarities as similarities

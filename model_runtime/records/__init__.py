@@ -16,7 +16,14 @@ from model_runtime.records.attention import (
 from model_runtime.records.sampling import Fraction, SamplingReport, StepResult, Tail
 from model_runtime.records.spec import LayerSpec, ModelSpec
 from model_runtime.records.tokens import Level, Token, Tokenized
-from model_runtime.records.vectors import Neighbours, Occurrence, Projection, ProjectionSettings, Senses
+from model_runtime.records.vectors import (
+    Neighbours,
+    Occurrence,
+    Projection,
+    ProjectionSettings,
+    SensePaths,
+    Senses,
+)
 
 __all__ = [
     "CostFit",
@@ -34,6 +41,7 @@ __all__ = [
     "ProjectionSettings",
     "SamplingReport",
     "ScoreTerms",
+    "SensePaths",
     "Senses",
     "StepResult",
     "Tail",

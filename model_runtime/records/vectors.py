@@ -126,3 +126,17 @@ class Senses:
     @property
     def nbytes(self) -> int:
         return self.vectors.nbytes + self.cosines.nbytes
+
+
+@dataclass(frozen=True, eq=False)
+class SensePaths:
+    """The vectors of `Senses` in the plane that holds most of their variance, all depths in one.
+
+    coordinates: float32 [sentence, depth, axis]; explained: share of the variance along each axis.
+    unit: of vectors scaled to length 1; apart: less the mean over the sentences at each depth.
+    """
+
+    coordinates: np.ndarray
+    explained: tuple[float, ...]
+    unit: bool
+    apart: bool

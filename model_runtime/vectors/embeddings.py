@@ -1,8 +1,7 @@
 """The embedding table: one row a token, what lies near a row, and arithmetic with words.
 
-    norms = table_norms(model)                                  # once a model
-    nearest(model, embedding_row(model, 504), norms, by="cosine").ids
-    analogy(model, "king", "man", "woman", norms).ids           # king - man + woman
+    token_row(model, 504).by_cosine.ids
+    analogy(model, "king", "man", "woman").without.ids  # king - man + woman
 
 Everything is float32, whatever the model's own number format, and over the whole vocabulary.
 """
@@ -19,26 +18,10 @@ import torch
 from model_runtime.errors import PromptError
 from model_runtime.model import Model
 from model_runtime.records import Token
-from model_runtime.vectors.point_sets import embedding_rows, word_tokens
 
 MEASURES = ("cosine", "euclidean")
 MOST_WORDS = 24
 LONGEST_WORD = 60  # characters
-
-
-@dataclass(frozen=True, eq=False)
-class TableNorms:
-    """Length of every row of the input embedding, float32 [d_vocab]."""
-
-    norms: np.ndarray
-
-    @property
-    def nbytes(self) -> int:
-        return self.norms.nbytes
-
-    def share_below(self, norm: float | np.floating) -> float:
-        """The share of rows that are shorter than this."""
-        return float((self.norms < norm).mean())
 
 
 @dataclass(frozen=True)
@@ -72,9 +55,53 @@ class OutputRow:
     cosine: float
 
 
-def _table(model: Model) -> torch.Tensor:
+@dataclass(frozen=True, eq=False)
+class TokenRow:
+    """A token's row of the table, float32 [d_model], and what lies near it."""
+
+    token_id: int
+    values: np.ndarray
+    longer_than: float  # share of all rows that are shorter
+    one_hot_difference: float
+    by_cosine: Ranked  # without the token itself, as in `by_distance`
+    by_distance: Ranked
+    head: OutputRow
+
+    @property
+    def nbytes(self) -> int:
+        return self.values.nbytes + self.head.row.nbytes + self.by_cosine.nbytes + self.by_distance.nbytes
+
+
+def embedding_table(model: Model) -> torch.Tensor:
+    """The input embedding as the model has it, [d_vocab, d_model]."""
     weight: torch.Tensor = model.hf_model.get_input_embeddings().weight
     return weight.detach()
+
+
+def embedding_rows(model: Model, ids: Sequence[int]) -> np.ndarray:
+    """Rows of the input embedding, float32 [row, d_model]."""
+    table = embedding_table(model)
+    return np.array(table[torch.tensor(list(ids), device=table.device)].float().cpu().numpy())
+
+
+def token_row(model: Model, token_id: int, k: int = 10) -> TokenRow:
+    """Look a token up, and search the `k` rows nearest to its own by either measure.
+
+    Raises:
+        PromptError: there is no such row.
+    """
+    values = embedding_row(model, token_id)
+    norms = table_norms(model)
+    by_cosine, by_distance = (nearest(model, values, norms, by, k, [token_id]) for by in MEASURES)
+    return TokenRow(
+        token_id,
+        values,
+        longer_than=float((norms < norms[token_id]).mean()),
+        one_hot_difference=one_hot_difference(model, token_id),
+        by_cosine=by_cosine,
+        by_distance=by_distance,
+        head=output_row(model, token_id),
+    )
 
 
 def embedding_row(model: Model, token_id: int) -> np.ndarray:
@@ -112,21 +139,21 @@ def lookup_error(model: Model, token_id: int) -> str:
 
 def one_hot_difference(model: Model, token_id: int) -> float:
     """Largest difference of the row and a one-hot vector times the table: 0, since all other terms are 0."""
-    table = _table(model).float()
+    table = embedding_table(model).float()
     one_hot = torch.zeros(1, len(table), device=table.device)
     one_hot[0, token_id] = 1.0
     return float((one_hot @ table - table[token_id]).abs().max())
 
 
-def table_norms(model: Model) -> TableNorms:
-    """The length of every row."""
-    return TableNorms(np.array(_table(model).float().norm(dim=1).cpu().numpy()))
+def table_norms(model: Model) -> np.ndarray:
+    """Length of every row of the input embedding, float32 [d_vocab]."""
+    return np.array(embedding_table(model).float().norm(dim=1).cpu().numpy())
 
 
 def nearest(
     model: Model,
     vector: np.ndarray,
-    norms: TableNorms,
+    norms: np.ndarray,
     by: str = "cosine",
     k: int = 10,
     skip: Sequence[int] = (),
@@ -134,27 +161,27 @@ def nearest(
     """The rows nearest to a vector [d_model] in the whole vocabulary, nearest first.
 
     Args:
+        norms: lengths of all rows, [d_vocab] (`table_norms`).
         by: "cosine" compares directions, "euclidean" also lengths.
         skip: ids that are left out, such as the vector's own.
 
     Rows of zeros have no direction and are left out by cosine.
     """
     assert by in MEASURES, by
-    table = _table(model)
-    wanted = torch.tensor(np.asarray(vector, dtype=np.float32), device=table.device)
-    dots = (table.float() @ wanted).cpu().numpy()
+    table = embedding_table(model).float()  # [d_vocab, d_model]
+    dots = (table @ torch.tensor(vector, dtype=table.dtype, device=table.device)).cpu().numpy()  # [d_vocab]
     size = float(np.linalg.norm(vector.astype(np.float64)))
     if by == "cosine":
-        lengths = norms.norms * np.float32(size)
+        lengths = norms * np.float32(size)
         with np.errstate(invalid="ignore", divide="ignore"):
             order = np.where(lengths > 0, dots / lengths, -np.inf)
     else:
         # |a - b|^2 = |a|^2 - 2 a.b + |b|^2; rounding can leave a little below 0.
-        order = -np.sqrt(np.maximum(norms.norms.astype(np.float64) ** 2 - 2.0 * dots + size**2, 0.0))
+        order = -np.sqrt(np.maximum(norms.astype(np.float64) ** 2 - 2.0 * dots + size**2, 0.0))
     order[list(skip)] = -np.inf
     k = min(k, int(np.isfinite(order).sum()))
     top = np.argpartition(-order, k - 1)[:k] if k else np.empty(0, dtype=int)
-    top = top[np.argsort(-order[top], kind="stable")]
+    top = top[np.argsort(-order[top], kind="stable")]  # [k]: the largest k, sorted
     values = order[top] if by == "cosine" else -order[top]
     return Ranked(by, tuple(top.tolist()), tuple(float(value) for value in values))
 
@@ -165,7 +192,7 @@ def output_row(model: Model, token_id: int) -> OutputRow:
     weight = head.weight.detach()
     row = np.array(weight[token_id].float().cpu().numpy())
     own = embedding_row(model, token_id)
-    return OutputRow(weight.data_ptr() == _table(model).data_ptr(), row, cosine(row, own))
+    return OutputRow(weight.data_ptr() == embedding_table(model).data_ptr(), row, cosine(row, own))
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
@@ -201,6 +228,15 @@ def parse_words(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return words, tuple(dict.fromkeys(word for word in found if found.count(word) > 1))
 
 
+def word_tokens(model: Model, word: str, space: bool) -> tuple[Token, ...]:
+    """The tokens of a word alone, without what the tokenizer adds to a text."""
+    places = model.tokens.encode_with_places(f" {word}" if space else word)
+    found = tuple(model.token(place.token_id) for place in places if not place.added)
+    if not found:
+        raise PromptError(f"The tokenizer makes no token of “{word}”.", "Choose another word.")
+    return found
+
+
 def word_vector(model: Model, word: str, space: bool = True) -> WordVector:
     """A word as one vector: the row of its token, or the mean of the rows of its tokens.
 
@@ -218,8 +254,10 @@ def similarities(words: Sequence[WordVector]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Analogy:
-    """a - b + c: what lies nearest to the sum. `ids` with the three words' own tokens left out; `with_own`
-    with them in. parallel: cosine of (a - b) and (d - c), where d is the nearest."""
+    """a - b + c: what lies nearest to the sum, without the three words' own tokens and with them.
+
+    parallel: cosine of (a - b) and (d - c), where d is the nearest without them.
+    """
 
     words: tuple[str, str, str]
     without: Ranked
@@ -231,12 +269,10 @@ class Analogy:
         return self.without.nbytes + self.with_own.nbytes
 
 
-def analogy(
-    model: Model, a: str, b: str, c: str, norms: TableNorms, space: bool = True, k: int = 10
-) -> Analogy:
+def analogy(model: Model, a: str, b: str, c: str, space: bool = True, k: int = 10) -> Analogy:
     """a - b + c by cosine over the whole vocabulary (Mikolov et al. 2013, arXiv:1301.3781, section 4)."""
     one, other, third = (word_vector(model, word, space) for word in (a, b, c))
-    total = one.vector - other.vector + third.vector
+    total, norms = one.vector - other.vector + third.vector, table_norms(model)  # [d_model], [d_vocab]
     own = sorted({token.id for word in (one, other, third) for token in word.tokens})
     without = nearest(model, total, norms, "cosine", k, own)
     found = embedding_rows(model, without.ids[:1])[0] if without.ids else total

@@ -9,16 +9,30 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from model_runtime.errors import PromptError, SettingError
+from model_runtime.interventions import Intervention
 from model_runtime.model import Model
 from model_runtime.records import Token
 from model_runtime.trace import Trace
+from model_runtime.vectors.embeddings import embedding_rows, embedding_table, word_tokens
 
 MOST_GROUPS = 8  # one colour each
 MOST_WORDS = 300
 KINDS = ("begins a word", "inside a word", "number", "sign or space", "part of a character")
+
+
+@dataclass(frozen=True)
+class PointRequest:
+    """Everything that decides the points of a model. `kind` says which of the other fields are read."""
+
+    kind: str  # "words", "prompt" or "vocabulary"
+    groups: str = ""  # the words, as `parse_groups` reads them
+    top: int = 0  # entries of the vocabulary
+    prompt: str = ""
+    edits: tuple[Intervention, ...] = ()  # made while the prompt is read
+    depth: int = 0  # 0: embedding; l + 1: after block l
+    first: bool = True  # with the prompt's first token
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +91,48 @@ def parse_groups(text: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple(groups)
 
 
+def points_of(model: Model, request: PointRequest, trace: Trace | None = None) -> PointSet:
+    """The points that are asked for.
+
+    Args:
+        trace: of the prompt under its edits, where it is at hand.
+
+    Raises:
+        PromptError: no words, or a prompt that cannot be read.
+    """
+    if request.kind == "words":
+        return word_points(model, parse_groups(request.groups))
+    if request.kind == "vocabulary":
+        return vocabulary_points(model, request.top)
+    trace = trace or model.trace(request.prompt, interventions=request.edits)
+    return prompt_points(trace, request.depth, request.first)
+
+
+def ends_of(
+    model: Model, request: PointRequest, points: PointSet, ends: tuple[str, str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both ends of an own axis, [d_model] each: a prompt's own tokens, else words of the embedding.
+
+    Raises:
+        PromptError: a blank end, or a token that the prompt does not have.
+    """
+    found = []
+    for side, word in zip(("left", "right"), ends, strict=True):
+        if not word:
+            raise PromptError(f"The {side} end of the axis has no word.", "Type one.")
+        if request.kind != "prompt":
+            found.append(word_points(model, (("", (word,)),)).vectors[0])
+            continue
+        at = [i for i, label in enumerate(points.labels) if label.strip().lower() == word.lower()]
+        if not at:
+            raise PromptError(
+                f"“{word}” is no token of the points drawn, so the axis has no {side} end.",
+                "Take two tokens of the prompt.",
+            )
+        found.append(points.vectors[at[0]])
+    return found[0], found[1]
+
+
 def word_points(model: Model, groups: Sequence[tuple[str, Sequence[str]]], space: bool = True) -> PointSet:
     """Words as points of the input embedding; a word of several tokens is the mean of its rows.
 
@@ -106,18 +162,27 @@ def prompt_points(trace: Trace, depth: int, first: bool = True) -> PointSet:
         first: with the first token, whose vector grows so long in the middle layers of many models that
             nothing else is to be seen (Sun et al. 2024, arXiv:2402.17762, "massive activations").
     """
-    stream = trace.get("embed") if depth == 0 else trace.get("resid_post", layer=depth - 1)
-    start = 0 if first else 1
+    stream, start = stream_at(trace, depth), 0 if first else 1
     tokens = tuple((token,) for token in trace.tokens[start:])
     labels = tuple(token.text for (token,) in tokens)
     return PointSet(stream[start:], labels, tokens, (0,) * len(labels), ("prompt",))
 
 
+def stream_at(trace: Trace, depth: int) -> np.ndarray:
+    """A prompt's vectors at one depth, float32 [pos, d_model]."""
+    return trace.get("embed") if depth == 0 else trace.get("resid_post", layer=depth - 1)
+
+
+def first_and_rest(trace: Trace, depth: int) -> tuple[float, float]:
+    """At one depth the length of the first token's vector, and the mean length of the others."""
+    lengths = np.linalg.norm(stream_at(trace, depth).astype(np.float64), axis=-1)
+    return float(lengths[0]), float(lengths[1:].mean())
+
+
 def vocabulary_points(model: Model, n: int) -> PointSet:
     """The first `n` entries of the vocabulary, special ones left out; in the order of their numbers."""
-    rows = _table(model).shape[0]
     found: list[Token] = []
-    for token_id in range(rows):
+    for token_id in range(len(embedding_table(model))):
         token = model.token(token_id)
         if not token.special:
             found.append(token)
@@ -151,23 +216,3 @@ def tokenizer_kind(tokenizer: Any) -> str | None:
     """The way in which a tokenizer learned its entries: "BPE", "Unigram", ...; None where it does not say."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     return None if backend is None else json.loads(backend.to_str())["model"].get("type")
-
-
-def word_tokens(model: Model, word: str, space: bool) -> tuple[Token, ...]:
-    """The tokens of a word alone, without what the tokenizer adds to a text."""
-    places = model.tokens.encode_with_places(f" {word}" if space else word)
-    found = tuple(model.token(place.token_id) for place in places if not place.added)
-    if not found:
-        raise PromptError(f"The tokenizer makes no token of “{word}”.", "Choose another word.")
-    return found
-
-
-def _table(model: Model) -> torch.Tensor:
-    weight: torch.Tensor = model.hf_model.get_input_embeddings().weight
-    return weight
-
-
-def embedding_rows(model: Model, ids: Sequence[int]) -> np.ndarray:
-    """Rows of the input embedding, float32 [row, d_model]."""
-    rows = _table(model)[torch.tensor(list(ids), device=_table(model).device)]
-    return np.array(rows.detach().float().cpu().numpy())

@@ -14,7 +14,9 @@ from dataclasses import replace
 import numpy as np
 
 from model_runtime.errors import SettingError
+from model_runtime.model import Model
 from model_runtime.records import Neighbours, Projection, ProjectionSettings
+from model_runtime.vectors.point_sets import PointRequest, PointSet, ends_of, points_of
 
 METHODS = ("pca", "axis", "tsne", "umap")
 DISTANCES = ("cosine", "euclidean")
@@ -23,8 +25,6 @@ N_NEIGHBOURS = 10  # nearest neighbours that are counted
 LEAST_POINTS = {"pca": 2, "axis": 2, "tsne": 4, "umap": 6}
 _NAMES = {"pca": "PCA", "axis": "An axis", "tsne": "t-SNE", "umap": "UMAP"}
 _BLOCK = 512  # rows of distances at a time: 20 MB of float64 for 5,000 points
-_DENSE = 1_000  # up to this size eigenvectors come from the whole matrix
-_SAME = 1e-6  # relative; a tie with the tenth neighbour up to rounding counts as near
 # numba's plainest threading layer ends the process when two threads run a compiled function at a time.
 _UMAP_LOCK = threading.Lock()
 _UMAP_READY = threading.Event()
@@ -61,6 +61,34 @@ def settings_for(asked: ProjectionSettings, n_points: int) -> ProjectionSettings
         near = max(2, min(asked.n_neighbors, n_points - 1))
         return replace(plain, n_neighbors=near, min_dist=asked.min_dist, seed=asked.seed)
     return plain
+
+
+def neighbours_of(
+    model: Model, request: PointRequest, distance: str, points: PointSet | None = None
+) -> Neighbours:
+    """The nearest neighbours of the points that are asked for, in the full space."""
+    return nearest((points or points_of(model, request)).vectors, distance)
+
+
+def projection_of(
+    model: Model,
+    request: PointRequest,
+    settings: ProjectionSettings,
+    ends: tuple[str, str] | None = None,
+    points: PointSet | None = None,
+    near: Neighbours | None = None,
+) -> Projection:
+    """The points that are asked for, projected. `ends`: the words of an own axis.
+
+    Args:
+        points, near: what `points_of` and `neighbours_of` gave, where they are at hand.
+
+    Raises:
+        PromptError, SettingError: as `ends_of` and `project`.
+    """
+    points = points or points_of(model, request)
+    along = None if ends is None else ends_of(model, request, points, ends)
+    return project(points.vectors, settings, near, along)
 
 
 def project(
@@ -128,11 +156,11 @@ def pca(vectors: np.ndarray, n_axes: int) -> tuple[np.ndarray, tuple[float, ...]
     return centred @ axes.T, tuple(float(share) for share in strengths / (total or 1.0))
 
 
-def principal_axes(centred: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors [axis, d] of the largest variance, and the sum of squares along each.
+def principal_axes(centred: np.ndarray, n_axes: int, dense: int = 1_000) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors [axis, d] of the largest variance of points [point, d], and the sum of squares along each.
 
     They are eigenvectors of X^T X. With fewer points than dimensions those of the smaller X X^T lead to
-    them. Axes that the points do not have are zero.
+    them; beyond the size `dense` neither is written out. Axes that the points do not have are zero.
     """
     from scipy.linalg import eigh
     from scipy.sparse.linalg import LinearOperator, eigsh
@@ -141,8 +169,8 @@ def principal_axes(centred: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.nda
     tall = n_points >= d
     size = min(n_points, d)
     found = min(n_axes, size)
-    if size <= _DENSE:
-        square = centred.T @ centred if tall else centred @ centred.T
+    if size <= dense:
+        square = centred.T @ centred if tall else centred @ centred.T  # [size, size]
         values, vectors = eigh(square, subset_by_index=[size - found, size - 1])
     else:
         one, other = (centred, centred.T) if tall else (centred.T, centred)
@@ -150,9 +178,9 @@ def principal_axes(centred: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.nda
         start = np.random.default_rng(0).standard_normal(size)
         values, vectors = eigsh(operator, k=found, v0=start)
     order = np.argsort(values)[::-1]
-    values, rows = np.maximum(values[order], 0.0), vectors[:, order].T
+    values, rows = np.maximum(values[order], 0.0), vectors[:, order].T  # [found], [found, size]
     if not tall:
-        rows = rows @ centred
+        rows = rows @ centred  # [found, d]: an eigenvector of X X^T, taken through X
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         rows = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 1e-9 * (lengths.max() or 1))
     signs = np.sign(rows[np.arange(found), np.abs(rows).argmax(axis=1)])
@@ -176,10 +204,10 @@ def own_axis(
     if length <= 1e-9 * max(np.linalg.norm(left), np.linalg.norm(right)):
         raise SettingError("Both ends of the axis are the same vector.", "Choose two different words.")
     unit = direction / length
-    along = (vectors - left) @ unit
+    along = (vectors - left) @ unit  # [point]
     centred = vectors - vectors.mean(axis=0)
-    on_axis = centred @ unit
-    rest = centred - on_axis[:, None] * unit
+    on_axis = centred @ unit  # [point]
+    rest = centred - on_axis[:, None] * unit  # [point, d]: what the axis leaves
     axes, strengths = principal_axes(rest, 2)
     total = (centred**2).sum() or 1.0
     shares = ((on_axis**2).sum() / total, *(strengths / total))
@@ -256,10 +284,10 @@ def nearest(vectors: np.ndarray, distance: str, k: int = N_NEIGHBOURS) -> Neighb
         some = np.sort(np.argpartition(far, k - 1, axis=1)[:, :k], axis=1)
         order = np.argsort(np.take_along_axis(far, some, axis=1), axis=1, kind="stable")
         indices[rows] = np.take_along_axis(some, order, axis=1)
-    return Neighbours(distance, indices, _distances_to(points, indices, distance).astype(np.float32))
+    return Neighbours(distance, indices, distances_to(points, indices, distance).astype(np.float32))
 
 
-def _distances_to(points: np.ndarray, indices: np.ndarray, distance: str) -> np.ndarray:
+def distances_to(points: np.ndarray, indices: np.ndarray, distance: str) -> np.ndarray:
     """Distances [point, neighbour] from each point to those named in its row of `indices`.
 
     Taken from differences, which lose no digits where points lie close. (`points` of length 1 for cosine:
@@ -274,20 +302,14 @@ def neighbours_kept(vectors: np.ndarray, drawn: np.ndarray, near: Neighbours) ->
     """For each point, the share of its k nearest in the full space that are among its k nearest in the
     picture, float32 [point] (Venna and Kaski 2001 count the same errors).
 
-    A point of the picture that is as near in the full space as the k-th neighbour counts as one: of equal
-    vectors none is nearer than the other.
+    A point of the picture that is as near in the full space as the k-th neighbour, up to rounding, counts as
+    one: of equal vectors none is nearer than the other.
 
     Args:
         drawn: the k nearest in the picture, int32 [point, k].
     """
     points = vectors.astype(np.float64)
     points = unit_length(points) if near.distance == "cosine" else points
-    bound = _distances_to(points, near.indices[:, -1:], near.distance)
-    within = _distances_to(points, drawn, near.distance) <= bound * (1 + _SAME) + 1e-12
+    bound = distances_to(points, near.indices[:, -1:], near.distance)  # [point, 1]
+    within = distances_to(points, drawn, near.distance) <= bound * (1 + 1e-6) + 1e-12  # [point, k]
     return within.mean(axis=1, dtype=np.float64).astype(np.float32)
-
-
-def first_and_rest(vectors: np.ndarray) -> tuple[float, float]:
-    """The length of the first of some vectors [pos, d], and the mean length of the others."""
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=-1)
-    return float(lengths[0]), float(lengths[1:].mean())

@@ -10,31 +10,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
 
 import numpy as np
 
 from model_runtime.errors import PromptError
+from model_runtime.interventions import Intervention
 from model_runtime.model import Model
-from model_runtime.records import Occurrence, Senses
+from model_runtime.open_run import Turn
+from model_runtime.records import Occurrence, SensePaths, Senses
 from model_runtime.trace import Trace
 from model_runtime.vectors.projection import pca, unit_length
 
 MOST_SENTENCES = 5
 MOST_OTHERS = 64  # other tokens of a sentence that the baseline reads
-POINTS = ("embed", "resid_post")  # what a trace must have
-_BAND = (0.05, 0.95)
-
-
-@dataclass(frozen=True, eq=False)
-class SensePaths:
-    """The vectors of `Senses` in the plane that holds most of their variance, all depths in one.
-
-    coordinates: float32 [sentence, depth, axis]; explained: share of the variance along each axis.
-    """
-
-    coordinates: np.ndarray
-    explained: tuple[float, ...]
+POINTS = ("embed", "resid_post")  # of a trace: the stream at all depths
 
 
 def find_word(model: Model, sentence: str, word: str) -> Occurrence:
@@ -72,30 +62,41 @@ def _touches(characters: tuple[int, int] | None, start: int, end: int) -> bool:
     return characters is not None and max(characters[0], start) < min(characters[1], end)
 
 
-def senses(occurrences: Sequence[Occurrence], traces: Sequence[Trace]) -> Senses:
+def senses(
+    model: Model,
+    occurrences: tuple[Occurrence, ...],
+    edits: tuple[tuple[Intervention, ...], ...],
+    turn: Turn = nullcontext,
+) -> Senses:
     """Compare one word's vectors, sentence by sentence and depth by depth.
 
     Args:
-        traces: one a sentence, with the points `POINTS` and all layers and positions.
+        edits: made while a sentence is read, for each sentence.
+        turn: entered around each forward pass.
 
     Raises:
         PromptError: fewer than two sentences, or more than `MOST_SENTENCES`.
-        NotCaptured, PointUnavailable: a trace lacks a point.
     """
     check_number(len(occurrences))
-    streams = [stream(trace) for trace in traces]  # [depth, pos, d_model] each
+    streams = []  # [depth, pos, d_model] each
+    for found, made in zip(occurrences, edits, strict=True):
+        with turn():
+            streams.append(stream(model.trace(found.sentence, interventions=made, points=POINTS)))
     own = [found.position for found in occurrences]
-    vectors = np.stack([one[:, at] for one, at in zip(streams, own, strict=True)])
+    vectors = np.stack(
+        [one[:, at] for one, at in zip(streams, own, strict=True)]
+    )  # [sentence, depth, d_model]
     pairs = tuple((one, other) for other in range(len(own)) for one in range(other))
     units = unit_length(vectors.astype(np.float64))
-    cosines = np.stack([(units[one] * units[other]).sum(axis=-1) for one, other in pairs])
-    unrelated = unrelated_cosines(occurrences, traces, streams)  # [depth, pair]
+    cosines = np.stack([(units[one] * units[other]).sum(axis=-1) for one, other in pairs])  # [pair, depth]
+    ids = [model.prompt_ids(found.sentence) for found in occurrences]
+    unrelated = unrelated_cosines(occurrences, ids, streams)  # [depth, pair of tokens]
     mean, low, high = None, None, None
     if unrelated.shape[1]:
         mean = unrelated.mean(axis=1).astype(np.float32)
-        low, high = np.quantile(unrelated, _BAND, axis=1).astype(np.float32)
+        low, high = np.quantile(unrelated, (0.05, 0.95), axis=1).astype(np.float32)
     return Senses(
-        occurrences=tuple(occurrences),
+        occurrences=occurrences,
         vectors=vectors,
         pairs=pairs,
         cosines=cosines.astype(np.float32),
@@ -121,25 +122,22 @@ def stream(trace: Trace) -> np.ndarray:
 
 
 def unrelated_cosines(
-    occurrences: Sequence[Occurrence], traces: Sequence[Trace], streams: Sequence[np.ndarray]
+    occurrences: Sequence[Occurrence], ids: Sequence[Sequence[int]], streams: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """Cosines of tokens that have nothing in common, [depth, pair]; see `Senses`."""
-    kept = [_others(found, len(trace.tokens)) for found, trace in zip(occurrences, traces, strict=True)]
-    ids = [
-        np.array([trace.tokens[position].id for position in some], dtype=np.int64)
-        for trace, some in zip(traces, kept, strict=True)
-    ]
+    """Cosines of tokens that have nothing in common, [depth, pair]; see `Senses`. ids: [sentence][pos]."""
+    kept = [other_positions(found, len(own)) for found, own in zip(occurrences, ids, strict=True)]
+    tokens = [np.array(own, dtype=np.int64)[some] for own, some in zip(ids, kept, strict=True)]
     units = [unit_length(one[:, some].astype(np.float64)) for one, some in zip(streams, kept, strict=True)]
     found = []
     for other in range(len(kept)):
         for one in range(other):
-            unequal = ids[one][:, None] != ids[other][None, :]
+            unequal = tokens[one][:, None] != tokens[other][None, :]  # [pos, pos]
             cosines = units[one] @ units[other].transpose(0, 2, 1)  # [depth, pos, pos]
             found.append(cosines[:, unequal])
     return np.concatenate(found, axis=1)
 
 
-def _others(occurrence: Occurrence, n_tokens: int) -> list[int]:
+def other_positions(occurrence: Occurrence, n_tokens: int) -> list[int]:
     """Positions that the baseline reads: neither the word's nor the first, evenly spaced in a long text."""
     free = [position for position in range(1, n_tokens) if position not in occurrence.positions]
     if len(free) <= MOST_OTHERS:
@@ -159,6 +157,6 @@ def sense_paths(found: Senses, unit: bool = True, apart: bool = False) -> SenseP
     points = unit_length(vectors) if unit else vectors
     if apart:
         points = points - points.mean(axis=0)
-    coordinates, explained = pca(points.reshape(-1, points.shape[-1]), 2)
+    coordinates, explained = pca(points.reshape(-1, points.shape[-1]), 2)  # [sentence * depth, axis]
     shape = (*points.shape[:2], 2)
-    return SensePaths(coordinates.reshape(shape).astype(np.float32), explained)
+    return SensePaths(coordinates.reshape(shape).astype(np.float32), explained, unit, apart)

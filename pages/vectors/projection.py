@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
-from model_runtime.errors import GlassformerError
 from model_runtime.vectors import projection as arithmetic
-from model_runtime.vectors.point_sets import tokenizer_kind
-from pages.shared.escape import plain, token_text
+from model_runtime.vectors.point_sets import first_and_rest, tokenizer_kind
+from pages.shared.escape import plain, quoted, token_text
 from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.figure.provenance import Provenance
-from pages.shared.frame.errors import explain
-from pages.shared.frame.page import View
 from pages.shared.frame.parts import Lesson
-from pages.shared.run import runtime
+from pages.shared.frame.sides import Side
 from pages.shared.settings import url_state as state
-from pages.tokens.side import Side, column, columns, sides_of
-from pages.vectors.placed import Placed, depth_of, first_position, kept_by, placed, point_words
+from pages.vectors.found import found_by
+from pages.vectors.placed import Placed, ends_now, kept_by, placed
 from pages.vectors.projection_controls import controls
 from viz.palette import token_color
 from viz.style import share, three_digits
@@ -40,83 +36,52 @@ from viz.vectors.projection import (
 from viz.vectors.projection_figure import projection_figure
 from viz.vectors.senses import depth_words
 
-QUESTION = (
-    "Two dimensions of hundreds: how many of a word's ten nearest neighbours will still be its nearest in "
-    "the picture? Guess for PCA, then for t-SNE and UMAP; then take 1,000 tokens of the vocabulary "
-    "instead of the words."
-)
 _NAMES = {"words": "words", "prompt": "tokens of the prompt", "vocabulary": "the vocabulary"}
-SOURCES = """
-- Pearson, "On lines and planes of closest fit to systems of points in space", *Philosophical Magazine* 2
-  (1901): PCA.
-- van der Maaten and Hinton, "Visualizing data using t-SNE", *JMLR* 9 (2008); and how to read it: Wattenberg
-  et al., [How to use t-SNE effectively](https://doi.org/10.23915/distill.00002), *Distill* (2016).
-- McInnes, Healy and Melville 2018, [UMAP](https://arxiv.org/abs/1802.03426).
-- Venna and Kaski, "Neighborhood preservation in nonlinear projection methods", ICANN 2001: counting kept
-  neighbours.
-- Bolukbasi et al. 2016, [Man is to computer programmer as woman is to
-  homemaker?](https://arxiv.org/abs/1607.06520): an axis between two words, and what it reveals.
-- Sun et al. 2024, [Massive activations in large language models](https://arxiv.org/abs/2402.17762): the
-  first token.
-"""
 
 
-def draw(view: View, *_: Any) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
-    sides = sides_of(view, view.runs[0].prompt)
-    controls(sides)
-    found = [_placed(place, side) for place, side in zip(columns(sides), sides, strict=True)]
-    drawn = [(place, one, record_of(one)) for place, one in found if one is not None]
-    records = _on_one_scale([record for _, _, record in drawn])
-    for (place, one, _), record in zip(drawn, records, strict=True):
+    controls(sides[0])
+    drawn = found_by(sides, placed)
+    records = _on_one_scale([record_of(one) for _, one in drawn])
+    for (place, one), record in zip(drawn, records, strict=True):
         with place:
             _draw_one(one, record)
     if len(drawn) == 2:
         _difference(drawn[0][1], drawn[1][1])
     return Lesson(
-        QUESTION,
-        _answer([one for _, one, _ in drawn][:1]),
-        mathematics=lambda: mathematics([one for _, one, _ in drawn][:1]),
-        code=lambda: "\n\n".join(
-            inspect.getsource(function)
-            for function in (
-                arithmetic.pca,
-                arithmetic.principal_axes,
-                arithmetic.own_axis,
-                arithmetic.neighbours_kept,
-            )
+        code=(
+            arithmetic.pca,
+            arithmetic.principal_axes,
+            arithmetic.own_axis,
+            arithmetic.neighbours_kept,
+            arithmetic.distances_to,
+            arithmetic.unit_length,
         ),
-        sources=SOURCES,
+        fill=_numbers(drawn[0][1]) if drawn else {"kept_here": "", "numbers": ""},
     )
-
-
-def _placed(place: Any, side: Side) -> tuple[Any, Placed | None]:
-    """One run's place on the page and its projection; where there is none, the reason."""
-    with column(place, side):
-        inside = st.container()
-        with inside:
-            try:
-                return inside, placed(side)
-            except GlassformerError as error:
-                explain(error)
-                return inside, None
 
 
 def selected_of(one: Placed) -> int | None:
     """Index of the selected point, or of the nearest that there is; None while none is selected."""
     n_points = len(one.points)
-    if state.get("points") == "prompt":
-        at = state.selected_token(len(runtime.tokens_for(one.side.run))) - first_position(one.side)
+    if one.request.kind == "prompt":
+        at = one.side.query - _start(one)
         return at if 0 <= at < n_points else None
     chosen: int = state.get("point")
     return None if chosen < 0 else min(chosen, n_points - 1)
 
 
+def _start(one: Placed) -> int:
+    """Position of the first token of the prompt that is drawn."""
+    return 0 if one.request.first else 1
+
+
 def record_of(one: Placed) -> ProjectionMap:
     """What is drawn of one run."""
-    points, of_prompt = one.points, state.get("points") == "prompt"
+    points, kind = one.points, one.request.kind
     labels = points.labels
-    if state.get("points") != "words":
+    if kind != "words":
         labels = tuple(token_text(tokens[0]) for tokens in points.tokens)
     return projection_record(
         one.projection,
@@ -124,10 +89,10 @@ def record_of(one: Placed) -> ProjectionMap:
         labels,
         points.groups,
         points.group_names,
-        colors=[token_color(tokens[0].id) for tokens in points.tokens] if of_prompt else None,
+        colors=[token_color(tokens[0].id) for tokens in points.tokens] if kind == "prompt" else None,
         selected=selected_of(one),
         find=state.get("find"),
-        ends=(state.get("left").strip(), state.get("right").strip()),
+        ends=ends_now(),
     )
 
 
@@ -165,14 +130,13 @@ def _figure(one: Placed, record: ProjectionMap) -> None:
         st.caption("A point has no name where there is no room for one: point at it, or find it by its word.")
 
 
-def _choose(one: Placed) -> Any:
+def _choose(one: Placed) -> Callable[[Click], None]:
     """What a click on a point does: the prompt's tokens are selected for all pages."""
-    start = first_position(one.side)
 
     def clicked(click: Click) -> None:
         if isinstance(click.customdata, int):
-            if state.get("points") == "prompt":
-                state.set(token=click.customdata + start)
+            if one.request.kind == "prompt":
+                state.set(token=click.customdata + _start(one))
             else:
                 state.set(point=click.customdata)
 
@@ -181,11 +145,11 @@ def _choose(one: Placed) -> Any:
 
 def _origin(one: Placed) -> Provenance:
     """Where the picture comes from: points, method and its parameters."""
-    used = one.projection.settings
-    extra: dict[str, object] = {"points": _NAMES[state.get("points")], "method": METHODS[used.method]}
-    if state.get("points") == "prompt":
-        extra["place"] = depth_words(depth_of(one.side))
-    if state.get("points") == "vocabulary":
+    used, kind = one.projection.settings, one.request.kind
+    extra: dict[str, Any] = {"points": _NAMES[kind], "method": METHODS[used.method]}
+    if kind == "prompt":
+        extra["place"] = depth_words(one.request.depth)
+    if kind == "vocabulary":
         extra["tokens"] = f"{len(one.points):,}"
     extra["distance"] = DISTANCES[used.distance]
     if used.method == "tsne":
@@ -193,8 +157,8 @@ def _origin(one: Placed) -> Provenance:
     if used.method == "umap":
         extra |= {"neighbours": used.n_neighbors, "least distance": f"{used.min_dist:g}"}
     seed = used.seed if used.method in ("tsne", "umap") else None
-    origin = runtime.provenance_of(one.side.run, seed=seed, **extra)  # type: ignore[arg-type]
-    return origin if state.get("points") == "prompt" else replace(origin, prompt=None)
+    origin = one.side.run.origin(seed=seed, **extra)
+    return origin if kind == "prompt" else replace(origin, prompt=None)
 
 
 def _words(one: Placed, record: ProjectionMap) -> None:
@@ -206,24 +170,30 @@ def _words(one: Placed, record: ProjectionMap) -> None:
     if record.method == "axis":
         st.markdown(plain(axis_words(record)))
     st.markdown(plain(selected_words(record)))
-    for said in point_words(one.points):
-        st.caption(said)
-    if state.get("points") == "vocabulary":
-        st.caption(plain(order_words(tokenizer_kind(one.side.model().tokenizer))))
-    if state.get("points") == "prompt" and first_position(one.side):
-        st.caption(_first_token_words(one))
+    _notes_on_points(one)
 
 
-def _first_token_words(one: Placed) -> str:
-    """How long the vector is that was left out, beside the others."""
-    trace, depth = runtime.trace_for(one.side.run), depth_of(one.side)
-    first, rest = arithmetic.first_and_rest(
-        trace.get("embed") if depth == 0 else trace.get("resid_post", layer=depth - 1)
-    )
-    return (
-        f"The first token is left out: here its vector is {three_digits(first)} long, the others "
-        f"{three_digits(rest)} on average."
-    )
+def _notes_on_points(one: Placed) -> None:
+    """Words of several tokens, words that came twice, what the order means, the token left out."""
+    points, request = one.points, one.request
+    if request.kind == "words" and points.split:
+        names = ", ".join(
+            f"{quoted(label, 24)} ({len(tokens)})"
+            for label, tokens in zip(points.labels, points.tokens, strict=True)
+            if len(tokens) > 1
+        )
+        st.caption(f"Of several tokens, and drawn as their mean: {names}.")
+    if points.repeated:
+        names = ", ".join(quoted(word, 24) for word in points.repeated)
+        st.caption(f"Came more than once, drawn once: {names}.")
+    if request.kind == "vocabulary":
+        st.caption(plain(order_words(tokenizer_kind(one.side.model.tokenizer))))
+    if request.kind == "prompt" and not request.first:
+        first, rest = first_and_rest(one.side.trace, request.depth)
+        st.caption(
+            f"The first token is left out: here its vector is {three_digits(first)} long, the others "
+            f"{three_digits(rest)} on average."
+        )
 
 
 def _table(one: Placed) -> str:
@@ -258,48 +228,16 @@ def _difference(one: Placed, other: Placed) -> None:
     )
 
 
-def _answer(drawn: Sequence[Placed]) -> str:
-    said = (
-        "The picture always loses most of them when there are many points: a plane has no room for "
-        "neighbours in hundreds of directions. t-SNE and UMAP give up distances to save neighbours, so they "
-        "keep more of them; the distance between two far clumps then means little, and so does the size "
-        "of one."
-    )
-    if not drawn:
-        return said
+def _numbers(one: Placed) -> dict[str, str]:
+    """What the lesson's text says of this picture."""
     kept = [
         f"{METHODS[method]} {share(found.mean_kept)}"
         for method in ("pca", "tsne", "umap")
-        if (found := kept_by(drawn[0], method)) is not None
+        if (found := kept_by(one, method)) is not None
     ]
-    return f"Here: {', '.join(kept)}. {said}"
-
-
-def mathematics(drawn: Sequence[Placed]) -> str:
-    """The three aims, and the numbers of this picture."""
-    said = r"""
-PCA turns the centred points $x_i$ onto the eigenvectors $u_1, u_2, \dots$ of their covariance; the share of
-the variance along axis $a$ is its eigenvalue's share of all:
-
-$$y_i = U^\top (x_i - \bar x), \qquad \text{share}_a = \frac{\lambda_a}{\sum_b \lambda_b}$$
-
-An axis of one's own from $l$ to $r$ places a point at
-
-$$t_i = \frac{(x_i - l)^\top (r - l)}{\lVert r - l \rVert^2}, \qquad t = 0 \text{ at } l, \; 1 \text{ at } r$$
-
-t-SNE moves points until the similarities in the picture, $q_{ij}$, are close to those of the full space,
-$p_{ij}$: it minimises $\sum_{ij} p_{ij} \log (p_{ij} / q_{ij})$. UMAP does the same with a cross-entropy over
-the edges of a neighbour graph. Both start from a seed. Neighbours kept, with $N_k(i)$ the $k$ nearest points:
-
-$$\text{kept} = \frac{1}{n} \sum_i \frac{\lvert N_k^{\text{full}}(i) \cap N_k^{\text{picture}}(i) \rvert}{k},
-\qquad \text{by chance } \frac{k}{n - 1}$$
-"""
-    if not drawn:
-        return said
-    one = drawn[0]
     n_points, k = one.near.indices.shape
-    d_model = one.points.vectors.shape[1]
-    return (
-        f"{said}\nHere $n = {n_points}$ points of {d_model:,} dimensions, $k = {k}$: kept "
-        f"${one.projection.mean_kept:.4g}$, by chance ${one.near.by_chance:.4g}$."
-    )
+    return {
+        "kept_here": f"Here: {', '.join(kept)}. ",
+        "numbers": f"Here $n = {n_points}$ points of {one.points.vectors.shape[1]:,} dimensions, $k = {k}$: "
+        f"kept ${one.projection.mean_kept:.4g}$, by chance ${one.near.by_chance:.4g}$.",
+    }

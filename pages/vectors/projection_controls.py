@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import streamlit as st
 
+from pages.shared.frame.sides import Side
 from pages.shared.settings import url_state as state
 from pages.shared.settings.word_lists import WORD_GROUPS
-from pages.tokens.side import Side
 from pages.vectors.placed import depth_of
 from viz.vectors.projection import DISTANCES, METHODS
 from viz.vectors.senses import depth_words
@@ -29,7 +27,7 @@ AXES_OF_SETS = {
 }
 
 
-def controls(sides: Sequence[Side]) -> None:
+def controls(side: Side) -> None:
     """Points, method and dimensions in the first row; what belongs to them in the second."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(
@@ -46,7 +44,7 @@ def controls(sides: Sequence[Side]) -> None:
             case "words":
                 _words()
             case "prompt":
-                _prompt(sides[0])
+                _prompt(side)
             case _:
                 _vocabulary()
         if state.get("method") == "axis":
@@ -76,7 +74,7 @@ def _take_set(key: str) -> None:
 
 
 def _prompt(side: Side) -> None:
-    n_layers = side.model().spec.n_layers
+    n_layers = side.spec.n_layers
     if state.get("depth") > n_layers:
         state.open_with(depth=depth_of(side))
     st.select_slider(

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 
-from model_runtime.errors import GlassformerError
+from model_runtime.interventions import Intervention
 from model_runtime.records import Senses
 from model_runtime.vectors import senses as arithmetic
+from model_runtime.vectors.projection import pca, principal_axes, unit_length
 from pages.shared.escape import plain, quoted, token_text
 from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.figure.provenance import Provenance
-from pages.shared.frame.errors import explain
-from pages.shared.frame.page import View
 from pages.shared.frame.parts import Lesson
-from pages.shared.run import runtime
-from pages.shared.run.runs import Run
+from pages.shared.frame.sides import Side
+from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state as state
 from pages.shared.settings.edit_codes import fitting
 from pages.shared.settings.word_lists import SENTENCES
-from pages.tokens.side import Side, column, columns, sides_of
+from pages.vectors.found import found_by
 from viz.style import three_digits
 from viz.vectors.senses import (
     SenseCurves,
@@ -36,28 +34,6 @@ from viz.vectors.senses import (
 )
 from viz.vectors.senses_figure import sense_curves_figure, sense_paths_figure
 
-QUESTION = (
-    "“Mole” is an animal, an amount of substance and a spot on the skin, but one token and so one vector. "
-    "Which two of the three will be the least alike halfway through? And how alike are two tokens that "
-    "have nothing to do with each other? Guess both cosines, then look at block 24."
-)
-ANSWER = (
-    "In SmolLM2 the animal and the spot on the skin part the most: about 0.7 after block 24. That sounds "
-    "like much, but two unrelated tokens of these sentences have about 0.7 as well: in the middle of a "
-    "model all vectors point much the same way. A cosine says something only beside such a baseline. Then "
-    "change the sentences: a word that stands early has read little, and stays close to its embedding's "
-    "path whatever it means."
-)
-SOURCES = """
-- Ethayarajh 2019, [How contextual are contextualized word
-  representations?](https://arxiv.org/abs/1909.00512): one word's vectors by layer, and why a baseline is
-  needed.
-- Peters et al. 2018, [Deep contextualized word representations](https://arxiv.org/abs/1802.05365): the same
-  word, other vectors.
-- Wiedemann et al. 2019, [Does BERT make any sense?](https://arxiv.org/abs/1909.10430): senses of a word as
-  clusters.
-"""
-
 
 @dataclass(frozen=True, eq=False)
 class Seen:
@@ -68,20 +44,10 @@ class Seen:
     curves: SenseCurves
 
 
-def draw(view: View, *_: Any) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
     controls()
-    sides = sides_of(view, view.runs[0].prompt)
-    places = columns(sides)
-    seen: list[tuple[Any, Seen]] = []
-    for place, side in zip(places, sides, strict=True):
-        with column(place, side):
-            inside = st.container()
-            with inside:
-                try:
-                    seen.append((inside, seen_by(side)))
-                except GlassformerError as error:
-                    explain(error)
+    seen = found_by(sides, seen_by)
     bottom = min((one.curves.bottom for _, one in seen), default=0.0)
     for place, one in seen:
         with place:
@@ -89,14 +55,18 @@ def draw(view: View, *_: Any) -> Lesson:
     if len(seen) == 2:
         _difference(seen[0][1], seen[1][1])
     return Lesson(
-        QUESTION,
-        ANSWER,
-        mathematics=lambda: mathematics([one for _, one in seen][:1]),
-        code=lambda: "\n\n".join(
-            inspect.getsource(function)
-            for function in (arithmetic.senses, arithmetic.unrelated_cosines, arithmetic.sense_paths)
+        code=(
+            arithmetic.senses,
+            arithmetic.stream,
+            arithmetic.check_number,
+            arithmetic.unrelated_cosines,
+            arithmetic.other_positions,
+            arithmetic.sense_paths,
+            pca,
+            principal_axes,
+            unit_length,
         ),
-        sources=SOURCES,
+        fill={"numbers": _numbers(seen[0][1]) if seen else ""},
     )
 
 
@@ -120,41 +90,29 @@ def _take(word: str) -> None:
     state.set(word=word, sentences=SENTENCES[word])
 
 
-def sentences_now() -> list[str]:
-    return [line.strip() for line in state.get("sentences").splitlines() if line.strip()]
-
-
-def run_of_sentence(run: Run, sentence: str) -> Run:
-    """`run` with a sentence in place of its prompt, and those of its edits that still fit."""
-    run = replace(run, prompt=sentence)
-    edits = fitting(run.edits, runtime.model_for(run).spec, len(runtime.tokens_for(run)))
-    return replace(run, edits=edits)
-
-
 def seen_by(side: Side) -> Seen:
-    """Trace the sentences and compare the word's vectors.
+    """Read the sentences and compare the word's vectors.
 
     Raises:
         GlassformerError: a sentence without the word, too few or too many of them, or one that is too long.
     """
-    sentences, word = sentences_now(), state.get("word")
+    sentences = [line.strip() for line in state.get("sentences").splitlines() if line.strip()]
+    word = state.get("word")
     arithmetic.check_number(len(sentences))
-    model = side.model()
-    occurrences = [arithmetic.find_word(model, sentence, word) for sentence in sentences]
-    runs = [run_of_sentence(side.run, sentence) for sentence in sentences]
-
-    def compare() -> Senses:
-        traces = [runtime.trace_for(run, points=arithmetic.POINTS) for run in runs]
-        return arithmetic.senses(occurrences, traces)
-
-    name = ("senses", word, tuple((run.prompt, run.edits) for run in runs))
-    found = runtime.computed(side.run, name, compute=compare, words="Comparing the sentences")
-    return Seen(side, found, sense_curves_record(found, word, depth_now(side)))
+    occurrences = tuple(arithmetic.find_word(side.model, sentence, word) for sentence in sentences)
+    found = side.run.measure(
+        arithmetic.senses,
+        "Comparing the sentences",
+        occurrences=occurrences,
+        edits=tuple(edits_that_fit(side.run, sentence) for sentence in sentences),
+    )
+    depth = side.layer + 1  # the stream after the selected layer
+    return Seen(side, found, sense_curves_record(found, word, depth))
 
 
-def depth_now(side: Side) -> int:
-    """The depth that belongs to the selected layer."""
-    return min(state.get("layer"), side.model().spec.n_layers - 1) + 1
+def edits_that_fit(run: PageRun, sentence: str) -> tuple[Intervention, ...]:
+    """Those of the run's edits that a sentence in place of its prompt can take."""
+    return fitting(run.interventions, run.spec, len(run.changed(prompt=sentence, edits=()).tokens))
 
 
 def _draw_one(one: Seen) -> None:
@@ -228,17 +186,7 @@ def _path(one: Seen, *, apart: bool) -> None:
     if apart:
         extra["taken away"] = "their mean at each depth"
     live_figure(
-        sense_paths_figure(
-            sense_path_record(
-                paths.coordinates,
-                paths.explained,
-                one.senses,
-                one.curves.word,
-                one.curves.depth,
-                unit=unit,
-                apart=apart,
-            )
-        ),
+        sense_paths_figure(sense_path_record(paths, one.senses, one.curves.word, one.curves.depth)),
         key=one.side.key_figure("sense-parting" if apart else "sense-paths"),
         provenance=_origin(one, **extra),
         clickable=one.side.clickable,
@@ -263,9 +211,9 @@ def _paths_words(one: Seen) -> None:
     )
 
 
-def _origin(one: Seen, **extra: object) -> Provenance:
+def _origin(one: Seen, **extra: Any) -> Provenance:
     """Where a figure comes from: the sentences stand for the prompt."""
-    origin = runtime.provenance_of(one.side.run, layer=one.curves.depth - 1, word=one.curves.word, **extra)
+    origin = one.side.run.origin(layer=one.curves.depth - 1, word=one.curves.word, **extra)
     return replace(origin, prompt=" / ".join(one.curves.sentences))
 
 
@@ -287,28 +235,15 @@ def _difference(one: Seen, other: Seen) -> None:
         st.caption(f"The pinned model has fewer blocks: its value is that {depth_words(other.curves.depth)}.")
 
 
-def mathematics(seen: Sequence[Seen]) -> str:
-    """The cosine with the numbers of the selection, and the baseline."""
-    said = r"""
-The vector of a word in sentence $a$ after block $l$ is $h_l^{(a)}$, its row of the stream. Two of them are
-compared by the cosine of the angle between them, and beside it the mean over unrelated tokens $u, w$ of two
-sentences:
-
-$$\cos_l(a, b) = \frac{h_l^{(a)} \cdot h_l^{(b)}}{\lVert h_l^{(a)} \rVert \, \lVert h_l^{(b)} \rVert},
-\qquad \text{baseline}_l = \frac{1}{n} \sum_{(u, w)} \cos_l(u, w)$$
-
-At the embedding $h_0$ is a row of a table: equal tokens, equal rows, cosine 1.
-"""
-    if not seen:
-        return said
-    one = seen[0]
+def _numbers(one: Seen) -> str:
+    """The cosine with the numbers of the selection."""
     at, depth = one.curves.farthest, one.curves.depth
     first, second = one.curves.pairs[at]
     lengths = one.senses.lengths[:, depth]
     cosine = one.curves.cosines[at][depth]
     product = cosine * float(lengths[first]) * float(lengths[second])
     return (
-        f"{said}\nSentences {pair_words((first, second))}, {depth_words(depth)}:\n\n"
+        f"Sentences {pair_words((first, second))}, {depth_words(depth)}:\n\n"
         rf"$$\frac{{{product:,.4g}}}{{{float(lengths[first]):.4g} \cdot {float(lengths[second]):.4g}}} = "
         f"{cosine:.4f}$$"
     )

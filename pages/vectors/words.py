@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
-from model_runtime.errors import GlassformerError
 from model_runtime.vectors import embeddings
 from model_runtime.vectors.embeddings import Analogy, WordVector
 from pages.shared.escape import counted, quoted, token_text
 from pages.shared.figure.live_figure import Click, live_figure
-from pages.shared.frame.errors import explain
-from pages.shared.frame.page import View
 from pages.shared.frame.parts import Lesson
-from pages.shared.run import runtime
+from pages.shared.frame.sides import Side
 from pages.shared.settings import url_state as state
-from pages.tokens.side import Side, column, columns, sides_of
-from pages.vectors.table import norms_of
+from pages.vectors.found import found_by
 from viz.style import three_digits
-from viz.vectors.embedding_row import ranked_tokens_figure, ranked_tokens_record
-from viz.vectors.word_similarity import word_similarity_figure, word_similarity_record
+from viz.vectors.table import ranked_tokens_figure, ranked_tokens_record
+from viz.vectors.words import word_similarity_figure, word_similarity_record
 
 SUMS = ("king - man + woman", "Paris - France + Italy", "walked - walk + go", "bigger - big + small")
-QUESTION = (
-    "king − man + woman: which row of the whole vocabulary lies nearest to that sum? And to Paris − France + "
-    "Italy? Say it before you look at the right list, which leaves nothing out."
-)
-ANSWER = (
-    "In SmolLM2 the first gives “queen”, with “king”, which went in itself, close behind. The second gives "
-    "“Paris” again, and “Rome” is not among the first ten. Sums stay near what they are made of, so papers "
-    "left the inputs out and rarely said so aloud. The parallel tells more: (king − man) and (queen − woman) "
-    "point much the same way, cosine 0.67."
-)
-SOURCES = """
-- Mikolov et al. 2013, [Linguistic regularities in continuous space word representations][regular]; and
-  [Efficient estimation](https://arxiv.org/abs/1301.3781): the inputs are left out.
-- Linzen 2016, [Issues in evaluating semantic spaces](https://arxiv.org/abs/1606.07736): what is left when
-  they are not.
-- The figures for GPT-2 small (man and apple 0.1757, fruit and apple 0.3985, man and woman 0.5863) are
-  those of a course, for words without a space in front; this page measures the loaded model.
 
-[regular]: https://aclanthology.org/N13-1090/
-"""
+
+def draw(sides: Sequence[Side]) -> Lesson:
+    """Draw the part. What is wrong with the words is said in their place."""
+    controls()
+    found_by(sides, matrix)
+    st.subheader("Arithmetic with words", anchor=False)
+    sum_controls()
+    found_by(sides, analogy)
+    return Lesson(
+        mathematics=partial(mathematics, sides[0]),
+        code=(
+            embeddings.analogy,
+            Analogy,
+            embeddings.word_vector,
+            WordVector,
+            embeddings.word_tokens,
+            embeddings.nearest,
+            embeddings.Ranked,
+            embeddings.table_norms,
+            embeddings.embedding_rows,
+            embeddings.embedding_table,
+            embeddings.cosine,
+        ),
+    )
 
 
 def controls() -> None:
@@ -59,24 +60,16 @@ def controls() -> None:
     )
 
 
-def vectors_of(side: Side) -> tuple[list[WordVector], tuple[str, ...]]:
-    """The words' vectors, and the words that came twice.
-
-    Raises:
-        PromptError: a list that cannot be used.
-    """
+def matrix(side: Side) -> None:
+    """The words' cosines, and which of the words are one token."""
     words, twice = embeddings.parse_words(state.get("words"))
     space = bool(state.get("lead"))
-    return [embeddings.word_vector(side.model(), word, space) for word in words], twice
-
-
-def matrix(side: Side) -> None:
-    found, twice = vectors_of(side)
-    record = word_similarity_record([one.word for one in found], embeddings.similarities(found))
+    found = [embeddings.word_vector(side.model, word, space) for word in words]
+    record = word_similarity_record(words, embeddings.similarities(found))
     live_figure(
         word_similarity_figure(record),
         key=side.key_figure("similarity"),
-        provenance=side.origin(words="with a space" if state.get("lead") else "without a space"),
+        provenance=side.run.origin(words="with a space" if space else "without a space"),
     )
     cut = [one for one in found if len(one.tokens) > 1]
     single = len(found) - len(cut)
@@ -86,25 +79,23 @@ def matrix(side: Side) -> None:
     )
     if twice:
         st.caption(f"Written twice, shown once: {', '.join(quoted(word, 24) for word in twice)}.")
-    space_words(side, found)
+    space_words(side, words[0], words[1])
 
 
 def _pieces(one: WordVector) -> str:
     return f"{quoted(one.word, 24)} = {' + '.join(quoted(token_text(token), 16) for token in one.tokens)}"
 
 
-def space_words(side: Side, found: list[WordVector]) -> None:
+def space_words(side: Side, a: str, b: str) -> None:
     """What the leading space changes, on the first two words."""
-    a, b = found[0].word, found[1].word
-    values = {}
-    for space in (True, False):
-        one, other = (embeddings.word_vector(side.model(), word, space) for word in (a, b))
-        values[space] = embeddings.cosine(one.vector, other.vector), len(one.tokens), len(other.tokens)
-    (with_, *_), (without, n, m) = values[True], values[False]
-    pieces = f"{counted(n, 'token')} and {counted(m, 'token')}"
+    (one, other), (bare, bare_other) = (
+        [embeddings.word_vector(side.model, word, space) for word in (a, b)] for space in (True, False)
+    )
     st.markdown(
-        f"**The space matters.** {quoted(a, 24)} and {quoted(b, 24)}: cosine {three_digits(with_)} with a "
-        f"space before them, {three_digits(without)} without ({pieces})."
+        f"**The space matters.** {quoted(a, 24)} and {quoted(b, 24)}: cosine "
+        f"{three_digits(embeddings.cosine(one.vector, other.vector))} with a space before them, "
+        f"{three_digits(embeddings.cosine(bare.vector, bare_other.vector))} without "
+        f"({counted(len(bare.tokens), 'token')} and {counted(len(bare_other.tokens), 'token')})."
     )
 
 
@@ -114,19 +105,13 @@ def analogy_of(side: Side) -> Analogy:
     Raises:
         PromptError: not of that form.
     """
-    words, space = embeddings.parse_analogy(state.get("sum")), bool(state.get("lead"))
-    norms = norms_of(side)
-    return runtime.computed(
-        side.run,
-        ("analogy", words, space),
-        lambda: embeddings.analogy(side.model(), *words, norms, space),
-    )
+    a, b, c = embeddings.parse_analogy(state.get("sum"))
+    return side.run.measure(embeddings.analogy, a=a, b=b, c=c, space=bool(state.get("lead")))
 
 
 def analogy(side: Side) -> None:
     """Two lists: without the words that went in, and with them."""
     found = analogy_of(side)
-    model = side.model()
     own = set(found.with_own.ids) - set(found.without.ids)
     a, b, c = found.words
 
@@ -134,23 +119,22 @@ def analogy(side: Side) -> None:
         if isinstance(click.customdata, int):
             state.set(space="table", row=str(click.customdata))
 
-    places = [st.container(), st.container()] if side.name else list(st.columns(2))
+    places = [st.container(), st.container()] if side.name else st.columns(2)
     lists = (("Without the three words", found.without), ("All of the vocabulary", found.with_own))
     for place, (title, ranked) in zip(places, lists, strict=True):
-        texts = [token_text(model.token(i)) for i in ranked.ids]
+        texts = [side.run.text_of(token_id) for token_id in ranked.ids]
         record = ranked_tokens_record(title, "cosine", ranked.ids, texts, ranked.values, sorted(own))
         with place:
             live_figure(
                 ranked_tokens_figure(record, "analogy"),
                 key=side.key_figure(f"analogy-{'own' if ranked is found.with_own else 'without'}"),
-                provenance=side.origin(sum=f"{a} - {b} + {c}"),
+                provenance=side.run.origin(sum=f"{a} - {b} + {c}"),
                 clickable=side.clickable,
                 on_click=look,
             )
     if not found.without.ids:
         return
-    best = token_text(model.token(found.without.ids[0]))
-    first = token_text(model.token(found.with_own.ids[0]))
+    best, first = (side.run.text_of(ranked.ids[0]) for ranked in (found.without, found.with_own))
     failed = found.with_own.ids[0] in own
     st.markdown(
         f"{quoted(a, 24)} − {quoted(b, 24)} + {quoted(c, 24)} lies nearest to {quoted(first)}"
@@ -180,30 +164,3 @@ def mathematics(side: Side) -> str:
         r"$$d = \underset{t \notin \{a, b, c\}}{\arg\max}\; \cos(e_t,\; e_a - e_b + e_c)$$"
         f"\n\nHere the largest cosine is {value}. A word of several tokens is the mean of its rows."
     )
-
-
-def draw(view: View, *_: Any) -> Lesson:
-    """Draw the part."""
-    controls()
-    sides = sides_of(view, view.runs[0].prompt)
-    _each(sides, matrix)
-    st.subheader("Arithmetic with words", anchor=False)
-    sum_controls()
-    _each(sides, analogy)
-    return Lesson(
-        QUESTION,
-        ANSWER,
-        mathematics=lambda: mathematics(sides[0]),
-        code=lambda: f"{inspect.getsource(embeddings.analogy)}\n\n{inspect.getsource(embeddings.cosine)}",
-        sources=SOURCES,
-    )
-
-
-def _each(sides: Any, draw_one: Any) -> None:
-    """A column a run; what is wrong with the words is said in its place."""
-    for place, side in zip(columns(sides), sides, strict=True):
-        with column(place, side):
-            try:
-                draw_one(side)
-            except GlassformerError as error:
-                explain(error)

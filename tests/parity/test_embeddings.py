@@ -20,6 +20,7 @@ from model_runtime.vectors.embeddings import (
     parse_words,
     similarities,
     table_norms,
+    token_row,
     word_vector,
 )
 from tests.tiny_models import FAMILY_CASES, build_model, tiny_tokenizer
@@ -40,7 +41,7 @@ def test_a_row_is_what_the_model_reads(family: str) -> None:
     scale = embedding_scale(model)
     assert (scale != 1) == (family in ("gemma2", "gemma3"))
     np.testing.assert_array_equal(model.trace([7]).get("embed")[0], table[7] * np.float32(scale))
-    np.testing.assert_allclose(table_norms(model).norms, np.linalg.norm(table, axis=1), rtol=1e-6)
+    np.testing.assert_allclose(table_norms(model), np.linalg.norm(table, axis=1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -57,6 +58,19 @@ def test_neighbours_are_those_of_brute_force(dtype: torch.dtype) -> None:
     far = nearest(model, row, norms, "euclidean", 10, skip=[11])
     assert far.ids == tuple(np.argsort(by_distance)[1:11].tolist())
     np.testing.assert_allclose(far.values, np.sort(by_distance)[1:11], atol=1e-5)
+
+
+def test_a_token_s_row_and_its_neighbours_are_looked_up_together() -> None:
+    model = model_of("llama")
+    norms, values = table_norms(model), embedding_row(model, 11)
+    row = token_row(model, 11, k=5)
+    np.testing.assert_array_equal(row.values, values)
+    assert row.longer_than == np.mean(norms < norms[11])
+    assert row.by_cosine == nearest(model, values, norms, "cosine", 5, [11])
+    assert row.by_distance == nearest(model, values, norms, "euclidean", 5, [11])
+    assert (row.one_hot_difference, row.head.tied) == (0, False)
+    with pytest.raises(PromptError, match="There is no row"):
+        token_row(model, -1)
 
 
 def test_a_row_of_zeros_has_no_direction() -> None:
@@ -96,7 +110,7 @@ def set_rows(model: Model, rows: dict[str, list[float]]) -> None:
 def test_an_analogy_by_hand() -> None:
     model = model_of("llama")
     set_rows(model, {"k": [1, 1, 0], "m": [0, 1, 0], "w": [0, 1, 1], "q": [1, 1, 1.1], "x": [1, 1, -1]})
-    found = analogy(model, "k", "m", "w", table_norms(model), space=False)
+    found = analogy(model, "k", "m", "w", space=False)
     assert model.token(found.without.ids[0]).text == "q"
     own = {word_vector(model, word, space=False).tokens[0].id for word in "kmw"}
     assert not own & set(found.without.ids)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from model_runtime.records import Senses
+from model_runtime.records import SensePaths, Senses
 from viz import style
 
 LONGEST_SENTENCE = 34  # characters of a sentence in a picture
@@ -86,22 +85,12 @@ def sense_curves_record(found: Senses, word: str, depth: int) -> SenseCurves:
     )
 
 
-def sense_path_record(
-    coordinates: np.ndarray,
-    explained: Sequence[float],
-    found: Senses,
-    word: str,
-    depth: int,
-    *,
-    unit: bool,
-    apart: bool = False,
-) -> SensePath:
-    """Coordinates [sentence, depth, axis] -> what is drawn."""
-    places = tuple(tuple((float(x), float(y)) for x, y in path) for path in coordinates)
+def sense_path_record(paths: SensePaths, found: Senses, word: str, depth: int) -> SensePath:
+    """What was measured -> what is drawn."""
+    places = tuple(tuple((float(x), float(y)) for x, y in path) for path in paths.coordinates)
     sentences = tuple(occurrence.sentence for occurrence in found.occurrences)
-    return SensePath(
-        word.strip(), sentences, places, tuple(explained), unit, apart, min(depth, len(places[0]) - 1)
-    )
+    depth = min(depth, len(places[0]) - 1)
+    return SensePath(word.strip(), sentences, places, paths.explained, paths.unit, paths.apart, depth)
 
 
 def depth_words(depth: int) -> str:

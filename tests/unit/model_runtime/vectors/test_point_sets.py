@@ -6,17 +6,23 @@ import numpy as np
 import pytest
 
 from model_runtime.errors import PromptError
+from model_runtime.interventions import ScaleHead
 from model_runtime.model import Model
-from model_runtime.records import Token
+from model_runtime.records import ProjectionSettings, Token
 from model_runtime.vectors.point_sets import (
     KINDS,
+    PointRequest,
+    ends_of,
+    first_and_rest,
     kind_of,
     parse_groups,
+    points_of,
     prompt_points,
     tokenizer_kind,
     vocabulary_points,
     word_points,
 )
+from model_runtime.vectors.projection import nearest, neighbours_of, project, projection_of
 from tests.tiny_checkpoints import byte_tokenizer, tiny_llama
 
 
@@ -64,6 +70,48 @@ def test_a_prompt_s_points_are_its_stream(model: Model) -> None:
     later = prompt_points(trace, 2, first=False)
     assert np.array_equal(later.vectors, trace.get("resid_post", layer=1)[1:])
     assert later.labels == ("e", "l", "l", "o")
+
+
+def test_a_request_says_all_that_decides_the_points(model: Model) -> None:
+    edits = (ScaleHead(0, 0, 0.0),)
+    for edit in ((), edits):
+        request = PointRequest("prompt", prompt="hello", edits=edit, depth=2, first=False)
+        trace = model.trace("hello", interventions=edit)
+        expected = trace.get("resid_post", layer=1)[1:]
+        assert np.array_equal(points_of(model, request).vectors, expected)
+        assert np.array_equal(points_of(model, request, trace).vectors, expected)
+    assert points_of(model, PointRequest("words", groups="a: x y")).labels == ("x", "y")
+    assert len(points_of(model, PointRequest("vocabulary", top=7))) == 7
+    first, rest = first_and_rest(model.trace("hello"), 0)
+    lengths = np.linalg.norm(model.trace("hello").get("embed"), axis=1)
+    assert (first, rest) == pytest.approx((lengths[0], lengths[1:].mean()))
+
+
+def test_a_kept_measurement_is_what_it_is_made_of(model: Model) -> None:
+    request = PointRequest("vocabulary", top=30)
+    points = points_of(model, request)
+    near = neighbours_of(model, request, "cosine")
+    assert np.array_equal(near.indices, nearest(points.vectors, "cosine").indices)
+    ends = ends_of(model, request, points, ("a", "b"))
+    for method, words, vectors in (("pca", None, None), ("axis", ("a", "b"), ends)):
+        settings = ProjectionSettings(method)
+        bare = project(points.vectors, settings, ends=vectors)
+        for at_hand in ({}, {"points": points, "near": near}):
+            found = projection_of(model, request, settings, words, **at_hand)
+            assert np.array_equal(found.coordinates, bare.coordinates)
+            assert np.array_equal(found.kept, bare.kept)
+
+
+def test_ends_of_a_prompt_are_its_own_tokens(model: Model) -> None:
+    request = PointRequest("prompt", prompt="hello", depth=1)
+    points = points_of(model, request)
+    left, right = ends_of(model, request, points, ("H", "o"))
+    assert np.array_equal(left, points.vectors[0])
+    assert np.array_equal(right, points.vectors[4])
+    with pytest.raises(PromptError, match="right end of the axis has no word"):
+        ends_of(model, request, points, ("h", ""))
+    with pytest.raises(PromptError, match="no token of the points drawn"):
+        ends_of(model, request, points, ("z", "o"))
 
 
 def test_the_vocabulary_comes_in_the_order_of_its_numbers(model: Model) -> None:

@@ -91,15 +91,13 @@ def test_the_share_of_variance_by_hand() -> None:
     assert explained == pytest.approx((0.8, 0.2))
 
 
-def test_few_points_and_few_dimensions_lead_to_the_same_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_points_and_few_dimensions_lead_to_the_same_axes() -> None:
     centred = RANDOM.astype(np.float64) - RANDOM.mean(axis=0)
     for rows in (centred, centred[:9]):  # more points than dimensions, and fewer
         axes, strengths = principal_axes(rows, 2)
         assert axes @ axes.T == pytest.approx(np.eye(2), abs=1e-9)
         assert ((rows @ axes.T) ** 2).sum(axis=0) == pytest.approx(strengths)
-        with monkeypatch.context() as large:
-            large.setattr("model_runtime.vectors.projection._DENSE", 1)
-            others, same = principal_axes(rows, 2)
+        others, same = principal_axes(rows, 2, dense=1)
         assert others == pytest.approx(axes, abs=1e-6)
         assert same == pytest.approx(strengths)
 

@@ -21,8 +21,9 @@ def model(request: pytest.FixtureRequest) -> Model:
 
 
 def found_in(model: Model, *sentences: str, word: str = "mole") -> Senses:
-    occurrences = [find_word(model, sentence, word) for sentence in sentences]
-    return senses(occurrences, [model.trace(sentence, points=POINTS) for sentence in sentences])
+    return senses(
+        model, tuple(find_word(model, sentence, word) for sentence in sentences), ((),) * len(sentences)
+    )
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from viz.vectors.embedding_row import (
+from viz.vectors.table import (
     ranked_tokens_figure,
     ranked_tokens_record,
     row_strip_figure,
     row_strip_record,
     strip_title,
 )
-from viz.vectors.word_similarity import word_similarity_figure, word_similarity_record
+from viz.vectors.words import word_similarity_figure, word_similarity_record
 
 
 @pytest.mark.parametrize("n", [32, 64, 100, 576, 4096])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from model_runtime.records import Token
+from model_runtime.records import SensePaths, Token
 from viz.vectors.senses import (
     SenseCurves,
     cosines_sentence,
@@ -103,7 +103,8 @@ def test_without_others_there_is_no_band() -> None:
 @pytest.mark.parametrize("apart", [False, True])
 def test_paths_are_one_a_sentence_with_a_ring_at_the_depth(apart: bool) -> None:
     coordinates = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
-    record = sense_path_record(coordinates, (0.5, 0.25), COMPARED, "mole", 1, unit=True, apart=apart)
+    paths = SensePaths(coordinates, (0.5, 0.25), unit=True, apart=apart)
+    record = sense_path_record(paths, COMPARED, "mole", 1)
     drawn = sense_paths_figure(record)
     paths = [trace for trace in drawn.figure.data if trace.mode != "markers"]
     assert [list(trace.x) for trace in paths] == [[0, 2], [4, 6], [8, 10]]
