@@ -10,8 +10,9 @@ name and arguments, and run in another process.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +20,10 @@ from model_runtime.interventions import Intervention, as_interventions
 from model_runtime.model import Model, Prompt
 from model_runtime.records import ModelSpec, Token
 from model_runtime.trace import Trace
+
+# What a measurement may be lent: see `pages.shared.run.opened`.
+Turn = Callable[[], AbstractContextManager[None]]  # entered around a forward pass, so that others get theirs
+ModelIn = Callable[[str], Model]  # the run's model in a dtype ("float16")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +64,10 @@ class OpenRun:
             PointUnavailable: the model does not have a point.
         """
         return self.model.trace(self.prompt, interventions=self.interventions, **request)
+
+    def under(self, edits: tuple[Intervention, ...]) -> OpenRun:
+        """The same prompt under other edits, in the place of this run's."""
+        return replace(self, interventions=edits)
 
 
 def open_run(

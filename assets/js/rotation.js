@@ -1,5 +1,5 @@
 // One query turned by another position, and the clocks of all pairs, while the slider is dragged: the twin of
-// viz/positions/turning.py and `moving_traces` of viz/positions/turning_figure.py. A test holds both to the same numbers and words.
+// viz/positions/rotation.py. A test holds both to the same numbers and words.
 
 import { thousands, threeDigits } from "./numbers.js"
 

@@ -23,18 +23,29 @@ _MAX_MODULES = 16  # rebuilt rotary modules kept per model; each is a few hundre
 
 @dataclass(frozen=True)
 class RopeEdit:
-    """What a request changes about the rotation; the defaults change nothing.
+    """What a request changes about the rotation; the defaults change nothing."""
 
-    base: another theta. ntk_factor multiplies theta by factor^(d/(d-2)) (NTK-aware scaling).
-    linear_factor divides the frequencies, which is the same as dividing positions (Chen et al. 2023).
-    offset is added to every position; off puts every token at position 0, so that nothing rotates.
+    base: float | None = None  # another theta
+    ntk_factor: float = 1.0  # theta times factor^(d/(d-2)): "NTK-aware" (Peng et al. 2023, section 3.1)
+    linear_factor: float = (
+        1.0  # frequencies divided by it, as if positions were (Chen et al. 2023, section 3)
+    )
+    offset: int = 0  # added to every position
+    off: bool = False  # every token at position 0, so that nothing rotates
+
+
+def rope_angles(edit: RopeEdit, n_tokens: int, d_rotary: int, base: float) -> torch.Tensor:
+    """How far each pair turns at each position, radians, [pos, pair] (Su et al. 2021, section 3.2.2).
+
+    The formula, made to be read. What runs is the family's own module under the same edit (`RopeEditor`),
+    which may scale the rotation besides.
     """
-
-    base: float | None = None
-    ntk_factor: float = 1.0
-    linear_factor: float = 1.0
-    offset: int = 0
-    off: bool = False
+    base = base if edit.base is None else edit.base
+    if edit.ntk_factor != 1.0:  # the fastest pair keeps its angle, the slowest is divided by the factor
+        base = base * edit.ntk_factor ** (d_rotary / (d_rotary - 2))
+    frequencies = base ** (-torch.arange(0, d_rotary, 2) / d_rotary) / edit.linear_factor  # [pair]
+    positions = torch.zeros(n_tokens) if edit.off else torch.arange(n_tokens) + edit.offset  # [pos]
+    return torch.outer(positions, frequencies)
 
 
 def rotate_half(x: torch.Tensor) -> torch.Tensor:
@@ -47,10 +58,11 @@ def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tenso
     """Rotate [head, pos, d_head] by cos and sin [pos, d_rotary]; what lies beyond d_rotary passes.
 
     RoPE (Su et al. 2021, arXiv:2104.09864, section 3.4.2) in the split-halves layout: entry m of the first
-    half and entry m of the second half form the pair that turns by position x frequency m.
+    half and entry m of the second half form the pair that turns by position x frequency m. So cos and sin
+    hold every pair's number twice.
     """
     turning, passing = x[..., : cos.shape[-1]], x[..., cos.shape[-1] :]
-    turned = (turning * cos + rotate_half(turning) * sin).to(x.dtype)
+    turned = (turning * cos + rotate_half(turning) * sin).to(x.dtype)  # [head, pos, d_rotary]
     return torch.cat((turned, passing), dim=-1) if passing.shape[-1] else turned
 
 

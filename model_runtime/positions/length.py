@@ -9,8 +9,8 @@ rotating model does out there is what is measured (Press et al. 2022, arXiv:2108
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +24,13 @@ from model_runtime.errors import PromptError, SettingError
 from model_runtime.interventions import Intervention, as_interventions
 from model_runtime.loading.device import free_memory
 from model_runtime.model import Model
+from model_runtime.open_run import Turn
 
 HELDOUT = Path(__file__).resolve().parents[2] / "assets" / "heldout"
 TEXTS = ("plays", "scripture", "python")
 CHUNK = 256  # tokens of one forward
 MOST_TIMES = 4  # contexts that are read at most
 MOST_TOKENS = 16_384
-_ROWS = 64  # rows of logits that are turned into probabilities at a time
 
 Progress = Callable[[int, int, float], None]  # tokens read, of all, seconds so far
 
@@ -39,14 +39,12 @@ Progress = Callable[[int, int, float], None]  # tokens read, of all, seconds so 
 class LengthReading:
     """How surprised a model is along a text, by the position of the token that is predicted.
 
-    loss: -ln of the probability that the model gave the token that really came, nats, float32 [pos].
-    entropy: how open it was, -sum p ln p of that distribution, nats, float32 [pos]. Both are NaN at 0, which
-    nothing comes before.
+    Both are NaN at position 0, which nothing comes before.
     """
 
     ids: tuple[int, ...]
-    loss: np.ndarray
-    entropy: np.ndarray
+    loss: np.ndarray  # float32 [pos], nats: -ln of the probability of the token that really came
+    entropy: np.ndarray  # float32 [pos], nats: how open the model was, -sum p ln p
     n_ctx: int  # tokens that the model was made for
     interventions: tuple[Intervention, ...]
     seconds: float
@@ -113,7 +111,7 @@ def loss_by_position(
     interventions: Intervention | Iterable[Intervention] = (),
     *,
     progress: Progress | None = None,
-    turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    turn: Turn = nullcontext,
 ) -> LengthReading:
     """Read a text in chunks with a cache, beyond the context where the positions allow it.
 
@@ -135,28 +133,43 @@ def loss_by_position(
         raise SettingError(f"The chunk is {chunk} tokens.", "Give 1 or more.")
     tokens = _checked(model, ids)
     edits = as_interventions(interventions)
-    plan = model.planner.plan(edits, None)
+    start = time.perf_counter()
+    loss, entropy = read_in_chunks(model, tokens, edits, chunk, progress or _silent, turn)
+    return LengthReading(tokens, loss, entropy, model.spec.n_ctx, edits, time.perf_counter() - start)
+
+
+def _silent(done: int, of: int, seconds: float) -> None:
+    pass
+
+
+def read_in_chunks(
+    model: Model,
+    tokens: tuple[int, ...],
+    edits: tuple[Intervention, ...],
+    chunk: int,
+    progress: Progress,
+    turn: Turn,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Loss and entropy at every position, float32 [pos]: one forward a chunk, after the keys of all before.
+
+    A cache makes the chunks one text: its keys keep the positions (angles) that they were read at.
+    """
+    plan = model.planner.plan(edits, None)  # what the edits change, in every forward
     cache = DynamicCache(config=model.hf_model.config)
-    loss, entropy = (np.full(len(tokens) + 1, np.nan, dtype=np.float32) for _ in range(2))
+    loss, entropy = [np.array([np.nan])], [np.array([np.nan])]  # nothing comes before the first token
     start = time.perf_counter()
     for first in range(0, len(tokens), chunk):
         part = tokens[first : first + chunk]
-        with turn():
+        with turn():  # others get theirs in between
             run = Run(model.adapter, plan, offset=first)
-            logits, cache = model.forward(part, run, tuple(range(len(part))), cache)
-        targets = tokens[first + 1 : first + len(part) + 1]
-        place = slice(first + 1, first + len(part) + 1)
-        loss[place], entropy[place] = _nats(logits, targets)
-        if progress is not None:
-            progress(min(first + chunk, len(tokens)), len(tokens), time.perf_counter() - start)
-    return LengthReading(
-        ids=tokens,
-        loss=loss[:-1],
-        entropy=entropy[:-1],
-        n_ctx=model.spec.n_ctx,
-        interventions=edits,
-        seconds=time.perf_counter() - start,
-    )
+            logits, cache = model.forward(part, run, tuple(range(len(part))), cache)  # [chunk, d_vocab]
+        measured = loss_and_entropy(logits, tokens[first + 1 : first + 1 + len(part)])
+        for whole, new in zip((loss, entropy), measured, strict=True):
+            whole.append(new)
+        progress(first + len(part), len(tokens), time.perf_counter() - start)
+    # What the last token's logits predict never came: it is left out.
+    found = [np.concatenate(parts)[:-1].astype(np.float32) for parts in (loss, entropy)]
+    return found[0], found[1]
 
 
 def _checked(model: Model, ids: Sequence[int]) -> tuple[int, ...]:
@@ -177,27 +190,18 @@ def _checked(model: Model, ids: Sequence[int]) -> tuple[int, ...]:
     return tokens
 
 
-def _nats(logits: torch.Tensor, targets: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Loss and entropy of each row, float32 [row]; the last row of a text has no target: NaN."""
+def loss_and_entropy(logits: torch.Tensor, targets: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """-ln of the probability of what came, and -sum p ln p: nats, float32 [row], from logits [row, d_vocab].
+
+    The last row of a text has no target: its loss is NaN.
+    """
     loss = np.full(len(logits), np.nan, dtype=np.float32)
     entropy = np.empty(len(logits), dtype=np.float32)
-    for first in range(0, len(logits), _ROWS):
-        rows = slice(first, first + _ROWS)
-        log_p = logits[rows].float().log_softmax(dim=-1)
+    for first in range(0, len(logits), 64):  # some rows at a time: probabilities take much memory
+        rows = slice(first, first + 64)
+        log_p = logits[rows].float().log_softmax(dim=-1)  # [row, d_vocab]
         # 0 times -inf is 0: a token that cannot come adds nothing.
         entropy[rows] = -(log_p.exp() * log_p.clamp_min(-1e4)).sum(dim=-1).numpy()
-        wanted = torch.tensor(targets[rows], dtype=torch.long)
+        wanted = torch.tensor(targets[rows], dtype=torch.long)  # [row], or one less at the end
         loss[first : first + len(wanted)] = -log_p[torch.arange(len(wanted)), wanted].numpy()
     return loss, entropy
-
-
-def window_means(values: np.ndarray, width: int = 64) -> Iterator[tuple[int, float]]:
-    """(first position, mean) of windows of `width` positions side by side; NaN is left out.
-
-    >>> list(window_means(np.array([np.nan, 1.0, 2.0, 4.0]), width=2))
-    [(0, 1.0), (2, 3.0)]
-    """
-    for first in range(0, len(values), width):
-        window = values[first : first + width]
-        if not np.isnan(window).all():
-            yield first, float(np.nanmean(window))

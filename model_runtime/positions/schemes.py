@@ -27,44 +27,40 @@ from model_runtime.interventions import Intervention, as_interventions
 from model_runtime.model import Model
 
 BASE = 10_000.0  # of the sinusoids in Vaswani et al. 2017, and of RoPE in Su et al. 2021
-MOST_HEADS = 1024
 
 
 @dataclass(frozen=True, eq=False)
 class DistanceProfile:
-    """Similarity of two positions by their distance, over all pairs that are so far apart.
-
-    explained: share of the variance over all pairs i >= j that the distance alone explains, 0 to 1; 1 where
-        all values are equal. spread: the largest difference of two pairs at one distance.
-    """
+    """Similarity of two positions by their distance, over all pairs i >= j that are so far apart."""
 
     mean: np.ndarray  # float64 [distance]
     low: np.ndarray
     high: np.ndarray
-    explained: float
+    explained: float  # share of the variance that the distance alone explains; 1 where all values are equal
 
     @property
     def spread(self) -> float:
+        """The largest difference of two pairs at one distance."""
         return float((self.high - self.low).max())
 
 
 @dataclass(frozen=True, eq=False)
 class TablePca:
-    """Principal components of a table of positions.
+    """Principal components of a table of positions."""
 
-    coordinates: float32 [position, component]; explained: share of the variance of *every* component,
-    float32 [component], largest first.
-    """
-
-    coordinates: np.ndarray
-    explained: np.ndarray
+    coordinates: np.ndarray  # float32 [pos, component]
+    explained: np.ndarray  # float32, share of the variance of *every* component, largest first
 
     @property
     def nbytes(self) -> int:
         return self.coordinates.nbytes + self.explained.nbytes
 
+    def components_for(self, share: float) -> int:
+        """How many components hold this share of the variance."""
+        return int(np.searchsorted(np.cumsum(self.explained), share)) + 1
 
-def frequencies(d: int, base: float = BASE) -> np.ndarray:
+
+def frequencies(d: int, base: float = 10_000.0) -> np.ndarray:
     """Angle that one position adds, in radians, float64 [pair]: theta_i = base^(-2i/d), i = 0 ... d/2 - 1.
 
     The same series in sinusoidal encodings and in RoPE.
@@ -88,8 +84,10 @@ def wavelengths(frequency: np.ndarray) -> np.ndarray:
         return np.where(frequency > 0, 2 * np.pi / np.maximum(frequency, 1e-300), np.inf)
 
 
-def sinusoidal_table(n: int, d: int, base: float = BASE) -> np.ndarray:
+def sinusoidal_table(n: int, d: int, base: float = 10_000.0) -> np.ndarray:
     """PE(pos, 2i) = sin(pos / base^(2i/d)), PE(pos, 2i+1) = cos(pos / base^(2i/d)); float32 [pos, d].
+
+    Source: Vaswani et al. 2017, section 3.5.
 
     >>> sinusoidal_table(2, 4).round(4).tolist()
     [[0.0, 1.0, 0.0, 1.0], [0.8414999842643738, 0.5403000116348267, 0.009999999776482582, 1.0]]
@@ -102,9 +100,12 @@ def sinusoidal_table(n: int, d: int, base: float = BASE) -> np.ndarray:
     return table.reshape(n, d).astype(np.float32)
 
 
-def rotary_table(n: int, d: int, base: float = BASE) -> np.ndarray:
-    """cos of every pair, then sin of every pair, float32 [pos, d]: what turns q and k, by the formula."""
-    angles = np.arange(n)[:, None] * frequencies(d, base)
+def rotary_table(n: int, d: int, base: float = 10_000.0) -> np.ndarray:
+    """cos of every pair, then sin of every pair, float32 [pos, d]: what turns q and k, by the formula.
+
+    Source: Su et al. 2021 (arXiv:2104.09864), section 3.4.2.
+    """
+    angles = np.arange(n)[:, None] * frequencies(d, base)  # [pos, pair]
     return np.concatenate((np.cos(angles), np.sin(angles)), axis=1).astype(np.float32)
 
 
@@ -145,8 +146,17 @@ def model_frequencies(
     Raises:
         PointUnavailable, InterventionError: as `model_rotary_table`.
     """
-    table = model_rotary_table(model, (0, 1), layer, interventions).astype(np.float64)
-    cos, sin = np.split(table, 2, axis=1)  # [2, pair] each
+    table = model_rotary_table(model, (0, 1), layer, interventions)
+    return first_turn(*np.split(table, 2, axis=1))
+
+
+def first_turn(cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
+    """The angle from the first of some neighbouring positions to the second, from cos and sin [pos, pair].
+
+    Returns:
+        radians, float64 [pair].
+    """
+    cos, sin = cos[:2].astype(np.float64), sin[:2].astype(np.float64)
     return np.arctan2(sin[1] * cos[0] - cos[1] * sin[0], cos[1] * cos[0] + sin[1] * sin[0])
 
 
@@ -180,17 +190,18 @@ def alibi_slopes(n_heads: int) -> np.ndarray:
     [0.0625, 0.0039, 0.25]
 
     Raises:
-        SettingError: fewer than 1 head or more than `MOST_HEADS`.
+        SettingError: fewer than 1 head or more than 1,024.
     """
-    if not 1 <= n_heads <= MOST_HEADS:
-        raise SettingError(f"ALiBi for {n_heads} heads.", f"Give a whole number from 1 to {MOST_HEADS:,}.")
+    if not 1 <= n_heads <= 1024:
+        raise SettingError(f"ALiBi for {n_heads} heads.", "Give a whole number from 1 to 1,024.")
     lower = 2 ** int(np.log2(n_heads))
-    return np.concatenate((_series(lower), _series(2 * lower)[::2][: n_heads - lower]))
+    series, finer = (2.0 ** (-8.0 * np.arange(1, n + 1) / n) for n in (lower, 2 * lower))  # down to 2^-8
+    return np.concatenate((series, finer[::2][: n_heads - lower]))  # [head]
 
 
-def _series(n: int) -> np.ndarray:
-    """2^(-8/n), 2^(-16/n), ..., 2^-8."""
-    return 2.0 ** (-8.0 * np.arange(1, n + 1) / n)
+def alibi_table(n: int, n_heads: int) -> np.ndarray:
+    """What each head adds to a score by distance, float64 [distance, head]."""
+    return -np.arange(n)[:, None] * alibi_slopes(n_heads)
 
 
 def alibi_bias(n: int, slope: float) -> np.ndarray:
@@ -201,7 +212,7 @@ def alibi_bias(n: int, slope: float) -> np.ndarray:
     >>> alibi_bias(3, 0.5).tolist()
     [[0.0, -inf, -inf], [-0.5, 0.0, -inf], [-1.0, -0.5, 0.0]]
     """
-    distance = np.arange(n)[:, None] - np.arange(n)[None, :]
+    distance = np.arange(n)[:, None] - np.arange(n)[None, :]  # [query_pos, key_pos]
     return np.where(distance >= 0, slope * -distance, -np.inf).astype(np.float32)
 
 
@@ -213,7 +224,7 @@ def similarity(table: np.ndarray) -> np.ndarray:
     """
     rows = table.astype(np.float64)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    unit = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)  # [pos, column]
     return unit @ unit.T
 
 
@@ -224,6 +235,7 @@ def by_distance(values: np.ndarray) -> DistanceProfile:
     >>> profile.mean.tolist(), profile.explained
     ([1.0, 0.5], 1.0)
     """
+    # All pairs at distance 0, at 1, ...: each diagonal is one shorter than the one before.
     diagonals = [np.diagonal(values, -distance).astype(np.float64) for distance in range(len(values))]
     mean = np.array([diagonal.mean() for diagonal in diagonals])
     within = sum(float(np.square(diagonal - m).sum()) for diagonal, m in zip(diagonals, mean, strict=True))
@@ -235,6 +247,15 @@ def by_distance(values: np.ndarray) -> DistanceProfile:
         high=np.array([diagonal.max() for diagonal in diagonals]),
         explained=1.0 if total == 0 else 1.0 - within / total,
     )
+
+
+def learned_pca(model: Model) -> TablePca:
+    """Main components of all learned rows of a model.
+
+    Raises:
+        PointUnavailable: as `learned_table`.
+    """
+    return table_pca(learned_table(model))
 
 
 def table_pca(table: np.ndarray, n_components: int = 3) -> TablePca:

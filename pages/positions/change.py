@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from model_runtime.capture import rotary as rope
+from model_runtime.capture.rotary import RopeEdit, rope_angles, rotate, rotate_half
 from model_runtime.interventions import (
     Intervention,
     PositionsOff,
@@ -18,22 +17,20 @@ from model_runtime.interventions import (
     RopeOffset,
     RopeScaling,
 )
-from model_runtime.positions import rotation
+from model_runtime.positions.change import PatternChange, pattern_change
 from pages.positions.rotation import nothing
-from pages.shared.escape import plain, token_text
+from pages.shared.escape import plain
 from pages.shared.figure.live_figure import Click, live_figure
-from pages.shared.frame.page import View
 from pages.shared.frame.parts import Lesson
-from pages.shared.frame.sides import Drawing, column
-from pages.shared.run import runtime
-from pages.shared.run.runs import Run
+from pages.shared.frame.sides import Side, column
+from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state as state
 from pages.shared.settings.edit_codes import describe, misfit
 from viz.attention.pattern import attention_difference_record, attention_pattern_record
 from viz.attention.pattern_map import attention_pattern_figure
 from viz.distribution_bars import distribution_bars_figure, pair_record
 from viz.distributions import change_sentence
-from viz.positions.rope_change import heads_moved_figure, heads_moved_record, pattern_change_figure
+from viz.positions.change import heads_moved_figure, heads_moved_record, pattern_change_figure
 from viz.style import share, three_digits
 
 WAYS = {
@@ -46,32 +43,16 @@ WAYS = {
 BASES = (100, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1e6, 1e7, 1e8)
 OFFSETS = (0, 1, 10, 100, 500, 1_000, 5_000, 10_000, 100_000)
 FACTORS = (0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0, 16.0, 32.0)
-QUESTION = (
-    "What happens to the next-token probabilities if every position is moved by 1,000? Predict, then choose "
-    "“Move”. And if only the base changes?"
-)
-ANSWER = (
-    "Moved together, nothing happens: each q turns further, each k by as much, and a score only knows the "
-    "difference. What is left is rounding. Another base changes every θ but the first, so the same distance "
-    "turns by another angle than the model was trained with: scores change, most where heads rely on "
-    "position."
-)
-SOURCES = """
-- Su et al. 2021, [RoFormer](https://arxiv.org/abs/2104.09864), 3.2: base and distance.
-- Chen et al. 2023, [Position interpolation](https://arxiv.org/abs/2306.15595), 3: positions divided.
-- bloc97 2023, NTK-aware scaled RoPE; described in Peng et al. 2023,
-  [YaRN](https://arxiv.org/abs/2309.00071), 3.1: the base raised instead.
-"""
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
-    """A run as it is, the same with the edit, and what moved."""
+class Changed:
+    """A run without an edit of this kind, the same with it, and what moved."""
 
-    drawing: Drawing
-    before: Run
-    after: Run
-    change: rotation.PatternChange
+    side: Side
+    before: PageRun
+    after: PageRun
+    change: PatternChange
 
 
 def edit_of_controls() -> Intervention:
@@ -84,10 +65,9 @@ def edit_of_controls() -> Intervention:
     return PositionsOff() if way == "off" else RopeScaling(way, state.get("twist_factor"))
 
 
-def base_of(drawing: Drawing) -> float | None:
+def base_of(side: Side) -> float | None:
     """The model's own base in the chosen layer, without the run's edits."""
-    parameters = runtime.model_for(drawing.run).adapter.rope_parameters(drawing.layer) or {}
-    base = parameters.get("rope_theta")
+    base = (side.model.adapter.rope_parameters(side.layer) or {}).get("rope_theta")
     return None if base is None else float(base)
 
 
@@ -120,116 +100,97 @@ def controls(own: float | None) -> None:
             _slider("Factor", "twist_factor", FACTORS, lambda v: f"{v:g}")
 
 
-def _slider(label: str, key: str, stops: Sequence[float], words: Any) -> None:
+def _slider(label: str, key: str, stops: Sequence[float], words: Callable[[float], str]) -> None:
     st.select_slider(label, sorted({*stops, state.get(key)}), format_func=words, **state.bound(key))
 
 
-def before_and_after(run: Run, edit: Intervention) -> tuple[Run, Run]:
-    """The run without an edit of this kind, and with this one; other edits stay in both."""
-    others = tuple(other for other in run.edits if type(other) is not type(edit))
-    return replace(run, edits=others), replace(run, edits=(*others, edit))
+def changed_by(side: Side, edit: Intervention) -> Changed:
+    """Run the model with the edit (kept) and compare every head; other edits stay in both runs."""
+    others = tuple(other for other in side.run.settings.edits if type(other) is not type(edit))
+    before, after = side.run.under(others), side.run.under((*others, edit))
+    change = before.measure(pattern_change, "Comparing all heads", edits=after.settings.edits)
+    return Changed(side, before, after, change)
 
 
-def side_of(drawing: Drawing, edit: Intervention) -> Side:
-    """Run the model with the edit (cached) and compare every head."""
-    before, after = before_and_after(drawing.run, edit)
-
-    trace_before = runtime.trace_for(before)
-
-    def compare(trace: Any) -> rotation.PatternChange:
-        return rotation.pattern_change(trace_before, trace)
-
-    change = runtime.derived(after, ("rope change", before.edits), compare, words="Comparing all heads")
-    return Side(drawing, before, after, change)
-
-
-def maps(side: Side) -> None:
+def maps(changed: Changed) -> None:
     """The chosen head: as it is, edited, and the difference."""
-    drawing = side.drawing
-    layer, head = drawing.layer, drawing.head
-    patterns = [runtime.trace_for(run).get("pattern", layer, head) for run in (side.before, side.after)]
-    chosen = {"layer": layer, "head": head, "selected": drawing.query, "key": drawing.chosen_key}
-    figures = [
-        attention_pattern_figure(attention_pattern_record(one, drawing.texts, **chosen)) for one in patterns
+    side, before, after = changed.side, changed.before, changed.after
+    layer, head = side.layer, side.head
+    one, other = (run.trace.get("pattern", layer, head) for run in (before, after))
+    chosen: dict[str, Any] = {"layer": layer, "head": head, "selected": side.query, "key": side.chosen_key}
+    shown = [
+        ("As it is", before, attention_pattern_figure(attention_pattern_record(one, side.texts, **chosen))),
+        ("Edited", after, attention_pattern_figure(attention_pattern_record(other, side.texts, **chosen))),
+        (
+            "Difference",
+            after,
+            pattern_change_figure(attention_difference_record(other, one, side.texts, **chosen)),
+        ),
     ]
-    figures.append(
-        pattern_change_figure(attention_difference_record(patterns[1], patterns[0], drawing.texts, **chosen))
-    )
-    names = ("As it is", "Edited", "Difference")
-    runs = (side.before, side.after, side.after)
-    for place, name, drawn, run in zip(st.columns(3, gap="small"), names, figures, runs, strict=True):
+    for place, (name, run, drawn) in zip(st.columns(3, gap="small"), shown, strict=True):
         with place:
             st.markdown(f"**{name}**")
+            compared = before if name == "Difference" else None
             live_figure(
                 drawn,
-                key=drawing.key_figure(f"twist-{name.split(' ')[0].lower()}"),
-                provenance=runtime.provenance_of(
-                    run,
-                    layer=layer,
-                    head=head,
-                    compared_with=side.before if name == "Difference" else None,
-                ),
+                key=side.key_figure(f"twist-{name.split(' ')[0].lower()}"),
+                provenance=run.origin(layer=layer, head=head, compared_with=compared),
             )
 
 
-def heads(side: Side, edit: Intervention, top: float) -> None:
+def heads(changed: Changed, edit: Intervention, top: float) -> None:
     def choose(click: Click) -> None:
         if isinstance(click.point, tuple):
             state.set(layer=click.point[0], head=click.point[1])
 
-    drawing = side.drawing
+    side = changed.side
     record = heads_moved_record(
-        side.change.moved, layer=drawing.layer, head=drawing.head, top=top, edit=describe(edit)
+        changed.change.moved, layer=side.layer, head=side.head, top=top, edit=describe(edit)
     )
     live_figure(
         heads_moved_figure(record),
-        key=drawing.key_figure("twist-heads"),
-        provenance=runtime.provenance_of(side.after, compared_with=side.before),
-        clickable=drawing.clickable,
+        key=side.key_figure("twist-heads"),
+        provenance=changed.after.origin(compared_with=changed.before),
+        clickable=side.clickable,
         on_click=choose,
     )
 
 
-def next_tokens(side: Side, edit: Intervention) -> None:
+def next_tokens(changed: Changed, edit: Intervention) -> None:
     """Both distributions, and the change in one sentence."""
-    model = runtime.model_for(side.before)
-    record = pair_record(
-        runtime.logits_for(side.before),
-        runtime.logits_for(side.after),
-        lambda token_id: token_text(model.token(token_id)),
-        ("as it is", describe(edit)),
-    )
+    before, after = changed.before, changed.after
+    record = pair_record(before.logits, after.logits, before.text_of, ("as it is", describe(edit)))
     live_figure(
         distribution_bars_figure(record),
-        key=side.drawing.key_figure("twist-next"),
-        provenance=runtime.provenance_of(side.after, compared_with=side.before),
+        key=changed.side.key_figure("twist-next"),
+        provenance=after.origin(compared_with=before),
     )
     st.markdown(plain(change_sentence(record.change)))
 
 
-def words(side: Side, edit: Intervention) -> None:
-    drawing, change = side.drawing, side.change
-    moved = float(change.moved[drawing.layer, drawing.head])
+def words(changed: Changed, edit: Intervention) -> None:
+    side, change = changed.side, changed.change
+    moved, score = (float(values[side.layer, side.head]) for values in (change.moved, change.scores))
     st.markdown(
-        f"With {plain(describe(edit))}, layer {drawing.layer}, head {drawing.head} moves "
+        f"With {plain(describe(edit))}, layer {side.layer}, head {side.head} moves "
         f"{plain(share(moved))} of its attention; its scores change by at most "
-        f"{plain(three_digits(float(change.scores[drawing.layer, drawing.head])))}. Over all heads a score "
+        f"{plain(three_digits(score))}. Over all heads a score "
         f"changes by at most {plain(three_digits(float(np.max(change.scores))))}."
     )
-    own = base_of(drawing)
+    own = base_of(side)
     st.caption(
-        (f"The model's own base in layer {drawing.layer} is {own:,.0f}. " if own else "")
+        (f"The model's own base in layer {side.layer} is {own:,.0f}. " if own else "")
         + "The whole model was run again with this rotation in every layer that has one, for this request "
         "only: nobody else's runs change. Moved: half the sum of absolute differences of a row (total "
         "variation), mean over queries."
     )
-    if drawing.clickable:
+    if side.clickable:
         kept = edit in state.get("edits")
         st.button(
             "Take this edit back" if kept else "Keep this edit on every page",
             key="gf.twist.keep",
             on_click=state.set,
-            kwargs={"edits": side.before.edits if kept else side.after.edits},
+            kwargs={"edits": (changed.before if kept else changed.after).settings.edits},
             help="Puts the edit into this run and into the link, until you take it back here or in the "
             "sidebar.",
         )
@@ -251,30 +212,24 @@ def mathematics(edit: Intervention) -> str:
     )
 
 
-def draw(view: View, drawings: Sequence[Drawing]) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
-    controls(base_of(drawings[0]))
+    controls(base_of(sides[0]))
     edit = edit_of_controls()
-    able = [d for d in drawings if misfit(edit, d.spec(), len(d.texts)) is None]
-    sides = [side_of(drawing, edit) for drawing in able]
-    top = max((float(side.change.moved.max()) for side in sides), default=1.0)
-    for drawing in drawings:
-        with column(st.container(), drawing):
-            if drawing not in able:
-                nothing(drawing)
+    able = [side for side in sides if misfit(edit, side.spec, len(side.texts)) is None]
+    changes = [changed_by(side, edit) for side in able]
+    top = max((float(changed.change.moved.max()) for changed in changes), default=1.0)
+    for side in sides:
+        with column(st.container(), side):
+            if side not in able:
+                nothing(side)
                 continue
-            side = sides[able.index(drawing)]
-            words(side, edit)
-            maps(side)
+            changed = changes[able.index(side)]
+            words(changed, edit)
+            maps(changed)
             left, right = st.columns(2, gap="medium")
             with left:
-                heads(side, edit, top)
+                heads(changed, edit, top)
             with right:
-                next_tokens(side, edit)
-    return Lesson(
-        QUESTION,
-        ANSWER,
-        mathematics=lambda: mathematics(edit),
-        code=lambda: "\n\n".join(map(inspect.getsource, (rope.RopeEdit, rope.rotate, rope.RopeEditor))),
-        sources=SOURCES,
-    )
+                next_tokens(changed, edit)
+    return Lesson(mathematics=lambda: mathematics(edit), code=(RopeEdit, rope_angles, rotate, rotate_half))

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
 
-from model_runtime.positions import rotation
+from model_runtime.positions.rotation import (
+    HeadRotation,
+    head_rotation,
+    interleaving,
+    largest_length_change,
+    largest_rotation_error,
+    layout_difference,
+    rotate_interleaved,
+    rotate_split,
+    score_by_distance,
+)
 from pages.shared.escape import counted, plain, quoted
 from pages.shared.figure.live_figure import Slider, live_figure
 from pages.shared.frame.errors import missing
-from pages.shared.frame.page import View
 from pages.shared.frame.parts import Lesson
-from pages.shared.frame.sides import Drawing, column
-from pages.shared.run import runtime
+from pages.shared.frame.sides import Side, column
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import DEFAULT_MODEL
 from viz.positions.distance_score import (
@@ -25,132 +32,79 @@ from viz.positions.distance_score import (
     distance_score_record,
     tables_figure,
     tables_record,
+    with_shared_ends,
 )
-from viz.positions.turning import Turning, turning_record
-from viz.positions.turning_figure import plane_reach, turning_figure
+from viz.positions.rotation import Turning, turning_figure, turning_record
 from viz.style import three_digits
 
 OWN_POSITION = -1
 LEAST_REACH = 64  # the slider and the curve reach at least this far
-QUESTION = (
-    "Drag the position from 0 upwards and watch the clocks. Which hands have hardly moved when the first one "
-    "has gone round ten times, and what does that mean for tokens that are far apart?"
-)
-ANSWER = (
-    "The last ones: their θ is thousands of times smaller. A fast pair tells neighbours apart but repeats "
-    "itself after a few tokens; a slow pair is nearly blind to a step of one, and unambiguous over the whole "
-    "context. Together they are like the digits of a number."
-)
-SOURCES = """
-- Su et al. 2021, [RoFormer](https://arxiv.org/abs/2104.09864), 3.2.2 (the rotation), 3.3 (norms and
-  distance), 3.4.2 (how it is computed).
-- Peng et al. 2023, [YaRN](https://arxiv.org/abs/2309.00071), 3.4: a scaled rotation, which also scales
-  lengths.
-- Black et al. 2022, [GPT-NeoX-20B](https://arxiv.org/abs/2204.06745), 2.1: a part of the dimensions turns.
-"""
+CODE = (rotate_split, rotate_interleaved, interleaving, HeadRotation, score_by_distance)
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
-    """A head's rotation and what was checked on it."""
+class Turned:
+    """One run's head, and what of it is looked at."""
 
-    turned: rotation.HeadRotation
-    error: float  # ours against the model's
-    lengths: float  # largest relative change of a pair's length
-    layouts: float  # largest difference of the two layouts
-    offsets: tuple[rotation.OffsetCheck, ...]
-
-    @property
-    def nbytes(self) -> int:
-        return self.turned.nbytes
-
-
-@dataclass(frozen=True, eq=False)
-class Side:
-    """One run's side of this part."""
-
-    drawing: Drawing
-    measured: Measured
+    side: Side
+    head: HeadRotation
     pair: int
-    key: int
-    at: int
+    key: int  # position of the key whose score is computed
+    at: int  # position by which the selected query is turned
 
 
-def measured_of(drawing: Drawing) -> Measured:
-    """The rotation of the chosen head (cached)."""
-    model, layer, head = runtime.model_for(drawing.run), drawing.layer, drawing.head
-
-    def measure(trace: object) -> Measured:
-        turned = rotation.head_rotation(trace, model, layer, head)  # type: ignore[arg-type]
-        return Measured(
-            turned,
-            rotation.largest_rotation_error(turned),
-            rotation.largest_length_change(turned),
-            rotation.layout_difference(turned, len(turned.q) - 1),
-            rotation.offset_checks(model, trace, turned, layer),  # type: ignore[arg-type]
-        )
-
-    return runtime.derived(
-        drawing.run, ("rotation", layer, head), measure, points=rotation.POINTS, layers=(layer,)
-    )
+def rotation_of(side: Side) -> HeadRotation:
+    return side.run.measure(head_rotation, layer=side.layer, head=side.head)
 
 
-def side_of(drawing: Drawing) -> Side:
+def turned_of(side: Side) -> Turned:
     """The selection, fitted to this head."""
-    measured = measured_of(drawing)
-    turned, query = measured.turned, drawing.query
-    key = drawing.chosen_key
+    head, query, key = rotation_of(side), side.query, side.chosen_key
     if key is None or key > query:
-        key = int(np.argmax(turned.scores[query, : query + 1]))
+        key = int(np.argmax(head.scores[query, : query + 1]))
     asked = state.get("turn")
-    reach = reach_of(drawing)
-    at = query if asked == OWN_POSITION else min(asked, reach)
-    return Side(drawing, measured, min(state.get("pair"), turned.n_pairs - 1), key, at)
+    at = query if asked == OWN_POSITION else min(asked, reach_of(side))
+    return Turned(side, head, min(state.get("pair"), head.n_pairs - 1), key, at)
 
 
-def reach_of(drawing: Drawing) -> int:
+def reach_of(side: Side) -> int:
     """The last position of the slider."""
-    return max(LEAST_REACH, len(drawing.texts) - 1)
+    return max(LEAST_REACH, len(side.texts) - 1)
 
 
-def record_of(side: Side) -> Turning:
+def plane_of(turned: Turned) -> Turning:
     """Values -> what will be drawn of the pair."""
-    drawing, turned = side.drawing, side.measured.turned
-    planes = {
-        "q": turned.pair(turned.q, side.pair),
-        "k": turned.pair(turned.k, side.pair),
-        "turned_q": turned.pair(turned.rot_q, side.pair),
-        "turned_k": turned.pair(turned.rot_k, side.pair),
-    }
+    side, head = turned.side, turned.head
+    rows = {"q": head.q, "k": head.k, "turned_q": head.rot_q, "turned_k": head.rot_k}
     return turning_record(
-        planes,
-        turned.frequencies,
-        drawing.texts,
-        layer=drawing.layer,
-        head=drawing.head,
-        pair=side.pair,
-        query=drawing.query,
-        key=side.key,
-        at=side.at,
-        length=turned.length,
-        resting=(turned.q.shape[1] - turned.d_rotary) // 2,
+        {name: head.pair(values, turned.pair) for name, values in rows.items()},
+        head.frequencies,
+        side.texts,
+        layer=side.layer,
+        head=side.head,
+        pair=turned.pair,
+        query=side.query,
+        key=turned.key,
+        at=turned.at,
+        length=head.length,
+        resting=(head.q.shape[1] - head.d_rotary) // 2,
     )
 
 
-def hero(side: Side, record: Turning, reach: float) -> None:
+def hero(turned: Turned, record: Turning) -> None:
     """The plane of a pair, and all pairs as clocks."""
-    drawing = side.drawing
+    side = turned.side
     live_figure(
-        turning_figure(record, reach),
-        key=drawing.key_figure("turning"),
-        provenance=drawing.origin(pair=side.pair),
+        turning_figure(record),
+        key=side.key_figure("turning"),
+        provenance=side.origin(pair=turned.pair),
         sliders=[
             Slider(
                 "position",
                 "Turn the selected query as if it stood at position",
-                side.at,
+                turned.at,
                 0,
-                reach_of(drawing),
+                reach_of(side),
                 1,
                 help="Moves in the browser; the model is not asked.",
             )
@@ -160,92 +114,89 @@ def hero(side: Side, record: Turning, reach: float) -> None:
     )
 
 
-def scores_of(side: Side) -> DistanceScore:
+def scores_of(turned: Turned) -> DistanceScore:
     """The score of this query with this key, were they further apart."""
-    drawing, turned = side.drawing, side.measured.turned
-    reach = max(LEAST_REACH, 2 * (drawing.query - side.key), min(len(drawing.texts), 512))
+    side, head = turned.side, turned.head
+    reach = max(LEAST_REACH, 2 * (side.query - turned.key), min(len(side.texts), 512))
     return distance_score_record(
-        rotation.score_by_distance(turned, drawing.query, side.key, range(reach + 1)),
-        drawing.texts,
-        layer=drawing.layer,
-        head=drawing.head,
-        query=drawing.query,
-        key=side.key,
-        captured=float(turned.scores[drawing.query, side.key]),
+        score_by_distance(head, side.query, turned.key, range(reach + 1)),
+        side.texts,
+        layer=side.layer,
+        head=side.head,
+        query=side.query,
+        key=turned.key,
+        captured=float(head.scores[side.query, turned.key]),
     )
 
 
-def by_distance(side: Side, record: DistanceScore, ends: tuple[float, float]) -> None:
-    drawing = side.drawing
+def by_distance(turned: Turned, record: DistanceScore) -> None:
+    side = turned.side
     live_figure(
-        distance_score_figure(record, ends),
-        key=drawing.key_figure("distance-score"),
-        provenance=drawing.origin("computed", query=drawing.query, key=side.key),
+        distance_score_figure(record),
+        key=side.key_figure("distance-score"),
+        provenance=side.origin("computed", query=side.query, key=turned.key),
     )
 
 
-def tables(side: Side) -> None:
-    turned = side.measured.turned
+def tables(turned: Turned) -> None:
+    side = turned.side
     live_figure(
-        tables_figure(tables_record(turned.cos, turned.sin, layer=side.drawing.layer, pair=side.pair)),
-        key=side.drawing.key_figure("rope-tables"),
-        provenance=runtime.provenance_of(side.drawing.run, layer=side.drawing.layer),
+        tables_figure(tables_record(turned.head.cos, turned.head.sin, side.layer)),
+        key=side.key_figure("rope-tables"),
+        provenance=side.origin(head=False),
     )
 
 
-def words(side: Side) -> None:
+def words(turned: Turned, record: DistanceScore) -> None:
     """What was measured on this head."""
-    drawing, measured, turned = side.drawing, side.measured, side.measured.turned
-    texts = drawing.texts
-    score = rotation.score_by_distance(turned, drawing.query, side.key, [drawing.query - side.key])[0]
-    captured = float(turned.scores[drawing.query, side.key])
+    side, head, texts = turned.side, turned.head, turned.side.texts
+    own = "is hidden by the window" if record.captured is None else plain(three_digits(record.captured))
     st.markdown(
-        f"**Score.** {quoted(texts[drawing.query])} ({drawing.query}) with {quoted(texts[side.key])} "
-        f"({side.key}), {counted(drawing.query - side.key, 'token')} apart: computed "
-        f"{plain(three_digits(float(score)))}, the model's own "
-        f"{plain(three_digits(captured)) if np.isfinite(captured) else 'is hidden by the window'}."
+        f"**Score.** {quoted(texts[side.query])} ({side.query}) with {quoted(texts[turned.key])} "
+        f"({turned.key}), {counted(record.distance, 'token')} apart: computed "
+        f"{plain(three_digits(record.scores[record.distance]))}, the model's own {own}."
     )
-    if measured.offsets:
-        furthest = measured.offsets[-1]
+    if head.offsets:
+        furthest = head.offsets[-1]
         st.markdown(
             f"**Only the distance counts.** All positions moved by {furthest.offset:,}: the largest change "
             f"of any score is {plain(three_digits(furthest.largest))}, rounding of the angles."
         )
     scaled = (
-        f" This model's scaled rotation also multiplies every length by {turned.length:.4g}."
-        if abs(turned.length - 1) > 1e-6
+        f" This model's scaled rotation also multiplies every length by {head.length:.4g}."
+        if abs(head.length - 1) > 1e-6
         else ""
     )
     st.markdown(
         f"**Lengths stay.** Largest relative change of any pair's length: "
-        f"{plain(three_digits(measured.lengths))}.{scaled}"
+        f"{plain(three_digits(largest_length_change(head)))}.{scaled}"
     )
     st.markdown(
         f"**Two layouts, one rotation.** The paper pairs neighbours (0, 1), (2, 3) …; this code pairs entry "
-        f"m with entry m + {turned.n_pairs}. A real query turned both ways, then reordered: largest "
-        f"difference {plain(three_digits(measured.layouts))}."
+        f"m with entry m + {head.n_pairs}. A real query turned both ways, then reordered: largest "
+        f"difference {plain(three_digits(layout_difference(head, len(head.q) - 1)))}."
     )
-    rest = turned.q.shape[1] - turned.d_rotary
-    part = f" {rest} of its {turned.q.shape[1]} numbers do not turn: dashed clocks." if rest else ""
+    d_head = head.q.shape[1]
+    rest = d_head - head.d_rotary
+    part = f" {rest} of its {d_head} numbers do not turn: dashed clocks." if rest else ""
     st.caption(
         f"Our rotation against the model's own q and k: largest difference "
-        f"{plain(three_digits(measured.error))}. v is never turned: what is read does not depend on where it "
-        f"stood.{part}"
+        f"{plain(three_digits(largest_rotation_error(head)))}. v is never turned: what is read does not "
+        f"depend on where it stood.{part}"
     )
 
 
-def mathematics(side: Side) -> str:
+def mathematics(turned: Turned) -> str:
     """The rotation with the numbers of the selection."""
-    turned, drawing = side.measured.turned, side.drawing
-    theta, pair = turned.frequencies, side.pair
-    before = turned.pair(turned.q, pair)[drawing.query]
-    after = turned.pair(turned.rot_q, pair)[drawing.query]
-    angle = drawing.query * theta[pair]
-    parameters = runtime.model_for(drawing.run).adapter.rope_parameters(drawing.layer) or {}
+    side, head, pair = turned.side, turned.head, turned.pair
+    theta = head.frequencies
+    before, after = (head.pair(rows, pair)[side.query] for rows in (head.q, head.rot_q))
+    angle = side.query * theta[pair]
+    parameters = side.model.adapter.rope_parameters(side.layer) or {}
     base, kind = parameters.get("rope_theta"), str(parameters.get("rope_type", "default"))
-    d = turned.d_rotary
+    d = head.d_rotary
     said = (
-        f"Here $d = {d}$ and the base of layer {drawing.layer} is {base:,.0f}"
+        f"Here $d = {d}$ and the base of layer {side.layer} is {base:,.0f}"
         + (
             f": $\\theta_{{{pair}}} = {base:.6g}^{{-{2 * pair}/{d}}} = {base ** (-2 * pair / d):.4g}$"
             if base
@@ -261,25 +212,25 @@ def mathematics(side: Side) -> str:
         r"\begin{pmatrix} \cos m\theta_i & -\sin m\theta_i \\ \sin m\theta_i & \cos m\theta_i \end{pmatrix} "
         r"\begin{pmatrix} x_1 \\ x_2 \end{pmatrix}$$"
         f"\n\n{said}\n\n"
-        f"Query {drawing.query}: $m\\theta = {drawing.query} \\cdot {theta[pair]:.4g} = {angle:.4g}$ rad; "
+        f"Query {side.query}: $m\\theta = {side.query} \\cdot {theta[pair]:.4g} = {angle:.4g}$ rad; "
         f"$({before[0]:.4g}, {before[1]:.4g}) \\to ({after[0]:.4g}, {after[1]:.4g})$.\n\n"
         r"A rotation by $m\theta$ against one by $n\theta$ leaves $(m-n)\theta$, so "
         r"$$(R_m q)\cdot(R_n k) = q^\top R_m^\top R_n\, k = q^\top R_{n-m}\, k .$$"
     )
 
 
-def nothing(drawing: Drawing) -> None:
+def nothing(side: Side) -> None:
     """The state of a layer or model that does not rotate, with a way on."""
-    spec = drawing.spec()
+    spec = side.spec
     rotating = [layer for layer in range(spec.n_layers) if spec.layers[layer].rotates]
     if rotating:
-        nearest = min(rotating, key=lambda layer: abs(layer - drawing.layer))
+        nearest = min(rotating, key=lambda layer: abs(layer - side.layer))
         missing(
-            f"Layer {drawing.layer} of {spec.name} does not turn queries and keys.",
+            f"Layer {side.layer} of {spec.name} does not turn queries and keys.",
             f"It is one of {spec.n_layers - len(rotating)} layers without positions (NoPE); the other "
             f"{len(rotating)} layers rotate.",
         )
-        if drawing.clickable:
+        if side.clickable:
             st.button(
                 f"Go to layer {nearest}", key="gf.rope.layer", on_click=state.set, kwargs={"layer": nearest}
             )
@@ -288,7 +239,7 @@ def nothing(drawing: Drawing) -> None:
         f"{spec.name} does not turn queries and keys.",
         "Its positions come another way: see “Four schemes”. Models of the Llama family rotate.",
     )
-    if drawing.clickable:
+    if side.clickable:
         st.button(
             "Look at the default model",
             key="gf.rope.model",
@@ -297,11 +248,9 @@ def nothing(drawing: Drawing) -> None:
         )
 
 
-def controls(drawings: Sequence[Drawing]) -> None:
+def controls(rotating: Sequence[Side]) -> None:
     """The pair looked at."""
-    pairs = max(
-        (measured_of(d).turned.n_pairs for d in drawings if d.spec().layers[d.layer].rotates), default=1
-    )
+    pairs = max((rotation_of(side).n_pairs for side in rotating), default=1)
     if state.get("pair") >= pairs:
         state.open_with(pair=pairs - 1)
     with st.container(width=420):
@@ -315,43 +264,26 @@ def controls(drawings: Sequence[Drawing]) -> None:
             )
 
 
-def draw(view: View, drawings: Sequence[Drawing]) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
-    controls(drawings)
-    rotating = [drawing for drawing in drawings if drawing.spec().layers[drawing.layer].rotates]
-    sides = [side_of(drawing) for drawing in rotating]
-    planes = [record_of(side) for side in sides]
-    scores = [scores_of(side) for side in sides]
-    reach = max((plane_reach(record) for record in planes), default=1.0)
-    values = [score for record in scores for score in record.scores] or [0.0, 1.0]
-    low, high = min(values), max(values)
-    room = 0.12 * (high - low) or 1.0
-    for drawing in drawings:
-        with column(st.container(), drawing):
-            if drawing not in rotating:
-                nothing(drawing)
+    rotating = [side for side in sides if side.spec.layers[side.layer].rotates]
+    controls(rotating)
+    turned = [turned_of(side) for side in rotating]
+    planes = [plane_of(one) for one in turned]
+    reach = max((plane.reach for plane in planes), default=0.0)  # equal planes, so that arrows compare
+    scores = with_shared_ends([scores_of(one) for one in turned])
+    for side in sides:
+        with column(st.container(), side):
+            if side not in rotating:
+                nothing(side)
                 continue
-            number = rotating.index(drawing)
-            side = sides[number]
-            hero(side, planes[number], reach)
+            number = rotating.index(side)
+            one, score = turned[number], scores[number]
+            hero(one, replace(planes[number], reach=reach))
             left, right = st.columns([3, 2], gap="medium")
             with left:
-                by_distance(side, scores[number], (low - room, high + room))
+                by_distance(one, score)
             with right:
-                words(side)
-            tables(side)
-    return Lesson(
-        QUESTION,
-        ANSWER,
-        mathematics=(lambda: mathematics(sides[0])) if sides else "",
-        code=lambda: "\n\n".join(
-            inspect.getsource(function)
-            for function in (
-                rotation.rotate_split,
-                rotation.rotate_interleaved,
-                rotation.interleaving,
-                rotation.score_by_distance,
-            )
-        ),
-        sources=SOURCES,
-    )
+                words(one, score)
+            tables(one)
+    return Lesson(mathematics=(lambda: mathematics(turned[0])) if turned else "", code=CODE)

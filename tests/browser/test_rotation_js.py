@@ -11,8 +11,15 @@ import pytest
 from playwright.sync_api import Page
 
 from pages.shared.figure.live_figure import encode_arrays
-from viz.positions.turning import Turning, turned_point, turning_record, turning_title, turning_words
-from viz.positions.turning_figure import moving_traces, turning_figure
+from viz.positions.rotation import (
+    Turning,
+    moving_traces,
+    turned_point,
+    turning_figure,
+    turning_record,
+    turning_title,
+    turning_words,
+)
 from viz.style import inert
 
 pytestmark = pytest.mark.browser

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from model_runtime.loading.catalogue import row_of
 from model_runtime.positions import length
-from pages.positions import beyond
+from pages.positions import length as length_page
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
 
 POSITIONS = "positions/positions.py"
@@ -204,7 +204,7 @@ def test_a_learned_table_ends_with_the_real_error_in_words(tiny: str) -> None:
 
 
 def test_what_takes_long_is_read_on_a_button_and_kept(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beyond, "AT_ONCE", 0.0)
+    monkeypatch.setattr(length_page, "AT_ONCE", 0.0)
     app = part(tiny, "beyond", story="python")
     assert not figures(app)  # the small model that stands in would be read on a button too
     assert "reads 80 tokens for this picture" in told(app)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
+from viz.panels import Json, Look, box, drawn, figure, ink, line, note, scatter
 
-_DASHES = ("solid", "dash", "dot")
-_COLORS = (0, 1, 2)
+_DASHES = ("solid", "dash", "dot")  # of at most three curves
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,11 @@ class LengthCurves:
     @property
     def goes_beyond(self) -> bool:
         return self.n_tokens > self.n_ctx
+
+    @property
+    def shows_blind(self) -> bool:
+        """Whether a curve comes near the blind guess."""
+        return self.top > 0.6 * self.blind
 
 
 def width_of(n: int) -> int:
@@ -124,123 +128,82 @@ def length_figure(record: LengthCurves) -> Drawn:
     for curve in record.curves:
         table[f"loss, {curve.name}, nats"] = list(curve.loss)
         table[f"entropy, {curve.name}, nats"] = list(curve.entropy)
-    return Drawn(
-        figure=_figure(record, narrow=False),
+    return drawn(
+        _figure,
+        record,
         alt=f"{title(record)}. Loss and entropy by position, means over {record.width} positions. {said}",
         stem="loss-by-position",
         table=table,
-        narrow_figure=_figure(record, narrow=True),
     )
 
 
-def _figure(record: LengthCurves, narrow: bool) -> go.Figure:
-    figure = go.Figure()
-    middles = np.array(record.windows) + record.width / 2
-    for panel, quantity in enumerate(("loss", "entropy")):
-        for number, curve in enumerate(record.curves):
-            figure.add_scatter(
-                name=curve.name,
-                x=middles.astype(np.float32),
-                y=np.array(getattr(curve, quantity), dtype=np.float32),
-                mode="lines",
-                line={
-                    "color": style.category(_COLORS[number % 3]),
-                    "dash": _DASHES[number % 3],
-                    "width": 2,
-                },
-                legendgroup=curve.name,
-                showlegend=panel == 0,
-                hovertemplate=f"{quantity} around %{{x:,.0f}}: %{{y:.3f}} nats<extra>{curve.name}</extra>",
-                yaxis="y2" if panel else "y",
-            )
-    _axes(figure, record)
-    figure.update_layout(
-        template=style.TEMPLATE,
-        height=520 if narrow else 560,
-        showlegend=len(record.curves) > 1,
-        legend={"y": 1.0},
-        title={"text": title(record), "font": {"size": 13 if narrow else 16}},
-        shapes=_marks(record),
-        annotations=_labels(record),
-        margin={"l": 8, "r": 8, "t": 84 if len(record.curves) > 1 else 60, "b": 8},
-    )
-    return figure
-
-
-def _axes(figure: go.Figure, record: LengthCurves) -> None:
-    top = 1.08 * max(record.top, record.blind if record.top > 0.6 * record.blind else record.top)
-    shared: dict[str, Any] = {"range": [0, top], "fixedrange": True}
-    figure.update_layout(
+def _figure(record: LengthCurves, look: Look) -> go.Figure:
+    several = len(record.curves) > 1
+    top = 1.08 * max(record.top, record.blind if record.shows_blind else record.top)
+    return figure(
+        [
+            _curve_line(record, quantity, number, axis)
+            for quantity, axis in (("loss", "y"), ("entropy", "y2"))
+            for number in range(len(record.curves))
+        ],
         xaxis={
             "range": [0, record.n_tokens],
             "title": {"text": "position in the text, tokens"},
             "tickformat": ",",
-            "fixedrange": True,
             "anchor": "y2",
         },
-        yaxis={"domain": [0.5, 1.0], "title": {"text": "loss, nats"}, **shared},
-        yaxis2={"domain": [0.0, 0.42], "title": {"text": "entropy, nats"}, "anchor": "x", **shared},
+        yaxis={"domain": [0.5, 1], "title": {"text": "loss, nats"}, "range": [0, top]},
+        yaxis2={"domain": [0, 0.42], "title": {"text": "entropy, nats"}, "range": [0, top], "anchor": "x"},
+        title=look.title(title(record)),
+        height=look.pick(560, 520),
+        showlegend=several,
+        shapes=_marks(record),
+        annotations=_labels(record),
+        margin={"t": 84 if several else 60},
     )
 
 
-def _marks(record: LengthCurves) -> list[dict[str, Any]]:
+def _curve_line(record: LengthCurves, quantity: str, number: int, axis: str) -> Json:
+    curve, middles = record.curves[number], np.array(record.windows) + record.width / 2
+    return scatter(
+        curve.name,
+        middles.astype(np.float32),
+        np.array(getattr(curve, quantity), dtype=np.float32),
+        "lines",
+        line={"color": style.category(number), "dash": _DASHES[number]},
+        legendgroup=curve.name,
+        showlegend=quantity == "loss",
+        hovertemplate=f"{quantity} around %{{x:,.0f}}: %{{y:.3f}} nats<extra>{curve.name}</extra>",
+        yaxis=axis,
+    )
+
+
+def _marks(record: LengthCurves) -> list[Json]:
     """The end of the context, what lies beyond it, and the blind guess."""
-    marks: list[dict[str, Any]] = []
+    marks: list[Json] = []
     if record.goes_beyond:
-        ends = {"x0": record.n_ctx, "x1": record.n_tokens, "y0": 0, "y1": 1, "yref": "paper"}
-        fill = {"fillcolor": style.LIGHT.surface, "line": {"width": 0}, "layer": "below"}
-        marks.append({"type": "rect", **ends, **fill})
+        fill: Json = {
+            "fillcolor": style.LIGHT.surface,
+            "line": {"width": 0},
+            "layer": "below",
+            "yref": "paper",
+        }
+        marks.append(box((record.n_ctx, record.n_tokens), (0, 1), **fill))
     if record.n_tokens >= record.n_ctx:
-        line = {"color": style.LIGHT.ink, "width": 1.5, "dash": "dot"}
-        marks.append(
-            {
-                "type": "line",
-                "x0": record.n_ctx,
-                "x1": record.n_ctx,
-                "y0": 0,
-                "y1": 1,
-                "yref": "paper",
-                "line": line,
-            }
-        )
-    for axis in ("y", "y2"):
-        marks.append(
-            {
-                "type": "line",
-                "x0": 0,
-                "x1": record.n_tokens,
-                "y0": record.blind,
-                "y1": record.blind,
-                "yref": axis,
-                "line": {"color": style.LIGHT.line, "width": 1, "dash": "dash"},
-            }
-        )
-    return marks
+        marks.append({**line(x=record.n_ctx, width=1.5, dash="dot"), "yref": "paper"})
+    blind = line(y=record.blind, color=style.LIGHT.line, dash="dash")
+    return [*marks, blind, {**blind, "yref": "y2"}]
 
 
-def _labels(record: LengthCurves) -> list[dict[str, Any]]:
+def _labels(record: LengthCurves) -> list[Json]:
     labels = []
     if record.n_tokens >= record.n_ctx:
         labels.append(
-            {
-                "x": record.n_ctx,
-                "y": 1,
-                "yref": "paper",
-                "xanchor": "right",
-                "yanchor": "bottom",
-                "text": f"context ends, {record.n_ctx:,}",
-                "font": {"color": style.LIGHT.ink, "size": 12},
-            }
+            note(
+                f"context ends, {record.n_ctx:,}", record.n_ctx, 1, "right bottom", yref="paper", font=ink(12)
+            )
         )
-    if record.top > 0.6 * record.blind:
-        labels.append(
-            {
-                "x": 0,
-                "y": record.blind,
-                "xanchor": "left",
-                "yanchor": "top",
-                "text": f"a blind guess, {style.three_digits(record.blind)}",
-                "font": {"size": 11, "color": style.LIGHT.muted},
-            }
-        )
+    if record.shows_blind:
+        words = f"a blind guess, {style.three_digits(record.blind)}"
+        labels.append(note(words, 0, record.blind, "left top", font={"size": 11}))
     return labels

@@ -87,7 +87,7 @@ PAGES: tuple[Entry, ...] = (
             Part("schemes", "Four schemes", "pages.positions.schemes"),
             Part("rope", "RoPE, turning", "pages.positions.rotation"),
             Part("change", "RoPE, changed", "pages.positions.change"),
-            Part("beyond", "Beyond the length", "pages.positions.beyond"),
+            Part("beyond", "Beyond the length", "pages.positions.length"),
         ),
     ),
     Entry(

@@ -6,19 +6,15 @@ a memory of their own, so that traces do not push them out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
 
 from model_runtime.capture.trace_cache import TraceCache
-from model_runtime.interventions import Intervention
-from model_runtime.limits import MIB
 from pages.shared.run import runtime
 from pages.shared.run.runs import Run
 
 _COSTS_BYTES = 256 * 1024  # some 250 measurements of cost
-_LENGTHS_BYTES = 32 * MIB  # some 60 readings of 10,000 tokens
 
 
 def foreign_for(run: Run, key: str, text: str) -> Any:
@@ -118,39 +114,6 @@ def domains_for(run: Run) -> Any:
 def known_domains(run: Run) -> Any | None:
     """The measurement of `domains_for` if it has been made and is still kept; never waits."""
     return runtime.peek(("domains", runtime.model_key(run)))
-
-
-def length_for(
-    run: Run,
-    text: str,
-    ids: Sequence[int],
-    edits: tuple[Intervention, ...],
-    show: Callable[[int, int, float], None],
-) -> Any:
-    """Loss and entropy along a long text (`length.LengthReading`): a minute or more for a larger model.
-
-    Kept for all visitors by model, text, its length and the edits. Takes a turn for each chunk, so that
-    others get theirs in between; what `show` raises (a page that is run again) ends it.
-    """
-    from model_runtime.positions.length import loss_by_position
-
-    model = runtime.model_for(run)
-
-    def read() -> Any:
-        return loss_by_position(model, ids, interventions=edits, progress=show, turn=runtime.turns().take)
-
-    return _lengths().get((runtime.model_key(run), text, len(ids), edits), read)
-
-
-def known_length(run: Run, text: str, n: int, edits: tuple[Intervention, ...]) -> Any | None:
-    """The reading of `length_for` if somebody has made it; never waits."""
-    return _lengths().peek((runtime.model_key(run), text, n, edits))
-
-
-@st.cache_resource(show_spinner=False)
-def _lengths() -> TraceCache:
-    """Readings of long texts: about half a megabyte each, and not to be pushed out by traces."""
-    return TraceCache(_LENGTHS_BYTES)
 
 
 @st.cache_resource(show_spinner=False)

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 import torch
 
-from model_runtime.capture.rotary import RopeEdit, RopeEditor, changes_itself, rotate, stateless
+from model_runtime.capture.rotary import (
+    RopeEdit,
+    RopeEditor,
+    changes_itself,
+    rope_angles,
+    rotate,
+    stateless,
+)
 from tests.tiny_models import build_model
 
 
@@ -59,6 +66,25 @@ def test_edits_do_not_touch_the_module_and_rebuilt_modules_are_shared_and_bounde
     editor.cos_sin(RopeEdit(base=59.0, linear_factor=3.0), x, positions(0, 1))
     assert editor._built[59.0, 1.0] is built
     assert torch.equal(built.inv_freq, frequencies)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        RopeEdit(),
+        RopeEdit(base=500.0, offset=7),
+        RopeEdit(ntk_factor=2.0),
+        RopeEdit(base=300.0, ntk_factor=4.0, linear_factor=2.0),
+        RopeEdit(off=True, offset=3),
+    ],
+)
+def test_the_angles_that_the_page_prints_are_those_that_the_editor_turns_by(edit: RopeEdit) -> None:
+    editor, rotary = editor_of("llama")
+    base = rotary.config.rope_parameters["rope_theta"]
+    cos, sin = editor.cos_sin(edit, torch.zeros(1), torch.arange(12)[None])
+    angles = rope_angles(edit, 12, cos.shape[-1], base)
+    torch.testing.assert_close(cos[0], torch.cat((angles.cos(),) * 2, dim=-1), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(sin[0], torch.cat((angles.sin(),) * 2, dim=-1), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("case", ["llama", "gemma3", "llama-dynamic", "phi3-longrope"])

@@ -19,7 +19,6 @@ from model_runtime.positions.length import (
     long_text,
     loss_by_position,
     why_it_ends,
-    window_means,
 )
 from tests.tiny_models import FAMILY_CASES, VOCABULARY, build_model, tiny_tokenizer
 
@@ -128,9 +127,3 @@ def test_bundled_texts_are_there_and_long() -> None:
         assert len(long_text(name)) > 40_000
     with pytest.raises(SettingError, match="no text"):
         long_text("../secrets")
-
-
-def test_means_of_windows() -> None:
-    values = np.array([np.nan, 1, 2, 3, 4], dtype=np.float32)
-    assert list(window_means(values, 2)) == [(0, 1.0), (2, 2.5), (4, 4.0)]
-    assert list(window_means(np.array([np.nan]), 2)) == []

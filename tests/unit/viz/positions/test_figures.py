@@ -14,21 +14,33 @@ from model_runtime.positions.schemes import (
 )
 from viz.positions.length import curve_sentence, length_figure, length_record
 from viz.positions.length import title as length_title
+from viz.positions.order import (
+    next_tokens_figure,
+    next_tokens_record,
+    nothing_moves,
+    shuffled_figure,
+    shuffled_record,
+    title,
+    token_way_figure,
+)
 from viz.positions.schemes import (
     Missing,
     Scheme,
     scheme_record,
     scheme_sentence,
+    schemes_figure,
     shown_positions,
-    slopes_record,
-    spiral_record,
-    wavelengths_record,
     widest_columns,
 )
-from viz.positions.schemes_figure import schemes_figure
-from viz.positions.shuffled import next_tokens_record, nothing_moves, shuffled_record, title
-from viz.positions.shuffled_figure import next_tokens_figure, shuffled_figure, token_way_figure
-from viz.positions.waves import slopes_figure, spiral_figure, wavelengths_figure
+from viz.positions.waves import (
+    slopes_figure,
+    slopes_record,
+    slopes_sentence,
+    spiral_figure,
+    spiral_record,
+    wavelengths_figure,
+    wavelengths_record,
+)
 
 
 def scheme(key: str, n: int = 8) -> Scheme:
@@ -42,8 +54,6 @@ def scheme(key: str, n: int = 8) -> Scheme:
         values,
         (profile.mean, profile.low, profile.high),
         profile.explained,
-        table_says="added",
-        similarity_says="similar",
     )
 
 
@@ -86,14 +96,14 @@ def test_next_tokens_are_those_likely_in_either_order() -> None:
     before, after = np.zeros(20), np.zeros(20)
     before[3], after[17] = 5.0, 5.0
     record = next_tokens_record("off", before, after, lambda i: f"t{i}")
-    assert record.candidates[0].text == "t3"
-    assert "t17" in [candidate.text for candidate in record.candidates]
+    assert record.texts[0] == "t3"
+    assert "t17" in record.texts
     p = np.exp(5) / (np.exp(5) + 19)
-    assert record.candidates[0].before == pytest.approx(p)
+    assert record.before[0] == pytest.approx(p)
     assert record.moved == pytest.approx(p - 1 / (np.exp(5) + 19))
     drawn = next_tokens_figure([record, record], reach=p)
     assert drawn.figure.data[0].x[0] == pytest.approx(p)
-    assert len(drawn.table["rule"]) == 2 * len(record.candidates)
+    assert len(drawn.table["rule"]) == 2 * len(record.texts)
 
 
 def test_a_scheme_holds_its_diagonals_and_says_what_decides() -> None:
@@ -106,16 +116,7 @@ def test_a_scheme_holds_its_diagonals_and_says_what_decides() -> None:
     assert bias.similarity_reach == pytest.approx(3.5)
     assert bias.mean[-1] == pytest.approx(-3.5)
     with pytest.raises(ValueError, match="distances"):
-        scheme_record(
-            "alibi",
-            "",
-            np.ones((2, 2)),
-            np.ones((2, 3)),
-            (np.ones(2),) * 3,
-            1,
-            table_says="",
-            similarity_says="",
-        )
+        scheme_record("alibi", "", np.ones((2, 2)), np.ones((2, 3)), (np.ones(2),) * 3, 1)
 
 
 def test_four_schemes_are_drawn_and_a_missing_one_is_said() -> None:
@@ -149,13 +150,14 @@ def test_wavelengths_slopes_and_spiral() -> None:
     assert "never" in wavelengths_figure(waves).alt
     slopes = slopes_record(alibi_slopes(12), head=50)
     assert (slopes.n_regular, slopes.head) == (8, 11)
+    assert slopes_sentence(slopes).startswith("a geometric series of 8, and 4 from the series of 16")
     figure = slopes_figure(slopes).figure
     assert [list(trace.x) for trace in figure.data] == [[*range(8)], [*range(8, 12)]]
     assert [trace.name for trace in slopes_figure(slopes_record(alibi_slopes(8), 0)).figure.data] == [
         "one series"
     ]
     spiral = spiral_record("x", np.arange(8.0).reshape(4, 2), np.array([0.7, 0.3]))
-    assert spiral.third == (0.0,) * 4
+    assert spiral.components[2] == (0.0,) * 4
     assert "1,00" not in spiral_figure(spiral).figure.layout.title.text
 
 

@@ -9,7 +9,7 @@ arXiv:2305.19466). Measured here by real forwards of the loaded model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +17,13 @@ import torch
 
 from model_runtime.capture.context import Run
 from model_runtime.errors import PromptError, SettingError
-from model_runtime.interventions import Intervention, PositionsOff, as_interventions
+from model_runtime.interventions import Intervention, PositionsOff
 from model_runtime.model import Model
+from model_runtime.open_run import OpenRun
 
 LONGEST = 256  # tokens of the prompt that are read: six forwards are made
 _POINTS = ("resid_pre", "attn_out", "z", "resid_post")
-_TRIES = 64  # shuffles drawn until one changes the text
+Measure = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +92,11 @@ def attend(
     >>> same.tolist()  # only the last token, which sees all the others in any order
     [False, False, False, False, True]
     """
-    scores = q @ k.T / np.sqrt(q.shape[-1])
-    if causal:
+    scores = q @ k.T / np.sqrt(q.shape[-1])  # [query_pos, key_pos]
+    if causal:  # a key that comes later counts nothing: exp(-inf) is 0
         scores = np.where(np.tril(np.ones_like(scores)) > 0, scores, -np.inf)
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    out: np.ndarray = weights / weights.sum(axis=-1, keepdims=True) @ v
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))  # the largest taken off: no overflow
+    out: np.ndarray = weights / weights.sum(axis=-1, keepdims=True) @ v  # each row a mean of the values
     return out
 
 
@@ -125,7 +126,7 @@ def shuffled_order(ids: Sequence[int], seed: int, n_fixed: int = 0) -> tuple[int
             "Type a few more words.",
         )
     rng = np.random.default_rng(seed)
-    for _ in range(_TRIES):
+    for _ in range(64):  # a draw may leave the text as it was, where tokens are equal
         moved = rng.permutation(movable).tolist()
         if [ids[place] for place in moved] != [ids[place] for place in movable]:
             break
@@ -135,69 +136,54 @@ def shuffled_order(ids: Sequence[int], seed: int, n_fixed: int = 0) -> tuple[int
     return (*range(n_fixed), *moved, len(ids) - 1)
 
 
-def fixed_beginning(model: Model, prompt: str) -> int:
-    """How many tokens the tokenizer puts before a text by itself; they are no part of its order."""
-    places = model.tokens.encode_with_places(prompt)
-    return next((i for i, place in enumerate(places) if not place.added), 0)
-
-
-def order_experiment(
-    model: Model,
-    prompt: str | Sequence[int],
-    seed: int = 1,
-    interventions: Intervention | Iterable[Intervention] = (),
-) -> OrderExperiment:
+def order_experiment(run: OpenRun, seed: int = 1) -> OrderExperiment:
     """Read a prompt and a shuffle of it under three rules: six forwards. Long prompts: the first `LONGEST`.
 
-    Args:
-        interventions: hold under all rules; `PositionsOff` is left out, since it is what is compared.
+    The run's edits hold under all rules; `PositionsOff` is left out, since it is what is compared.
 
     Raises:
-        PromptError: as `Model.prompt_ids` and `shuffled_order`.
-        InterventionError: an edit of something that does not exist here.
+        PromptError: as `shuffled_order`.
+        InterventionError: an edit of a token that is not read.
 
     Example:
-        experiment = order_experiment(model, "the cat sat on the mat")
+        experiment = order_experiment(open_run(model, "the cat sat on the mat"))
         experiment.open.stream.max() < experiment.tolerance        # True: without mask and positions
     """
-    ids = model.prompt_ids(prompt)[:LONGEST]
-    n_fixed = fixed_beginning(model, prompt) if isinstance(prompt, str) else 0
+    ids, n_fixed = run.ids[:LONGEST], 0
+    if isinstance(run.prompt, str):  # what the tokenizer adds in front is no part of the text's order
+        places = run.model.tokens.encode_with_places(run.prompt)
+        n_fixed = next((i for i, place in enumerate(places) if not place.added), 0)
     order = shuffled_order(ids, seed, n_fixed)
-    edits = tuple(edit for edit in as_interventions(interventions) if not isinstance(edit, PositionsOff))
     return OrderExperiment(
         ids=ids,
         order=order,
         n_fixed=n_fixed,
-        open=_case(model, ids, order, edits, masked=False, positions=False),
-        masked=_case(model, ids, order, edits, masked=True, positions=False),
-        model=_case(model, ids, order, edits, masked=True, positions=True),
-        epsilon=torch.finfo(getattr(torch, model.spec.dtype)).eps,
+        open=_case(run, ids, order, masked=False, positions=False),
+        masked=_case(run, ids, order, masked=True, positions=False),
+        model=_case(run, ids, order, masked=True, positions=True),
+        epsilon=torch.finfo(getattr(torch, run.spec.dtype)).eps,
     )
 
 
 def _case(
-    model: Model,
-    ids: tuple[int, ...],
-    order: tuple[int, ...],
-    edits: tuple[Intervention, ...],
-    *,
-    masked: bool,
-    positions: bool,
+    run: OpenRun, ids: tuple[int, ...], order: tuple[int, ...], *, masked: bool, positions: bool
 ) -> OrderCase:
-    edits = edits if positions else (*edits, PositionsOff())
-    before = _read(model, ids, edits, masked)
-    after = _read(model, tuple(ids[place] for place in order), edits, masked)
+    others = (edit for edit in run.interventions if not isinstance(edit, PositionsOff))
+    edits: tuple[Intervention, ...] = (*others,) if positions else (*others, PositionsOff())
+    before = _read(run.model, ids, edits, masked)
+    after = _read(run.model, tuple(ids[place] for place in order), edits, masked)
     places = torch.tensor(np.argsort(order))  # where each token of the first text stands in the second
-    layers = range(model.spec.n_layers)
-    streams = [("resid_pre", 0), *(("resid_post", layer) for layer in layers)]
+    layers = range(run.spec.n_layers)
+
+    def each(measured: Measure, points: Iterable[tuple[str, int]]) -> np.ndarray:
+        return np.stack([measured(before.kept[at], after.kept[at], places) for at in points])
+
     return OrderCase(
         masked=masked,
         positions=positions,
-        stream=np.stack([_change(before.kept[key], after.kept[key], places) for key in streams]),
-        attention=np.stack(
-            [_change(before.kept["attn_out", at], after.kept["attn_out", at], places) for at in layers]
-        ),
-        heads=np.stack([_largest(before.kept["z", at], after.kept["z", at], places) for at in layers]),
+        stream=each(_change, [("resid_pre", 0), *(("resid_post", layer) for layer in layers)]),
+        attention=each(_change, [("attn_out", layer) for layer in layers]),
+        heads=each(_largest, [("z", layer) for layer in layers]),
         logits_before=before.kept["logits", None][-1].float().numpy(),
         logits_after=after.kept["logits", None][-1].float().numpy(),
     )

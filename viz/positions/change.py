@@ -11,6 +11,7 @@ from viz import style
 from viz.attention.pattern import AttentionPattern
 from viz.attention.pattern_map import attention_difference_figure
 from viz.drawn import Drawn
+from viz.panels import Look, box, drawn, figure, heat
 
 _LEAST_TOP = 0.01
 
@@ -57,8 +58,9 @@ def heads_moved_figure(record: HeadsMoved) -> Drawn:
     n_layers, n_heads = len(record.moved), len(record.moved[0])
     cells = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
     deepest = int(np.argmax(record.by_layer))
-    return Drawn(
-        figure=_figure(record),
+    return drawn(
+        _figure,
+        record,
         alt=f"How far attention moves under {record.edit}, by head. {moved_title(record)}. Largest layer "
         f"mean: layer {deepest}, {style.share(record.by_layer[deepest])}.",
         stem="rope-change-by-head",
@@ -67,77 +69,69 @@ def heads_moved_figure(record: HeadsMoved) -> Drawn:
             "head": [head for _, head in cells],
             "attention moved": [record.moved[layer][head] for layer, head in cells],
         },
-        narrow_layout={"title.font.size": 13},
     )
 
 
-def _figure(record: HeadsMoved) -> go.Figure:
+def _figure(record: HeadsMoved, look: Look) -> go.Figure:
     n_layers, n_heads = len(record.moved), len(record.moved[0])
-    figure = go.Figure()
-    figure.add_heatmap(
-        name="heads",
-        z=np.array(record.moved, dtype=np.float32),
-        zmin=0,
-        zmax=record.top,
-        colorscale=style.PROBABILITY_SCALE,
+    heads = heat(
+        "heads",
+        record.moved,
+        0,
+        record.top,
+        style.PROBABILITY_SCALE,
         xgap=1 if n_heads <= 32 else 0,
         ygap=1 if n_layers <= 40 else 0,
         showscale=False,
         hovertemplate="layer %{y}, head %{x}<br>%{z:.3%} of its attention moved<extra></extra>",
     )
-    figure.add_bar(
-        name="mean of the layer",
-        orientation="h",
-        x=list(record.by_layer),
-        y=list(range(n_layers)),
-        marker={"color": style.LIGHT.accent},
-        hovertemplate="layer %{y}: mean %{x:.3%}<extra></extra>",
-        xaxis="x2",
-    )
-    box = {"x0": record.head - 0.5, "x1": record.head + 0.5}
-    box |= {"y0": record.layer - 0.5, "y1": record.layer + 0.5}
-    figure.add_shape(type="rect", line={"color": style.LIGHT.ink, "width": 2}, **box)
-    figure.update_layout(
-        template=style.TEMPLATE,
-        height=int(min(560, max(300, 120 + 14 * n_layers))),
-        title={"text": moved_title(record), "font": {"size": 15}},
-        showlegend=False,
-        margin={"l": 8, "r": 12, "t": 48, "b": 8},
-        xaxis={
-            "domain": [0, 0.66],
-            "title": {"text": f"head (white 0, blue {style.share(record.top)})"},
-            "showgrid": False,
-            "fixedrange": True,
-            "tickformat": "d",
-        },
+    means = {
+        "type": "bar",
+        "name": "mean of the layer",
+        "orientation": "h",
+        "x": list(record.by_layer),
+        "y": list(range(n_layers)),
+        "marker": {"color": style.LIGHT.accent},
+        "hovertemplate": "layer %{y}: mean %{x:.3%}<extra></extra>",
+        "xaxis": "x2",
+    }
+    longest = max(1.05 * max(record.by_layer), 0.02 * record.top)
+    percent = ".1%" if record.top < 0.1 else ".0%"
+    across, down = ((at - 0.5, at + 0.5) for at in (record.head, record.layer))
+    names = {"text": f"head (white 0, blue {style.share(record.top)})"}
+    return figure(
+        [heads, means],
+        xaxis={"domain": [0, 0.66], "title": names, "showgrid": False, "tickformat": "d"},
         xaxis2={
             "domain": [0.72, 1],
             "title": {"text": "layer mean"},
-            "range": [0, max(1.05 * max(record.by_layer), 0.02 * record.top)],
-            "tickformat": ".1%" if record.top < 0.1 else ".0%",
+            "range": [0, longest],
+            "tickformat": percent,
             "nticks": 3,
-            "fixedrange": True,
         },
         yaxis={
             "title": {"text": "layer"},
             "range": [n_layers - 0.5, -0.5],
             "showgrid": False,
-            "fixedrange": True,
             "tickformat": "d",
         },
+        title={"text": moved_title(record), "font": {"size": look.pick(15, 13)}},
+        height=int(min(560, max(300, 120 + 14 * n_layers))),
+        showlegend=False,
+        shapes=[box(across, down, line={"color": style.LIGHT.ink, "width": 2})],
+        margin={"r": 12, "t": 48},
     )
-    return figure
 
 
 def pattern_change_figure(record: AttentionPattern) -> Drawn:
     """Edited less as it is, for one head; `record` is of `attention_difference_record`."""
-    drawn = attention_difference_figure(record)
+    made = attention_difference_figure(record)
     values = [v for line in record.cells for v in line if v is not None]
     largest = max(values, key=abs)
     words = f"Edited less as it is: up to {style.three_digits(100 * largest)} points"
-    drawn.figure.update_layout(title={"text": words})
+    made.figure.update_layout(title={"text": words})
     if abs(largest) < 1e-5:
         bar = {"tickvals": [-_LEAST_TOP, 0, _LEAST_TOP], "ticktext": ["−1 point", "0", "+1 point"]}
-        drawn.figure.update_traces(zmin=-_LEAST_TOP, zmax=_LEAST_TOP, colorbar=bar)
-        drawn.figure.update_layout(title={"text": "Only rounding: no cell changes"})
-    return drawn
+        made.figure.update_traces(zmin=-_LEAST_TOP, zmax=_LEAST_TOP, colorbar=bar)
+        made.figure.update_layout(title={"text": "Only rounding: no cell changes"})
+    return made

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
 
 from model_runtime import Model
 from model_runtime.errors import PromptError, SettingError
-from model_runtime.interventions import PositionsOff, ScaleHead
-from model_runtime.positions.shuffling import (
+from model_runtime.interventions import Intervention, PositionsOff, ScaleHead
+from model_runtime.open_run import open_run
+from model_runtime.positions.order import (
     LONGEST,
     OrderExperiment,
     attend,
@@ -22,9 +25,9 @@ IDS = torch.randint(1, VOCABULARY, (12,), generator=torch.Generator().manual_see
 CASES = [*FAMILY_CASES, *VARIANT_CASES]
 
 
-def experiment(case: str, **options: object) -> OrderExperiment:
+def experiment(case: str, interventions: Sequence[Intervention] = ()) -> OrderExperiment:
     model = Model(build_model(case), tiny_tokenizer(), model_id=case, name=case, revision="random")
-    return order_experiment(model, IDS, **options)  # type: ignore[arg-type]
+    return order_experiment(open_run(model, IDS, interventions))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -51,7 +54,7 @@ def test_under_the_mask_the_last_token_keeps_layer_0_and_no_more(case: str) -> N
 
 
 def test_a_change_is_a_distance_over_the_mean_length() -> None:
-    from model_runtime.positions.shuffling import _change
+    from model_runtime.positions.order import _change
 
     before, after = torch.tensor([[3.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.0, 1.0], [-3.0, 0.0]])
     np.testing.assert_allclose(_change(before, after, torch.tensor([1, 0])), [2.0, 0.0])
@@ -86,7 +89,7 @@ def test_edits_hold_and_positions_off_is_what_is_compared() -> None:
 
 def test_the_model_as_it_is_is_its_trace() -> None:
     model = Model(build_model("llama"), tiny_tokenizer(), model_id="x", name="x", revision="random")
-    found = order_experiment(model, IDS)
+    found = order_experiment(open_run(model, IDS))
     np.testing.assert_array_equal(found.model.logits_before, model.trace(IDS).next_token_logits())
     off = model.trace([IDS[place] for place in found.order], interventions=PositionsOff())
     np.testing.assert_array_equal(found.masked.logits_after, off.next_token_logits())
@@ -94,7 +97,7 @@ def test_the_model_as_it_is_is_its_trace() -> None:
 
 def test_long_prompts_are_cut() -> None:
     model = Model(build_model("gpt2"), tiny_tokenizer(), model_id="x", name="x", revision="random")
-    assert len(order_experiment(model, IDS * 10).ids) == 120 < LONGEST
+    assert len(order_experiment(open_run(model, IDS * 10)).ids) == 120 < LONGEST
 
 
 def test_one_head_by_hand_is_the_models_own() -> None:
