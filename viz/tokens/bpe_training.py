@@ -90,22 +90,22 @@ def _pairs(record: PairCounts) -> go.Figure:
     joined = bool(counts) and counts[0] > 1
     names = [f"{_isolated(left, 12)} + {_isolated(right, 12)}" for left, right in record.pairs]
     times = [f"{count:,} {'time' if count == 1 else 'times'}" for count in counts]
+    colors = [style.LIGHT.cut] * n
+    if joined:
+        colors[0] = style.LIGHT.accent
+    ticks = [f"<b>{name}</b>" if row == 0 else name for row, name in enumerate(names)]
     pairs = bars(
         "pairs",
         counts,
         [f"{count:,}{' · next' if row == 0 and joined else ''}" for row, count in enumerate(counts)],
         12,
-        marker={
-            "color": [style.LIGHT.accent if row == 0 and joined else style.LIGHT.cut for row in range(n)]
-        },
+        marker={"color": colors},
         constraintext="none",
         **hover([f"{name}: {count}" for name, count in zip(names, times, strict=True)]),
     )
     return figure(
         [pairs],
-        yaxis=rows(
-            [f"<b>{name}</b>" if row == 0 else name for row, name in enumerate(names)], tickfont=mono()
-        ),
+        yaxis=rows(ticks, tickfont=mono()),
         xaxis={
             "range": [0, record.end * 1.35],
             "title": {"text": "times that the two stand together"},

@@ -104,15 +104,12 @@ def _bars(record: Languages, panel: LanguagePanel, at: int) -> Json:
         f"{record.names[0]}"
         for name, n, times in numbers
     ]
-    words = [
-        f" {n}  <b>{three_digits(times)}×</b>" if i else f" {n}" for i, (_, n, times) in enumerate(numbers)
-    ]
+    words = [f" {n}  <b>{three_digits(times)}×</b>" for _, n, times in numbers]
+    words[0] = f" {panel.counts[0]}"
     colors = [LIGHT.accent, *[PROBABILITY_SCALE[2][1]] * (len(numbers) - 1)]
-    more = {"width": 0.68, "marker": {"color": colors}, "constraintext": "none"}
-    return {
-        **bars(panel.title, panel.counts, words, **more, **hover(lines), **on(at)),
-        "textfont": {"size": 12},
-    }
+    more: Json = {"width": 0.68, "marker": {"color": colors}, "constraintext": "none"}
+    level = bars(panel.title, panel.counts, words, **more, **hover(lines), **on(at))
+    return {**level, "textfont": {"size": 12}}
 
 
 def two_lines(title: str) -> tuple[str, str]:
