@@ -16,7 +16,6 @@ from pages.shared.figure.live_figure import live_figure
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column
 from pages.shared.settings import url_state as state
-from viz.attention.mask_figures import mask_grids_figure, masked_pattern_figure
 from viz.attention.masks import (
     NAMES,
     MaskChange,
@@ -24,10 +23,11 @@ from viz.attention.masks import (
     counts_words,
     mask_change,
     mask_grid_record,
-    masked_pattern_record,
+    mask_grids_figure,
     strongest_words,
 )
-from viz.attention.pattern import AttentionPattern
+from viz.attention.pattern import AttentionPattern, attention_pattern_record
+from viz.attention.pattern_map import masked_pattern_figure
 
 OPENS_ON = "bidirectional"
 
@@ -64,8 +64,8 @@ def patterns_of(side: Side) -> Patterns:
     place: dict[str, Any] = {"layer": layer, "head": head, "selected": side.query}
     return Patterns(
         side,
-        masked_pattern_record(measured, used, side.texts, **place),
-        masked_pattern_record(other, visible, side.texts, **place),
+        attention_pattern_record(measured, side.texts, **place, visible=used),
+        attention_pattern_record(other, side.texts, **place, visible=visible),
         mask_change(measured, other, used, visible, side.query),
     )
 

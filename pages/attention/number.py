@@ -21,10 +21,10 @@ from pages.shared.frame.sides import Side, column
 from pages.shared.settings import url_state as state
 from viz.attention.number import words
 from viz.attention.number.figure import score_terms_figure
-from viz.attention.number.map import cell_map_figure
 from viz.attention.number.record import ScoreTerms, SoftmaxRow, score_terms_record, softmax_row_record
 from viz.attention.number.row import softmax_row_figure
 from viz.attention.pattern import AttentionPattern, attention_pattern_record
+from viz.attention.pattern_map import cell_map_figure
 from viz.attention.stages.record import strongest_key
 
 

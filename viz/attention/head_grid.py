@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from viz import style
 from viz.attention.heads import MEASURES, Measure, strongest
 from viz.drawn import Drawn
+from viz.panels import Json, box, figure, note
+from viz.token_map import Grid, token_map
 
 _GAPS_UP_TO = 32  # heads or layers; with more, the white lines between cells would eat them
 _LAYER = 22  # pixels of height for each layer of a small model
 _LEAST_HEIGHT, _MOST_HEIGHT = 260, 560
 _AROUND = 130  # pixels of title, axis and colour bar
+_MOST_TICKS = 16
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class HeadGrid:
     """What the overview shows: one number a head, None where this prompt cannot tell."""
 
     measure: Measure
-    values: tuple[tuple[float | None, ...], ...]  # [layer][head]
+    values: Grid  # [layer][head]
     layer: int
     head: int
     top: float  # end of the colour scale, which starts at 0, or at -top where `signed`
@@ -67,7 +68,7 @@ def head_grid_difference_record(
     return HeadGrid(MEASURES[measure], _plain(change), layer, head, top, best, signed=True)
 
 
-def _plain(values: np.ndarray) -> tuple[tuple[float | None, ...], ...]:
+def _plain(values: np.ndarray) -> Grid:
     return tuple(tuple(float(v) if np.isfinite(v) else None for v in line) for line in values)
 
 
@@ -76,52 +77,48 @@ def head_grid_figure(record: HeadGrid) -> Drawn:
     n_layers, n_heads = len(record.values), len(record.values[0])
     height = min(max(_LAYER * n_layers + _AROUND, _LEAST_HEIGHT), _MOST_HEIGHT)
     axis = {"showgrid": False, "tick0": 0, "fixedrange": False}
-    figure = go.Figure(
-        go.Heatmap(_cells(record)),
-        {
-            "template": style.TEMPLATE,
-            "plot_bgcolor": style.MASKED,
-            "height": height,
-            "margin": {
-                "l": 8,
-                "r": 44 if record.signed else 24,
-                "t": 62,
-                "b": 8,
-            },  # right: half of the colour bar's last name
-            "title": {"text": title(record), "pad": {"b": 10}, "automargin": False},
-            "xaxis": axis
-            | {
-                "range": [-0.5, n_heads - 0.5],
-                "side": "top",
-                "title": {"text": "head"},
-                "dtick": _step(n_heads),
-            },
-            "yaxis": axis
-            | {"range": [n_layers - 0.5, -0.5], "title": {"text": "layer"}, "dtick": _step(n_layers)},
-            "shapes": [*_crosses(record), _frame(record)],
-            "annotations": _explanation(record),
-        },
+    heads = {"range": [-0.5, n_heads - 0.5], "side": "top", "title": {"text": "head"}}
+    layers = {"range": [n_layers - 0.5, -0.5], "title": {"text": "layer"}}
+    said = no_values(record).replace(", so", ",<br>so")
+    unseen = [] if record.strongest else [note(said, 0.5, 0.75, within="xy", font={"color": style.LIGHT.ink})]
+    made = figure(
+        [_cells(record)],
+        xaxis={**axis, **heads, "dtick": -(-n_heads // _MOST_TICKS)},
+        yaxis={**axis, **layers, "dtick": -(-n_layers // _MOST_TICKS)},
+        height=height,
+        shapes=[
+            *_crosses(record),
+            box((record.head - 0.5, record.head + 0.5), (record.layer - 0.5, record.layer + 0.5)),
+        ],
+        annotations=unseen,
+        plot_bgcolor=style.MASKED,
+        title={"text": title(record), "pad": {"b": 10}, "automargin": False},
+        margin={"r": 44 if record.signed else 24, "t": 62},  # right: half of the colour bar's last name
     )
     stem = "attention-heads-difference" if record.signed else "attention-heads"
-    return Drawn(figure, alt(record), stem, table(record), narrow_layout={"height": min(height, 480)})
+    return Drawn(made, alt(record), stem, table(record), {"height": min(height, 480)})
 
 
-def _cells(record: HeadGrid) -> dict[str, Any]:
+def _cells(record: HeadGrid) -> Json:
     """The heat map. Plotly writes the numbers of the hover itself, so that they do not travel twice."""
     n_layers, n_heads = len(record.values), len(record.values[0])
-    values = [[np.nan if v is None else v for v in line] for line in record.values]
-    gap = 1 if max(n_layers, n_heads) <= _GAPS_UP_TO else 0
-    return {
-        "name": "heads",
-        "z": np.array(values, dtype=np.float32).reshape(n_layers, n_heads),
-        "zmin": -record.top if record.signed else 0,
-        "zmax": record.top,
-        "colorscale": style.SIGNED_SCALE if record.signed else style.PROBABILITY_SCALE,
-        "xgap": gap,
-        "ygap": gap,
-        "hoverongaps": False,
-        **_hover(record),
-        "colorbar": {
+    percent = record.measure.unit == "share" and not record.signed
+    number = "%{z:" + ("+.4f" if record.signed else ".2%" if percent else ".3f") + "}"
+    off = [
+        [" (off)" if (layer, head) in record.off else "" for head in range(n_heads)]
+        for layer in range(n_layers)
+    ]
+    return token_map(
+        "heads",
+        record.values,
+        -record.top if record.signed else 0,
+        record.top,
+        style.SIGNED_SCALE if record.signed else style.PROBABILITY_SCALE,
+        gaps_up_to=_GAPS_UP_TO if max(n_layers, n_heads) <= _GAPS_UP_TO else 0,
+        **({"text": off} if record.off else {}),
+        hovertemplate=f"L%{{y}} H%{{x}}{'%{text}' if record.off else ''}: {number}<br>{axis_words(record)}"
+        "<extra></extra>",
+        colorbar={
             "title": {"text": axis_words(record), "side": "top"},
             "orientation": "h",
             "thickness": 8,
@@ -132,7 +129,7 @@ def _cells(record: HeadGrid) -> dict[str, Any]:
             "len": 0.86,
             **(_signed_ticks(record) if record.signed else bar_ticks(record.top, record.measure.unit)),
         },
-    }
+    )
 
 
 def axis_words(record: HeadGrid) -> str:
@@ -140,26 +137,7 @@ def axis_words(record: HeadGrid) -> str:
     return f"difference of {record.measure.axis}" if record.signed else record.measure.axis
 
 
-def _hover(record: HeadGrid) -> dict[str, Any]:
-    percent = record.measure.unit == "share" and not record.signed
-    number = "%{z:" + ("+.4f" if record.signed else ".2%" if percent else ".3f") + "}"
-    said = {"hovertemplate": f"L%{{y}} H%{{x}}: {number}<br>{axis_words(record)}<extra></extra>"}
-    if not record.off:
-        return said
-    n_heads = len(record.values[0])
-    marks = [
-        [" (off)" if (layer, head) in record.off else "" for head in range(n_heads)]
-        for layer in range(len(record.values))
-    ]
-    template = said["hovertemplate"].replace("H%{x}", "H%{x}%{text}")
-    return {"text": marks, "hovertemplate": template}
-
-
-def _step(count: int, most: int = 16) -> int:
-    return -(-count // most)
-
-
-def bar_ticks(top: float, unit: str) -> dict[str, object]:
+def bar_ticks(top: float, unit: str) -> Json:
     """Names along a colour bar from 0 to `top`: both ends and the middle, shares in per cent.
 
     >>> bar_ticks(1.0, "share")["ticktext"]
@@ -171,7 +149,7 @@ def bar_ticks(top: float, unit: str) -> dict[str, object]:
     return {"tickmode": "array", **shown, "ticklabeloverflow": "allow"}  # else plotly drops the last name
 
 
-def _signed_ticks(record: HeadGrid) -> dict[str, object]:
+def _signed_ticks(record: HeadGrid) -> Json:
     ends = [-record.top, 0, record.top]
     names = [written(record, end) if end else "0" for end in ends]
     return {"tickmode": "array", "tickvals": ends, "ticktext": names, "ticklabeloverflow": "allow"}
@@ -187,37 +165,16 @@ def written(record: HeadGrid, value: float) -> str:
     return f"{sign}{style.three_digits(value, record.measure.unit)}"
 
 
-def _frame(record: HeadGrid) -> dict[str, Any]:
-    return {
-        "type": "rect",
-        "x0": record.head - 0.5,
-        "x1": record.head + 0.5,
-        "y0": record.layer - 0.5,
-        "y1": record.layer + 0.5,
-        "line": {"color": style.LIGHT.ink, "width": 2.5},
-    }
-
-
-def _crosses(record: HeadGrid) -> list[dict[str, Any]]:
+def _crosses(record: HeadGrid) -> list[Json]:
     """Grey over each head that is switched off, with a cross: never by colour alone."""
-    shapes: list[dict[str, Any]] = []
+    shapes, color = [], style.LIGHT.cut_line
     for layer, head in record.off:
         left, right, top, bottom = head - 0.46, head + 0.46, layer - 0.46, layer + 0.46
-        line = style.LIGHT.cut_line
-        box = {"x0": left, "x1": right, "y0": top, "y1": bottom, "fillcolor": style.LIGHT.cut}
-        shapes.append({"type": "rect", **box, "line": {"color": line, "width": 1}})
+        cover = {"fillcolor": style.LIGHT.cut, "line": {"color": color, "width": 1}}
+        shapes.append(box((left, right), (top, bottom), **cover))
         path = f"M {left} {top} L {right} {bottom} M {left} {bottom} L {right} {top}"
-        shapes.append({"type": "path", "path": path, "line": {"color": line, "width": 2}})
+        shapes.append({"type": "path", "path": path, "line": {"color": color, "width": 2}})
     return shapes
-
-
-def _explanation(record: HeadGrid) -> list[dict[str, Any]]:
-    """Why there is nothing to see, where there is nothing."""
-    if record.strongest is not None:
-        return []
-    words = no_values(record).replace(", so", ",<br>so")
-    place = {"x": 0.5, "y": 0.75, "xref": "paper", "yref": "paper"}
-    return [{"text": words, **place, "font": {"color": style.LIGHT.ink}}]
 
 
 def no_values(record: HeadGrid) -> str:

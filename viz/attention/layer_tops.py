@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
+from viz.panels import SILENT, figure, mono, scatter, thinned
 
 
 @dataclass(frozen=True)
@@ -48,82 +48,58 @@ def layer_tops_record(
 
 def layer_tops_figure(record: LayerTops) -> Drawn:
     """One bar a head, from 0 to 1 always; the chosen head is outlined."""
-    heads = list(range(len(record.keys)))
-    figure = go.Figure()
-    figure.add_bar(
-        name="heads",
-        orientation="h",
-        x=list(record.shares),
-        y=heads,
-        marker={
-            "color": [_fill(head, record) for head in heads],
-            "line": {"color": style.LIGHT.ink, "width": [2.0 * (head == record.head) for head in heads]},
-        },
-        customdata=heads,
-        hovertemplate=[
-            f"L{record.layer} H{head}<br>“{style.label(record.texts[head], 40)}” ({record.keys[head]})"
-            f"<br>%{{x:.6f}}<extra></extra>"
-            for head in heads
+    n, accent = len(record.keys), style.LIGHT.accent
+    shown = thinned(n, 32)
+    fills = [style.faded(accent, 0.45 if head == record.head else 0.25) for head in range(n)]
+    outline = {"color": style.LIGHT.ink, "width": [2.0 * (head == record.head) for head in range(n)]}
+    heads = {
+        "type": "bar",
+        "name": "heads",
+        "orientation": "h",
+        "x": list(record.shares),
+        "y": list(range(n)),
+        "marker": {"color": fills, "line": outline},
+        "customdata": list(range(n)),
+        "hovertemplate": [
+            f"L{record.layer} H{head}<br>“{style.label(text, 40)}” ({key})<br>%{{x:.6f}}<extra></extra>"
+            for head, (text, key) in enumerate(zip(record.texts, record.keys, strict=True))
         ],
-    )
-    figure.add_scatter(
-        name="names",
-        x=[0.01] * len(heads),
-        y=heads,
-        mode="text",
-        text=[_words(record, head) for head in heads],
-        textposition="middle right",
-        textfont={"family": style.MONO, "size": 12, "color": style.LIGHT.ink},
-        hoverinfo="skip",
-    )
-    figure.update_xaxes(
-        range=[0, 1.02],
-        tickvals=[0, 0.5, 1],
-        ticktext=["0", "50\xa0%", "100\xa0%"],
-        title={"text": "largest probability"},
-        fixedrange=True,
-    )
-    step = -(-len(heads) // 32)
-    figure.update_yaxes(
-        range=[len(heads) - 0.4, -0.6],
-        tickvals=heads[::step],
-        ticktext=[f"H{head}" for head in heads[::step]],
-        showgrid=False,
-        fixedrange=True,
-    )
-    figure.update_layout(
-        template=style.TEMPLATE,
-        height=96 + 24 * len(heads),
+    }
+    words = [_words(record, head) for head in range(n)]
+    places = {"textposition": "middle right", "textfont": mono()}
+    made = figure(
+        [heads, scatter("names", [0.01] * n, range(n), "text", text=words, **places, **SILENT)],
+        xaxis={
+            "range": [0, 1.02],
+            "tickvals": [0, 0.5, 1],
+            "ticktext": ["0", "50\xa0%", "100\xa0%"],
+            "title": {"text": "largest probability"},
+        },
+        yaxis={
+            "range": [n - 0.4, -0.6],
+            "tickvals": shown,
+            "ticktext": [f"H{head}" for head in shown],
+            "showgrid": False,
+        },
+        height=96 + 24 * n,
         showlegend=False,
         bargap=0.16,
         title={"text": f"All heads of layer {record.layer} on “{style.label(record.query, 14)}”"},
     )
-    return Drawn(figure, alt(record), "layer-heads", table(record))
-
-
-def _fill(head: int, record: LayerTops) -> str:
-    return style.faded(style.LIGHT.accent, 0.45 if head == record.head else 0.25)
+    table = {
+        "head": list(range(n)),
+        "key": list(record.keys),
+        "key text": [style.visible(text) for text in record.texts],
+        "probability": list(record.shares),
+    }
+    reads = [
+        f"head {head} reads {style.quoted(text)} {style.share(share)}"
+        for head, (text, share) in enumerate(zip(record.texts, record.shares, strict=True))
+    ]
+    alt = f"What each head of layer {record.layer} reads most: {', '.join(reads)}."
+    return Drawn(made, alt, "layer-heads", table)
 
 
 def _words(record: LayerTops, head: int) -> str:
     read = "itself" if record.keys[head] == record.selected else f"“{style.label(record.texts[head], 12)}”"
     return f"{read} {style.share(record.shares[head])}"
-
-
-def alt(record: LayerTops) -> str:
-    """The figure in words."""
-    parts = [
-        f"head {head} reads “{style.shorten(style.visible(text))}” {style.share(share)}"
-        for head, (text, share) in enumerate(zip(record.texts, record.shares, strict=True))
-    ]
-    return f"What each head of layer {record.layer} reads most: {', '.join(parts)}."
-
-
-def table(record: LayerTops) -> dict[str, list[object]]:
-    """One row a head."""
-    return {
-        "head": list(range(len(record.keys))),
-        "key": list(record.keys),
-        "key text": [style.visible(text) for text in record.texts],
-        "probability": list(record.shares),
-    }

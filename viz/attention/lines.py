@@ -51,6 +51,10 @@ class AttentionLines:
     faint: tuple[tuple[int, int, float], ...]  # (row, row, probability) of other tokens' lines
     sink: float | None  # share that goes to a learned sink
 
+    def row_of(self, position: int) -> int:
+        """The row of a token."""
+        return next(at for at, row in enumerate(self.rows) if row.first <= position <= row.last)
+
     @property
     def strongest(self) -> tuple[tuple[int, float], ...]:
         """(key position, probability), largest first, at most N_NAMED."""
@@ -134,12 +138,11 @@ def lines_sentence(record: AttentionLines) -> str:
     others = len(record.shares) - len(parts)
     if others:
         rest = max(0.0, sum(record.shares) - sum(share for _, share in record.strongest))
-        parts.append(
-            f"{'one other token' if others == 1 else f'{others:,} others together'} {style.share(rest)}"
-        )
+        words = "one other token" if others == 1 else f"{others:,} others together"
+        parts.append(f"{words} {style.share(rest)}")
     if record.sink is not None:
         parts.append(f"a learned sink takes {style.share(record.sink)}")
-    return f"{record.who}: “{_text(record, record.selected)}” reads {', '.join(parts)}."
+    return f"{record.who}: {style.quoted(record.tokens[record.selected])} reads {', '.join(parts)}."
 
 
 def folded_sentence(record: AttentionLines) -> str:
@@ -171,8 +174,4 @@ def change_sentence(current: AttentionLines, pinned: AttentionLines) -> str:
 
 
 def _named(record: AttentionLines, key: int) -> str:
-    return "itself" if key == record.selected else f"“{_text(record, key)}” ({key})"
-
-
-def _text(record: AttentionLines, position: int) -> str:
-    return style.shorten(style.visible(record.tokens[position]))
+    return "itself" if key == record.selected else f"{style.quoted(record.tokens[key])} ({key})"

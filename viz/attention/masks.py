@@ -1,4 +1,4 @@
-"""Masks: who may read whom, and one head's pattern under a mask that the model does not have.
+"""Masks as small grids: who may read whom, and what would move under a mask that the model does not have.
 
 Above MOST_CELLS tokens a grid shows blocks of tokens; a block is filled where any of its cells is.
 """
@@ -9,20 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import plotly.graph_objects as go
 
 from viz import style
-from viz.attention import pattern as attention_pattern
-from viz.attention.pattern import AttentionPattern, largest_in_blocks
+from viz.attention.pattern import AttentionPattern, key_words, strongest_keys
+from viz.drawn import Drawn
+from viz.panels import Json, Look, box, drawn, figure, heading, ink, mono, on, panels
 
 MOST_CELLS = 32  # rows and columns of a small grid
+_NAMED_UP_TO = 12  # tokens a side of a grid that are written out
+_GAP = 0.05
+_HEAD_ROOM = 42  # pixels above a grid for its name and count
 NAMES = {
     "causal": "Causal",
     "window": "Window",
     "bidirectional": "Bidirectional",
     "prefix": "Prefix",
 }
-
-Cells = tuple[tuple[bool, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class MaskGrid:
     rows: tuple[str, ...]  # query tokens
     columns: tuple[str, ...]  # key tokens
     block: int  # tokens to a cell
-    cells: Cells  # [query block][key block]: whether any of it may be read
+    cells: tuple[tuple[bool, ...], ...]  # [query block][key block]: whether any of it may be read
     n_visible: int  # cells of the whole mask, exactly
     selected: int | None  # query position
 
@@ -79,43 +82,6 @@ def mask_grid_record(
     return MaskGrid(name, tuple(rows), tuple(columns), block, cells, int(visible.sum()), selected)
 
 
-def masked_pattern_record(
-    pattern: np.ndarray,  # [query_pos, key_pos], 0 where not visible
-    visible: np.ndarray,  # bool [query_pos, key_pos]
-    tokens: Sequence[str],
-    *,
-    layer: int,
-    head: int,
-    selected: int,
-) -> AttentionPattern:
-    """A pattern under any mask, for the map of `viz.attention.pattern_map`: `row` holds every key.
-
-    Raises:
-        ValueError: pattern and mask are not of these tokens.
-    """
-    n = len(tokens)
-    if pattern.shape != (n, n) or visible.shape != (n, n):
-        raise ValueError(f"pattern {pattern.shape} and mask {visible.shape} for {n} tokens")
-    block = -(-n // attention_pattern.MOST_CELLS)
-    values, queries = largest_in_blocks(np.where(visible, pattern, 0.0), block)
-    some, _ = largest_in_blocks(visible.astype(np.float32), block)
-    cells = tuple(
-        tuple(float(v) if seen else None for v, seen in zip(line, shown, strict=True))
-        for line, shown in zip(values, some, strict=True)
-    )
-    return AttentionPattern(
-        tokens=tuple(tokens),
-        layer=layer,
-        head=head,
-        selected=selected,
-        block=block,
-        cells=cells,
-        strongest_query=tuple(tuple(int(q) for q in line) for line in queries),
-        row=tuple(float(p) for p in pattern[selected]),
-        sink=None,
-    )
-
-
 def mask_change(
     measured: np.ndarray,  # [query_pos, key_pos]
     other: np.ndarray,  # under the mask
@@ -147,7 +113,7 @@ def change_words(change: MaskChange, kind: str, token: str, window: int) -> str:
             "Choose another mask."
         )
     parts = []
-    query = f"“{style.shorten(style.visible(token))}”"
+    query = style.quoted(token)
     if change.gained_mean is not None:
         where = "later tokens" if kind in ("bidirectional", "prefix") else "tokens that the layer hides"
         mean = style.share(change.gained_mean)
@@ -176,11 +142,120 @@ def counts_words(grids: Sequence[MaskGrid]) -> str:
 
 def strongest_words(record: AttentionPattern, most: int = 3) -> str:
     """What the selected query reads most, exactly, in plain text: “·b” (1) 60.0 %, ..."""
-    strongest = attention_pattern.strongest_keys(record, most)
-    return ", ".join(f"{_read(record, key)} {style.share(p)}" for key, p in strongest if p > 0)
+    read = [(key, share) for key, share in strongest_keys(record, most) if share > 0]
+    return ", ".join(f"{key_words(record, key)} {style.share(share)}" for key, share in read)
 
 
-def _read(record: AttentionPattern, key: int) -> str:
-    if key == record.selected:
-        return "itself"
-    return f"“{style.shorten(style.visible(record.tokens[key]))}” ({key})"
+@dataclass(frozen=True)
+class _Grids:
+    """Masks side by side, one of them chosen, or none; with the tokens' names where they are few."""
+
+    grids: Sequence[MaskGrid]
+    chosen: int | None
+    names: bool
+
+
+def mask_grids_figure(
+    grids: Sequence[MaskGrid], chosen: int | None = None, names: bool = False, alt: str = ""
+) -> Drawn:
+    """Grids side by side, on a phone two to a row; filled cells may be read; the chosen one in full colour.
+
+    Args:
+        names: write the tokens beside the rows and above the columns, where they are few.
+        alt: what comes first in the text alternative.
+    """
+    said = [f"{grid.name}: {grid.n_visible:,} of {grid.n_all:,} cells may be read" for grid in grids]
+    cells = [
+        (grid.name, q * grid.block, k * grid.block)
+        for grid in grids
+        for q, line in enumerate(grid.cells)
+        for k, seen in enumerate(line)
+        if seen
+    ]
+    return drawn(
+        _figure,
+        _Grids(grids, chosen, names),
+        alt=f"{alt} {'; '.join(said)}.".strip(),
+        stem="attention-masks",
+        table=dict(zip(("mask", "query", "key"), map(list, zip(*cells, strict=True)), strict=True)),
+    )
+
+
+def _figure(record: _Grids, look: Look) -> go.Figure:
+    n = len(record.grids)
+    n_columns, height = look.pick(n, 2), look.pick(300 if record.names else 220, 420)
+    n_rows = -(-n // n_columns)
+    x, y, notes = [], [], []
+    for panel, grid in enumerate(record.grids):
+        row, column = divmod(panel, n_columns)
+        named = look.pick(record.names, False) and max(len(grid.rows), len(grid.columns)) <= _NAMED_UP_TO
+        left, room = (0.09, 0.36) if named else (0.0, _HEAD_ROOM / (height - 16))
+        across = [column / n_columns + left, (column + 1) / n_columns - _GAP]
+        up = [1 - (row + 1) / n_rows, 1 - row / n_rows - room]
+        axis = {"showgrid": False, "automargin": False, "constrain": "domain", "tickfont": mono(11)}
+        leaning = {"side": "top", "tickangle": -60, "constraintoward": "left"}
+        square = {"scaleanchor": on(panel)["xaxis"], "constraintoward": "top"}
+        reach, depth = len(grid.cells[0]) - 0.5, len(grid.cells) - 0.5
+        keys, queries = _ticks(grid.columns, named), _ticks(grid.rows, named)
+        x.append({**axis, **leaning, **keys, "domain": across, "range": [-0.5, reach]})
+        y.append({**axis, **square, **queries, "domain": up, "range": [depth, -0.5]})
+        name = f"<b>{grid.name}</b>" if panel == record.chosen else grid.name
+        words = f"{name}<br>{grid.n_visible:,} of {grid.n_all:,}"
+        notes.append(heading(words, panel, yshift=84 if named else 2, align="left", font=ink(12)))
+    return figure(
+        [_cells(grid, panel, record.chosen in (None, panel)) for panel, grid in enumerate(record.grids)],
+        **panels([(0, 1)] * n_columns, [(0, 1)] * n_rows, x, y, n),
+        height=height,
+        annotations=notes,
+        shapes=[
+            box(
+                (-0.5, len(grid.cells[0]) - 0.5),
+                (grid.selected // grid.block - 0.5, grid.selected // grid.block + 0.5),
+                panel,
+                line={"color": style.LIGHT.ink, "width": 2},
+            )
+            for panel, grid in enumerate(record.grids)
+            if grid.selected is not None
+        ],
+        margin={"l": 4, "r": 4, "t": 8},
+    )
+
+
+def _ticks(texts: Sequence[str], named: bool) -> Json:
+    if not named:
+        return {"showticklabels": False}
+    return {"tickvals": list(range(len(texts))), "ticktext": [style.label(text, 10) for text in texts]}
+
+
+def _cells(grid: MaskGrid, panel: int, full: bool) -> Json:
+    fill = style.LIGHT.accent if full else style.PROBABILITY_SCALE[2][1]
+
+    def side(texts: Sequence[str], cell: int) -> str:
+        if grid.block > 1:
+            return f"{cell * grid.block}–{min((cell + 1) * grid.block, len(texts)) - 1}"
+        return f"“{style.label(texts[cell], 12)}” ({cell})"
+
+    words = {True: "may read", False: "may not read"}
+    queries, keys = (
+        [side(texts, cell) for cell in range(n)]
+        for texts, n in ((grid.rows, len(grid.cells)), (grid.columns, len(grid.cells[0])))
+    )
+    said = [
+        [f"{query} {words[seen]} {key}" for key, seen in zip(keys, line, strict=True)]
+        for query, line in zip(queries, grid.cells, strict=True)
+    ]
+    gap = int(max(len(queries), len(keys)) <= 24)
+    return {
+        "type": "heatmap",
+        "name": grid.name,
+        "z": np.array(grid.cells, dtype=np.uint8),
+        "zmin": 0,
+        "zmax": 1,
+        "colorscale": [[0, style.MASKED], [1, fill]],
+        "showscale": False,
+        "xgap": gap,
+        "ygap": gap,
+        "text": said,
+        "hovertemplate": "%{text}<extra></extra>",
+        **on(panel),
+    }

@@ -15,8 +15,7 @@ def cell_frame(column: float, row: float, panel: int = 0) -> Json:
 
 def layer_axis(n_layers: int, layer: int, most: int = 24) -> Json:
     """The y axis of layers, the first on top, the selected one bold and always named."""
-    step = -(-n_layers // most)
-    ticks = [n for n in range(n_layers) if n == layer or (n % step == 0 and abs(n - layer) >= step)]
+    ticks = thinned(n_layers, most, layer)
     names = [f"<b>L{n}</b>" if n == layer else f"L{n}" for n in ticks]
     return {"range": [n_layers - 0.5, -0.5], "showgrid": False, "tickvals": ticks, "ticktext": names}
 

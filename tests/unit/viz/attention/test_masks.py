@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from viz.attention.mask_figures import mask_grids_figure, masked_pattern_figure
 from viz.attention.masks import (
     MaskChange,
     change_words,
     counts_words,
     mask_change,
     mask_grid_record,
-    masked_pattern_record,
+    mask_grids_figure,
     strongest_words,
 )
+from viz.attention.pattern import attention_pattern_record
+from viz.attention.pattern_map import masked_pattern_figure
 
 CAUSAL = np.tril(np.ones((3, 3), dtype=bool))
 FULL = np.ones((3, 3), dtype=bool)
@@ -76,8 +77,8 @@ def test_the_own_mask_moves_nothing_and_says_so() -> None:
 
 def test_a_map_has_every_visible_cell_and_its_frame_reaches_as_far() -> None:
     place = {"layer": 1, "head": 0, "selected": 1}
-    causal = masked_pattern_record(MEASURED, CAUSAL, TOKENS, **place)
-    full = masked_pattern_record(OTHER, FULL, TOKENS, **place)
+    causal = attention_pattern_record(MEASURED, TOKENS, **place, visible=CAUSAL)
+    full = attention_pattern_record(OTHER, TOKENS, **place, visible=FULL)
     assert causal.cells == ((1.0, None, None), (0.25, 0.75, None), (0.5, 0.25, 0.25))
     assert full.cells[0] == (0.5, 0.25, 0.25)
     assert full.row == tuple(float(np.float32(p)) for p in (0.2, 0.6, 0.2))
@@ -97,9 +98,8 @@ def test_long_maps_are_blocks_of_the_largest() -> None:
     n = 300
     pattern = np.zeros((n, n), dtype=np.float32)
     pattern[0, 299] = 0.9
-    record = masked_pattern_record(
-        pattern, np.ones((n, n), dtype=bool), ["t"] * n, layer=0, head=0, selected=0
-    )
+    full = np.ones((n, n), dtype=bool)
+    record = attention_pattern_record(pattern, ["t"] * n, layer=0, head=0, selected=0, visible=full)
     assert (record.block, len(record.cells)) == (3, 100)
     assert record.cells[0][99] == pytest.approx(0.9)
     assert record.query_at((0, 99)) == 0
@@ -117,7 +117,7 @@ def test_grids_stand_apart_and_the_chosen_one_is_bold() -> None:
 def test_hostile_text_stays_text() -> None:
     grid = mask_grid_record(CAUSAL, [HOSTILE] * 3, [HOSTILE] * 3, "Causal")
     assert "<img" not in mask_grids_figure([grid], names=True).figure.to_json()
-    record = masked_pattern_record(MEASURED, CAUSAL, [HOSTILE] * 3, layer=0, head=0, selected=1)
+    record = attention_pattern_record(MEASURED, [HOSTILE] * 3, layer=0, head=0, selected=1)
     assert "<img" not in masked_pattern_figure(record, "Causal", as_measured=True).figure.to_json()
 
 
@@ -125,4 +125,4 @@ def test_wrong_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="3 by 2"):
         mask_grid_record(CAUSAL, TOKENS, TOKENS[:2], "Causal")
     with pytest.raises(ValueError, match="for 2 tokens"):
-        masked_pattern_record(MEASURED, CAUSAL, TOKENS[:2], layer=0, head=0, selected=0)
+        attention_pattern_record(MEASURED, TOKENS[:2], layer=0, head=0, selected=0, visible=CAUSAL)

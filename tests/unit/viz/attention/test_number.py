@@ -10,10 +10,10 @@ import pytest
 from tests.unit.model_runtime.attention.stages_by_hand import TOKENS, stages_by_hand, terms_by_hand
 from viz.attention.number import words
 from viz.attention.number.figure import score_terms_figure
-from viz.attention.number.map import cell_map_figure
 from viz.attention.number.record import MOST_BARS, ScoreTerms, score_terms_record, softmax_row_record
 from viz.attention.number.row import softmax_row_figure
 from viz.attention.pattern import attention_pattern_record
+from viz.attention.pattern_map import cell_map_figure
 
 P = 1 / (1 + math.exp(-2))
 

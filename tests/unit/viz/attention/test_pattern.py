@@ -13,7 +13,6 @@ from viz.attention.pattern import (
     MOST_CELLS,
     attention_difference_record,
     attention_pattern_record,
-    largest_in_blocks,
     row_sentence,
     strongest_keys,
     title,
@@ -25,6 +24,7 @@ from viz.attention.pattern_map import (
     attention_row_figure,
 )
 from viz.attention.softmax_fraction import softmax_fraction
+from viz.token_map import largest_in
 
 PATTERN = np.array([[1.0, 0.0, 0.0], [0.25, 0.75, 0.0], [0.5, 0.125, 0.375]], dtype=np.float32)
 TOKENS = ["a", " b", " c"]
@@ -80,15 +80,14 @@ def test_a_pattern_of_the_wrong_shape_is_refused(shape: tuple[int, int]) -> None
 @given(st.integers(1, 40), st.integers(1, 7), st.integers(0, 9))
 def test_blocks_hold_their_largest_value_and_its_query(n: int, block: int, seed: int) -> None:
     signed = causal(n, seed) - causal(n, seed + 1)
-    values, queries = largest_in_blocks(signed, block)
+    values, where = largest_in(signed, block, block)
     for row in range(len(values)):
         for column in range(len(values)):
             cells = signed[row * block : (row + 1) * block, column * block : (column + 1) * block]
             assert values[row, column] == cells.flat[np.abs(cells).argmax()]
-            query = queries[row, column]
+            query, key = where[row, column]
             assert row * block <= query < n
-            if values[row, column]:
-                assert values[row, column] in signed[query, column * block : (column + 1) * block]
+            assert values[row, column] == signed[query, key]
 
 
 def test_a_long_prompt_is_reduced_and_says_how() -> None:
