@@ -200,7 +200,8 @@ def distribution_bars_figure(record: DistributionBars, stem: str = "next-tokens"
 
 def _bars(record: DistributionBars, one: Distribution, size: int, **more: Any) -> Json:
     names = [*(style.label(text) for text in record.texts), "all other tokens"]
-    words = [style.share(value) for value in one.bars]
+    # What a sampling step leaves nothing of is a plain 0.
+    words = [style.share(value) if value or record.reference else "0" for value in one.bars]
     lines = [f"{text}: {share}, {style.inert(one.name)}" for text, share in zip(names, words, strict=False)]
     ids = [*record.token_ids, -1][: len(words)]
     return bars(style.inert(one.name), one.bars, words, size, customdata=ids, **hover(lines), **more)
@@ -232,7 +233,7 @@ def _together(record: DistributionBars, look: Look) -> go.Figure:
 def _apart(record: DistributionBars, look: Look) -> go.Figure:
     n, n_rows = len(record.distributions), len(record.texts) + 1
     stacked = look.pick(False, n > _BESIDE)
-    row, above = (26, look.pick(100, 144)) if n <= _BESIDE else (20, 86)
+    row, above, below = (26, look.pick(100, 144), look.pick(20, 22)) if n <= _BESIDE else (20, 86, 16)
     gap = 40 / (n * row * n_rows + (n - 1) * 40)  # room for a heading between two that are stacked
     tall = (1 - (n - 1) * gap) / n
     across = [(0, 1)] if stacked else [(at / n + (0.02 if at else 0), (at + 1) / n) for at in range(n)]
@@ -259,9 +260,10 @@ def _apart(record: DistributionBars, look: Look) -> go.Figure:
         traces,
         **panels(across, up, x, named),
         title=look.pick(
-            {"text": title.replace("; ", ";<br>", 1), "font": {"size": 14}}, look.title(title, ";")
+            {"text": title.replace("; ", ";<br>", 1), "font": {"size": 14 if record.reference else 16}},
+            look.title(title, ";"),
         ),
-        height=look.pick(20, 22) + above + row * n_rows * (n if stacked else 1) + 40 * (n - 1) * stacked,
+        height=below + above + row * n_rows * (n if stacked else 1) + 40 * (n - 1) * stacked,
         bargap=0.3,
         showlegend=False,
         annotations=notes,

@@ -10,8 +10,6 @@ chosen part is imported and run.
 from __future__ import annotations
 
 import importlib
-import inspect
-import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +20,7 @@ import streamlit as st
 from pages.shared.frame import contents, lessons
 from pages.shared.frame.contents import Part
 from pages.shared.frame.page import details, try_this
+from pages.shared.frame.printed import printed
 from pages.shared.settings import url_state as state
 
 
@@ -79,8 +78,3 @@ def end_part(lesson: Lesson, part: Part | None = None) -> None:
         code=code,
         sources=lesson.sources or words.get("Sources", ""),
     )
-
-
-def printed(*code: Any) -> str:
-    """Functions, methods and classes as they stand in their files, one below the other."""
-    return "\n\n\n".join(textwrap.dedent(inspect.getsource(each)).rstrip() for each in code)
