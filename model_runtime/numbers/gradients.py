@@ -13,11 +13,11 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,9 +27,9 @@ from model_runtime.capture import context
 from model_runtime.capture.context import Run
 from model_runtime.capture.planner import Plan
 from model_runtime.errors import ModelTooLarge, PromptError
-
-if TYPE_CHECKING:
-    from model_runtime.model import Model
+from model_runtime.model import Model
+from model_runtime.open_run import Turn
+from model_runtime.records.numbers import LossScaling
 
 LOWEST, HIGHEST = -64, 24  # powers of two; the ends hold what lies beyond
 MOST_WEIGHTS = 20_000_000  # a larger model would take longer than a page can wait
@@ -130,7 +130,7 @@ def loss_gradients(
     ids: Sequence[int],
     passes: Sequence[int] = PASSES,
     *,
-    turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    turn: Turn = nullcontext,
 ) -> GradientReport:
     """Run the model backwards over a prompt: in fp32, and in fp16 for several multiples 2^k of the loss.
 
@@ -178,6 +178,48 @@ def loss_gradients(
         stream=stream.sizes(),
         fp16=in_16_bits(torch.float16, passes),
         bf16=in_16_bits(torch.bfloat16, sorted({passes[0], 0})),
+    )
+
+
+def loss_scaling(report: GradientReport, scales: Sequence[int], batch: int = 0) -> LossScaling:
+    """The same numbers by kind of gradient and scale 2^k, for a mean loss over 2^batch prompts like this one.
+
+    Args:
+        scales: k, with k - batch among `SCALES`.
+    """
+    weights, stream, half, last = report.weights, report.stream, report.fp16, len(report.stream.names) - 1
+    at = [SCALES.index(k - batch) for k in scales]
+    passes = [i for i, k in enumerate(half.scales) if k + batch in scales]
+    kinds = (
+        ("weight", weights, slice(None), half.weights_vanished, half.weights_broken),
+        ("stream", stream, slice(last), half.stream_vanished, half.stream_broken),
+        ("logit", stream, slice(last, None), half.stream_vanished, half.stream_broken),
+    )
+    vanishing, infinite, measured, broken = [], [], [], []
+    for _, sizes, groups, gone, lost in kinds:
+        present = max(1, int(sizes.present[groups].sum()))
+        vanishing.append(sizes.vanishing[groups, at].sum(0) / present)
+        infinite.append(sizes.infinite[groups, at].sum(0) / present)
+        measured.append(gone[passes, groups].sum(1) / present)
+        broken.append(lost[passes, groups].sum(1) / max(1, int(sizes.sizes[groups].sum())))
+    return LossScaling(
+        batch=batch,
+        kinds=tuple(name for name, *_ in kinds),
+        scales=tuple(scales),
+        counts=np.stack([sizes.counts[groups].sum(0) for _, sizes, groups, *_ in kinds]),
+        lowest=LOWEST,
+        vanishing=np.stack(vanishing),
+        infinite=np.stack(infinite),
+        passes=tuple(half.scales[i] + batch for i in passes),
+        measured=np.stack(measured),
+        broken=np.stack(broken),
+        error=half.error[passes],
+        bf16=float(report.bf16.error[report.bf16.scales.index(0)]),
+        rows=(*weights.names, *stream.names),
+        split=len(weights.names),
+        layers=np.concatenate(
+            [one.vanishing[:, at] / np.maximum(one.present, 1)[:, None] for one in (weights, stream)]
+        ).astype(np.float32),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -25,7 +26,7 @@ class InnerPrecision:
         squares, 90,000, lie beyond fp16. None where it is no module of its own.
     """
 
-    terms: int  # of one dot product
+    terms: int  # of one dot product; 0 where the table holds only zeros: nothing was measured
     product: float
     product_rounded: float
     softmax: float
@@ -36,15 +37,12 @@ class InnerPrecision:
         return 64
 
 
-def inner_precision(model: Model) -> InnerPrecision | None:
-    """Measure them, on the longest rows of the table (padded ones can be 0); the model stays as it is.
-
-    None where the table holds only zeros.
-    """
+def inner_precision(model: Model) -> InnerPrecision:
+    """Measure them, on the longest rows of the table (padded ones can be 0); the model stays as it is."""
     with torch.no_grad():
         table = longest_rows(model.hf_model.get_input_embeddings().weight.detach(), _ROWS + _COLUMNS)
         if not len(table):
-            return None
+            return InnerPrecision(0, np.nan, np.nan, np.nan, None)
         x, w = table[:_ROWS], table[-_COLUMNS:]
         y = nn.functional.linear(x, w)
         exact = x.cpu().double() @ w.cpu().double().T  # on the CPU: not every device has float64

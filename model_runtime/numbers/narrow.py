@@ -12,12 +12,11 @@ in fp32 and rounds it, and fp32 has more than twice the digits, so that rounding
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 
-Inside = Literal["wide", "narrow"]
+from model_runtime.records.numbers import Inside
+
 DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 

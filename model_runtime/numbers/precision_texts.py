@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +11,11 @@ import numpy as np
 from model_runtime.errors import SamplingError
 from model_runtime.interventions import Intervention
 from model_runtime.model import Model
-from model_runtime.numbers.formats import FORMATS
-from model_runtime.numbers.precisions import COMPARED, ModelOf, Turn, narrow
+from model_runtime.numbers.precisions import COMPARED, narrow
+from model_runtime.open_run import ModelIn, OpenRun, Turn
 from model_runtime.records import Token
 from model_runtime.records.distributions import softmax
+from model_runtime.records.formats import FORMATS
 from model_runtime.sampling.arithmetic import checked_scores
 from model_runtime.sampling.generation import end_ids
 from model_runtime.tokenizer import Tokens
@@ -64,17 +64,12 @@ class PrecisionTexts:
 
 
 def compare_texts(
-    model_of: ModelOf,
-    prompt: str | Sequence[int],
-    n_tokens: int,
-    interventions: Intervention | Iterable[Intervention] = (),
-    *,
-    turn: Turn = nullcontext,
+    run: OpenRun, n_tokens: int, *, model_in: ModelIn, turn: Turn = nullcontext
 ) -> PrecisionTexts:
-    """Continue `prompt` by at most `n_tokens` tokens in each format, always the likeliest.
+    """Continue the prompt by at most `n_tokens` tokens in each format, always the likeliest.
 
     Args:
-        model_of, turn: as in `precisions.compare_precisions`; a turn is taken for each token, and one
+        model_in, turn: as in `precisions.compare_precisions`; a turn is taken for each token, and one
             model is held at a time.
 
     Raises:
@@ -82,9 +77,8 @@ def compare_texts(
         ModelTooLarge: there is not enough memory for the model in one of the formats.
         GlassformerError: the model cannot be had in float32.
     """
-    model = model_of(str(FORMATS["fp32"].torch_dtype))
-    ids = model.prompt_ids(prompt)
-    edits = model.checked_interventions(interventions)
+    model = model_in(str(FORMATS["fp32"].torch_dtype))
+    ids, edits = run.ids, model.checked_interventions(run.interventions)
     written = _Writer(model.tokens, n_tokens, turn)
     written.write(model, ids, edits)
     del model  # before the next one is loaded
@@ -93,7 +87,7 @@ def compare_texts(
     for key in COMPARED[1:]:
         with narrow(key, missing):
             other = _Writer(written.tokens, n_tokens, turn)
-            other.write(model_of(str(FORMATS[key].torch_dtype)), ids, edits)
+            other.write(model_in(str(FORMATS[key].torch_dtype)), ids, edits)
             texts.append(FormatText(key, other.text(), other.refusal, _parting(written, other)))
     return PrecisionTexts(tuple(texts), missing)
 

@@ -1,6 +1,7 @@
 """One model and one prompt in fp32, bf16 and fp16: how large its numbers get, what is lost, what it says.
 
-    report = compare_precisions(lambda dtype: load_model(name, dtype=dtype), prompt)
+    run = open_run(load_model(name), prompt)
+    report = compare_precisions(run, model_in=lambda dtype: load_model(name, dtype=dtype))
     report.reading("fp16").error[:, REST]  # by layer
 
 "fp32", "bf16" and "fp16" mean that weights and activations are stored in that format; what a product or a
@@ -9,20 +10,20 @@ norm does inside is measured by `inner_precision`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
 from model_runtime.errors import ModelTooLarge, SamplingError, UnsupportedModel
-from model_runtime.interventions import Intervention, as_interventions
 from model_runtime.limits import MIB
 from model_runtime.model import Model
-from model_runtime.numbers.formats import FORMATS
+from model_runtime.open_run import ModelIn, OpenRun, Turn
+from model_runtime.records.formats import FORMATS
 from model_runtime.sampling.arithmetic import checked_scores
+from model_runtime.trace import Trace
 
 COMPARED: tuple[str, ...] = ("fp32", "bf16", "fp16")  # keys of `number_formats.FORMATS`
 STREAM = "resid_post"
@@ -31,9 +32,6 @@ POINTS: tuple[str, ...] = (*BRANCHES, STREAM)
 INFINITE, NAN, SUBNORMAL, ZERO, CANCELLED = range(5)  # columns of the counts
 ALL, FIRST, REST = range(3)  # columns of the errors
 _MOST_BYTES = 512 * MIB  # of float32 values held at a time; a longer prompt is read in several forwards
-
-ModelOf = Callable[[str], Model]  # dtype ("float16") -> the model in it
-Turn = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +115,21 @@ class PrecisionReport:
     readings: tuple[FormatReading, ...]
     missing: dict[str, str]
 
+    @property
+    def added(self) -> np.ndarray | None:
+        """Largest number that each layer's MLP adds in fp32, float64 [layer]; None where it is not seen."""
+        return self.readings[0].largest.get("mlp_out")
+
+    @property
+    def largest_adder(self) -> int:
+        """The layer whose MLP adds the largest number to the stream, in fp32; 0 where none is seen."""
+        sizes = self.added
+        return 0 if sizes is None or np.isnan(sizes).all() else int(np.nanargmax(sizes))
+
+    def errors(self, column: int) -> dict[str, np.ndarray]:
+        """Errors of the stream by narrow format, float64 [place]; `column` is ALL, FIRST or REST."""
+        return {reading.key: reading.error[:, column] for reading in self.readings[1:]}
+
     def reading(self, key: str) -> FormatReading:
         """One format's.
 
@@ -130,19 +143,13 @@ class PrecisionReport:
         return sum(reading.nbytes for reading in self.readings)
 
 
-def compare_precisions(
-    model_of: ModelOf,
-    prompt: str | Sequence[int],
-    interventions: Intervention | Iterable[Intervention] = (),
-    *,
-    turn: Turn = nullcontext,
-) -> PrecisionReport:
+def compare_precisions(run: OpenRun, *, model_in: ModelIn, turn: Turn = nullcontext) -> PrecisionReport:
     """Run the model over the prompt in each format and hold the values against fp32's, layer by layer.
 
     The edits are made by each format's own arithmetic, for these forwards only; no trace is kept.
 
     Args:
-        model_of: called once for each dtype; may load the model. At most two of its models are held at a
+        model_in: called once for each dtype; may load the model. At most two of its models are held at a
             time, and one where all layers fit into one forward's memory.
         turn: entered around each forward, so that others get theirs in between.
 
@@ -151,24 +158,23 @@ def compare_precisions(
         ModelTooLarge: there is not enough memory for the model in one of the formats.
         GlassformerError: the model cannot be had in float32.
     """
-    edits = as_interventions(interventions)
-    model = model_of(str(FORMATS["fp32"].torch_dtype))
-    ids = model.prompt_ids(prompt)
+    model = model_in(str(FORMATS["fp32"].torch_dtype))
+    ids = run.ids
     n_layers, groups = model.spec.n_layers, _groups(model, len(ids))
     points = [point for point in POINTS if None in model.reasons[point]]
     tallies = {key: _Tally(key, model, points) for key in COMPARED}
 
-    def trace(model: Model, layers: range) -> Any:
-        first = ["resid_pre"] if layers.start == 0 else []
+    def trace(model: Model, layers: range) -> Trace:
+        asked = ["resid_pre", *points] if layers.start == 0 else points
         with turn():
-            return model.trace(ids, points=[*first, *points], layers=layers, interventions=edits)
+            return model.trace(ids, points=asked, layers=layers, interventions=run.interventions)
 
     exact = _Reference(model, trace, groups, tallies["fp32"])
     del model  # the reference lets it go as soon as it can
     missing: dict[str, str] = {}
 
     def fill(tally: _Tally) -> None:
-        other = model_of(str(FORMATS[tally.key].torch_dtype))
+        other = model_in(str(FORMATS[tally.key].torch_dtype))
         for layers in groups:
             reference = exact.of(layers)
             tally.add(trace(other, layers), reference)
@@ -185,22 +191,22 @@ class _Reference:
     """The forwards in fp32: each counted once; kept where one holds all layers, run again where not."""
 
     def __init__(
-        self, model: Model, trace: Callable[[Model, range], Any], groups: list[range], tally: _Tally
+        self, model: Model, trace: Callable[[Model, range], Trace], groups: list[range], tally: _Tally
     ) -> None:
         self.model: Model | None = model
-        self.trace, self.tally = trace, tally
-        self.uncounted, self.alone = list(groups), len(groups) == 1
-        self.kept = self.of(groups[0]) if self.alone else None
+        self.trace, self.tally, self.uncounted = trace, tally, list(groups)
+        self.kept: Trace | None = None
+        if len(groups) == 1:
+            self.kept, self.model = self.of(groups[0]), None
 
-    def of(self, layers: range) -> Any:
-        if self.model is None:
+    def of(self, layers: range) -> Trace:
+        if self.kept is not None:
             return self.kept
+        assert self.model is not None
         found = self.trace(self.model, layers)
         if layers in self.uncounted:
             self.tally.add(found, found)
             self.uncounted.remove(layers)
-        if self.alone:
-            self.model = None
         return found
 
     def complete(self) -> None:
@@ -256,7 +262,7 @@ class _Tally:
         self.finite_tokens = np.zeros(n + 1, dtype=np.int64)
         self.logits = np.zeros(0, dtype=np.float32)
 
-    def add(self, trace: Any, reference: Any) -> None:
+    def add(self, trace: Trace, reference: Trace) -> None:
         """The layers of one forward, against the same layers in fp32."""
         if not self.logits.size:
             self.logits = trace.next_token_logits()
@@ -334,11 +340,12 @@ def stream_errors(values: np.ndarray, exact: np.ndarray) -> tuple[float, float, 
     off = np.einsum("pd,pd->p", difference, difference)
     wide = exact.astype(np.float64)
     size = np.einsum("pd,pd->p", wide, wide)
-    first, rest = _ratio(off[:1], size[:1]), _ratio(off[1:], size[1:])
-    return _ratio(off, size), first, rest
+    first, rest = ratio(off[:1], size[:1]), ratio(off[1:], size[1:])
+    return ratio(off, size), first, rest
 
 
-def _ratio(off: np.ndarray, size: np.ndarray) -> float:
+def ratio(off: np.ndarray, size: np.ndarray) -> float:
+    """Root of the sum of `off` over that of `size`, squared lengths [pos]; NaN where that is no number."""
     total = float(size.sum())
     if not len(off) or not np.isfinite(off).all() or total == 0:
         return float("nan")

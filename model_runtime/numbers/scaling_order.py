@@ -11,86 +11,34 @@ Source: Vaswani et al. 2017, 3.2.1, for "after"; the Mistral project's GPT-2 (Ka
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 
 from model_runtime.capture.attention_function import AttentionCall, dots, soft_capped, visible_cells
 from model_runtime.model import Model
-from model_runtime.numbers.narrow import DTYPES, Inside, product_sums
-from model_runtime.trace import Trace
+from model_runtime.numbers.narrow import DTYPES, product_sums
+from model_runtime.open_run import OpenRun
+from model_runtime.records.numbers import ORDERS, Inside, Order, OrderReport, OrderResult
 
-Order = Literal["after", "key", "query"]
-ORDERS: tuple[Order, ...] = ("after", "key", "query")
 OVERFLOW = 65_520.0  # from here on fp16 rounds to infinity: half a gap beyond 65,504
 
 
-@dataclass(frozen=True, eq=False)
-class OrderResult:
-    """One order in one format, for one head.
-
-    Attributes:
-        largest: the largest |number| that the product hands on (in "after": before it is scaled), over the
-            visible cells; infinite where one overflowed.
-        overflowed: visible cells whose product is no finite number. A soft cap can hide it from the scores:
-            the tanh of infinity is 1.
-        up, down, nan: visible scores that are +infinity (its row becomes NaN), -infinity (as if masked: the
-            key is erased without a word) and NaN; of `n_cells` visible ones.
-        broken_rows: queries whose probabilities are NaN.
-        pattern: float32 [query_pos, key_pos]; NaN in broken rows, 0 where not visible.
-        difference: the largest |pattern - the pattern of fp32| over the rows that are whole; NaN without one.
-    """
-
-    largest: float
-    overflowed: int
-    up: int
-    down: int
-    nan: int
-    n_cells: int
-    broken_rows: tuple[int, ...]
-    pattern: np.ndarray
-    difference: float
-
-    @property
-    def infinite(self) -> int:
-        """Visible scores that are no finite number."""
-        return self.up + self.down + self.nan
-
-
-@dataclass(frozen=True, eq=False)
-class OrderReport:
-    """All orders in all formats: `results` by (order, format)."""
-
-    layer: int
-    head: int
-    gain: float
-    inside: Inside
-    scaling: float
-    d_head: int
-    results: Mapping[tuple[Order, str], OrderResult]
-
-    @property
-    def nbytes(self) -> int:
-        return sum(result.pattern.nbytes for result in self.results.values())
-
-
 def compare_orders(
-    model: Model, trace: Trace, layer: int, head: int, *, gain: float = 1.0, inside: Inside = "wide"
+    run: OpenRun, layer: int, head: int, *, gain: float = 1.0, inside: Inside = "wide"
 ) -> OrderReport:
-    """One head of a trace in all orders and formats.
+    """One head of a run in all orders and formats.
 
     The gain is put on q and k in fp32, before they are rounded. The softmax is that of fp32 inside, so that
     only the product's order differs. The reference of `difference` is "after" in fp32 with the same gain.
 
     Raises:
-        NotCaptured: the trace has no patterns of this layer.
         PointUnavailable: no such layer or head.
     """
-    call = trace.call(layer, head)
-    query, key, scaling = unscaled(model, call)
+    call = run.trace.call(layer, head)
+    query, key, scaling = unscaled(run.model, call)
     group = query.shape[0] // key.shape[0]
     q, k = gain * query[head], gain * key[head // group]
     visible = visible_cells(call, head)[0]
@@ -205,16 +153,12 @@ class HeadSizes:
         return np.asarray(gains, dtype=np.float64)
 
 
-def head_sizes(model: Model, trace: Trace) -> HeadSizes:
-    """The sizes of every layer and head of a trace, one layer at a time.
-
-    Raises:
-        NotCaptured: the trace has no patterns.
-    """
+def head_sizes(run: OpenRun) -> HeadSizes:
+    """The sizes of every layer and head, one layer at a time."""
     rows: list[tuple[Any, ...]] = []
-    for layer in trace.layers:
-        call = trace.call(layer)
-        query, key, scaling = unscaled(model, call)
+    for layer in run.trace.layers:
+        call = run.trace.call(layer)
+        query, key, scaling = unscaled(run.model, call)
         product = dots(call, None).masked_fill_(~visible_cells(call), 0.0)  # in place: it is a large matrix
         largest = _largest(product) * (call.scaling / scaling)
         per_kv_head = np.repeat(_largest(key), query.shape[0] // key.shape[0])

@@ -10,61 +10,19 @@ shift no exponent is above 0, so that nothing can overflow. Sources: Goodfellow 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
 from model_runtime.capture.attention_function import soft_capped, visible_cells
-from model_runtime.model import Model
-from model_runtime.numbers.narrow import DTYPES, Inside, row_total, softmax
+from model_runtime.numbers.narrow import DTYPES, row_total, softmax
 from model_runtime.numbers.scaling_order import unscaled
-from model_runtime.trace import Trace
+from model_runtime.open_run import OpenRun
+from model_runtime.records.numbers import BreakCurve, RowReport, RowResult, Way
 
-WAYS: tuple[tuple[bool, Inside], ...] = ((False, "narrow"), (False, "wide"), (True, "narrow"), (True, "wide"))
-Way = tuple[bool, Inside]  # (shifted, inside)
-
-
-@dataclass(frozen=True, eq=False)
-class RowResult:
-    """One way's row: `exps` and their sum `total` in the format used inside, `shares` [key] as handed on.
-
-    Infinite where they overflowed, NaN where infinity was divided by infinity or 0 by 0, and all 0 where
-    only the sum overflowed. `error` is the largest |share - exact share|, NaN where a share is.
-    """
-
-    exps: np.ndarray
-    total: float
-    shares: np.ndarray
-    error: float
-
-    @property
-    def broken(self) -> bool:
-        """Whether the row is no distribution: a share is no number, or all are 0."""
-        return not (np.isfinite(self.shares).all() and self.shares.any())
+WAYS: tuple[Way, ...] = ((False, "narrow"), (False, "wide"), (True, "narrow"), (True, "wide"))
 
 
-@dataclass(frozen=True, eq=False)
-class RowReport:
-    """All ways on one row: `scores` [key] as the format has them, `exact` shares of the unrounded in fp64.
-
-    `keys` are the token positions of the visible keys: a window or a cut edge leaves some out.
-    """
-
-    keys: np.ndarray
-    scores: np.ndarray
-    exact: np.ndarray
-    results: Mapping[Way, RowResult]
-
-    @property
-    def nbytes(self) -> int:
-        return self.scores.nbytes * (5 + 2 * len(self.results))
-
-
-def softmax_row(
-    model: Model, trace: Trace, layer: int, head: int, query: int, *, gain: float, dtype: str
-) -> RowReport:
+def softmax_row(run: OpenRun, layer: int, head: int, query: int, *, gain: float, dtype: str) -> RowReport:
     """The visible scores of one query in one head, through all ways.
 
     Args:
@@ -72,9 +30,9 @@ def softmax_row(
         dtype: "fp16" or "bf16".
 
     Raises:
-        NotCaptured, PointUnavailable: as `Trace.call`.
+        PointUnavailable: no such layer or head.
     """
-    scores = head_scores(model, trace, layer, head, gain)[query : query + 1]
+    scores = head_scores(run, layer, head, gain)[query : query + 1]
     visible = scores[0] > float("-inf")
     scores = scores[:, visible]
     exact = scores.cpu().double().softmax(-1)[0].numpy()
@@ -84,10 +42,10 @@ def softmax_row(
     return RowReport(keys, narrow[0].float().cpu().numpy(), exact, results)
 
 
-def head_scores(model: Model, trace: Trace, layer: int, head: int, gain: float) -> torch.Tensor:
+def head_scores(run: OpenRun, layer: int, head: int, gain: float) -> torch.Tensor:
     """Scores in fp32 with the gain on q and k, soft cap and mask applied, [query_pos, key_pos]."""
-    call = trace.call(layer, head)
-    query, key, scaling = unscaled(model, call)
+    call = run.trace.call(layer, head)
+    query, key, scaling = unscaled(run.model, call)
     q, k = query[head], key[head // (query.shape[0] // key.shape[0])]
     scores = soft_capped((q @ k.T) * (scaling * gain * gain), call.softcap)
     return scores.masked_fill(~visible_cells(call, head)[0], float("-inf"))
@@ -102,41 +60,21 @@ def _row(scores: torch.Tensor, way: Way, exact: np.ndarray) -> RowResult:
     return RowResult(exps[0].float().cpu().numpy(), total, shares, float(np.abs(shares - exact).max()))
 
 
-@dataclass(frozen=True, eq=False)
-class BreakCurve:
-    """For each way, over `gains`: share of the head's rows that are no distribution (`RowResult.broken`), and
-    the largest error among its whole rows (NaN without one); float64 [gain] each."""
-
-    gains: np.ndarray
-    broken: Mapping[Way, np.ndarray]
-    error: Mapping[Way, np.ndarray]
-
-    @property
-    def nbytes(self) -> int:
-        return self.gains.nbytes * (1 + 2 * len(self.broken))
-
-
-def break_curve(
-    model: Model, trace: Trace, layer: int, head: int, gains: np.ndarray, dtype: str
-) -> BreakCurve:
+def break_curve(run: OpenRun, layer: int, head: int, gains: tuple[float, ...], dtype: str) -> BreakCurve:
     """All rows of one head through all ways, at every gain.
 
     Raises:
-        NotCaptured, PointUnavailable: as `Trace.call`.
+        PointUnavailable: no such layer or head.
     """
-    broken: dict[Way, list[float]] = {way: [] for way in WAYS}
-    error: dict[Way, list[float]] = {way: [] for way in WAYS}
-    for gain in gains.tolist():
-        scores = head_scores(model, trace, layer, head, gain)
+    broken, error = (np.zeros((len(WAYS), len(gains))) for _ in range(2))
+    for place, gain in enumerate(gains):
+        scores = head_scores(run, layer, head, gain)
         exact = scores.cpu().double().softmax(-1)
-        for shifted, inside in WAYS:
+        for number, (shifted, inside) in enumerate(WAYS):
             shares = softmax(scores, DTYPES[dtype], shifted=shifted, inside=inside).cpu().double()
             gaps = (shares - exact).abs().amax(-1)
             whole = gaps.isfinite() & shares.any(-1)
-            broken[shifted, inside].append(1 - float(whole.double().mean()))
-            error[shifted, inside].append(float(gaps[whole].max()) if whole.any() else float("nan"))
-    return BreakCurve(
-        gains,
-        {way: np.array(values) for way, values in broken.items()},
-        {way: np.array(values) for way, values in error.items()},
-    )
+            broken[number, place] = 1 - float(whole.double().mean())
+            error[number, place] = float(gaps[whole].max()) if whole.any() else np.nan
+    by_way = [dict(zip(WAYS, rows, strict=True)) for rows in (broken, error)]
+    return BreakCurve(gains, by_way[0], by_way[1], n_rows=len(run.tokens))

@@ -1,9 +1,9 @@
 """Real sums of a forward pass, added up in other orders and formats.
 
-    terms = sum_terms(model, trace, "norm", layer=3, row=0)        # the 576 squares under RMSNorm's root
-    error_by_length(terms)                                         # how wrong each way is, by length
-    in_orders(terms)                                               # the same fp32 numbers in other orders
-    batch_shapes(model, trace)                                     # torch's own product, alone and in company
+    terms = sum_terms(run, "norm", layer=3, position=0)     # the 576 squares under RMSNorm's root
+    error_by_length(terms)                                  # how wrong each way is, by length
+    in_orders(terms)                                        # the same fp32 numbers in other orders
+    batch_shapes(run)                                       # torch's own product, alone and in company
 
 Sources: Higham 1993, "The accuracy of floating point summation" (SIAM J. Sci. Comput. 14(4)): the error's
 bound grows with n in order and with log2 n pairwise; Goldberg 1991, 4.1: (a + b) + c is not a + (b + c).
@@ -13,14 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 
 from model_runtime.model import Model
 from model_runtime.numbers.narrow import blocked_sum, pairwise_sum, running_sum
-from model_runtime.trace import Trace
+from model_runtime.open_run import OpenRun
+from model_runtime.records.numbers import LengthErrors
 
 SumKind = Literal["norm", "logit", "vocabulary"]
 KINDS: tuple[SumKind, ...] = ("norm", "logit", "vocabulary")
@@ -56,13 +57,7 @@ class SumTerms:
 
 
 def sum_terms(
-    model: Model,
-    trace: Trace,
-    kind: SumKind,
-    *,
-    layer: int = 0,
-    row: int = -1,
-    token_id: int | None = None,
+    run: OpenRun, kind: SumKind, *, layer: int = 0, position: int = -1, token_id: int | None = None
 ) -> SumTerms:
     """The numbers of one sum that the forward pass makes.
 
@@ -71,41 +66,35 @@ def sum_terms(
             in LayerNorm those of its distances from the mean. "logit": the normed final stream times the
             head's row of one token, before a soft cap. "vocabulary": e^(logit - largest) of all tokens, the
             denominator of the next token's softmax (each times 1).
-        row: of the trace's kept positions, for "norm".
+        layer, position: of "norm".
         token_id: of "logit"; None takes the likeliest.
-
-    Raises:
-        NotCaptured: the trace lacks resid_pre ("norm"), ln_final ("logit") or the last logits.
     """
     if kind == "norm":
-        stream = trace.get("resid_pre", layer)[row]
-        if model.spec.norm == "LayerNorm":
+        position %= len(run.tokens)
+        trace = run.traced(points=("resid_pre",), layers=(layer,), positions=(position,))
+        stream = trace.get("resid_pre", layer)[0]
+        if run.spec.norm == "LayerNorm":
             stream = stream - stream.mean()
         return SumTerms(kind, stream, stream)
-    logits = trace.next_token_logits()
+    logits = run.trace.next_token_logits()
     if kind == "vocabulary":
         shares = np.exp(logits - logits.max()).astype(np.float32)
         return SumTerms(kind, shares, np.ones_like(shares))
     chosen = int(logits.argmax()) if token_id is None else token_id
-    weights: Any = model.hf_model.get_output_embeddings().weight[chosen]
-    return SumTerms(kind, trace.get("ln_final")[-1], np.array(weights.detach().float().cpu().numpy()))
+    weights = _head(run.model)[chosen].float().cpu().numpy()
+    return SumTerms(kind, final_stream(run)[0], np.array(weights))
 
 
-@dataclass(frozen=True, eq=False)
-class LengthErrors:
-    """Errors of the first `lengths` terms' sum, by way, float64 [length]: |sum - exact| / sum of |terms|.
+def final_stream(run: OpenRun) -> np.ndarray:
+    """The last token's stream behind the final norm, float32 [1, d_model]."""
+    last = len(run.tokens) - 1
+    return run.traced(points=("ln_final",), layers=(), positions=(last,)).get("ln_final")
 
-    Infinite where the sum overflowed. `sums` are the sums of all terms, `exact` what they should be.
-    """
 
-    lengths: tuple[int, ...]
-    errors: Mapping[str, np.ndarray]
-    sums: Mapping[str, float]
-    exact: float
-
-    @property
-    def nbytes(self) -> int:
-        return sum(errors.nbytes for errors in self.errors.values())
+def _head(model: Model) -> torch.Tensor:
+    """The weights of the head, [d_vocab, d_model]."""
+    weights: torch.Tensor = model.hf_model.get_output_embeddings().weight.detach()
+    return weights
 
 
 def error_by_length(terms: SumTerms) -> LengthErrors:
@@ -167,8 +156,9 @@ class SumReport:
         return self.by_length.nbytes + 64 * len(self.orders)
 
 
-def sum_report(terms: SumTerms) -> SumReport:
+def sum_report(run: OpenRun, kind: SumKind, layer: int = 0, position: int = -1) -> SumReport:
     """All that is shown of a sum. A vocabulary of 150,000 takes about a second: bf16 is added in a loop."""
+    terms = sum_terms(run, kind, layer=layer, position=position)
     return SumReport(terms.exact, error_by_length(terms), in_orders(terms))
 
 
@@ -193,16 +183,13 @@ class BatchShape:
     largest: float
 
 
-def batch_shapes(model: Model, trace: Trace) -> BatchShapes:
+def batch_shapes(run: OpenRun) -> BatchShapes:
     """torch's own product of the final stream and the head, alone and in batches of the same row repeated.
 
     Nothing but the number of rows changes: what differs comes from the order in which the kernel adds up.
-
-    Raises:
-        NotCaptured: the trace lacks ln_final.
     """
-    head: Any = model.hf_model.get_output_embeddings().weight.detach()
-    row = torch.from_numpy(trace.get("ln_final")[-1:]).to(head.device, head.dtype)
+    head = _head(run.model)
+    row = torch.from_numpy(final_stream(run)).to(head.device, head.dtype)
     alone = (row @ head.T)[0].float()
     found = []
     for rows in BATCHES:

@@ -2,68 +2,87 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from model_runtime.errors import ModelTooLarge
+from model_runtime.loading.catalogue import row_of
 from model_runtime.numbers import gradients
-from pages.numbers.backwards import (
-    KINDS,
-    SCALES,
-    Side,
-    bf16_error,
-    counts_of,
-    curves,
-    errors_of,
-    findings_of,
-    layer_shares,
-    passes_of,
-    shares_of,
-    side_of,
-)
+from model_runtime.numbers.gradients import GradientReport, backward, fp16_limits, loss_scaling, twin_of
+from model_runtime.records.numbers import LossScaling
 from pages.shared.escape import counted, plain
 from pages.shared.figure.live_figure import live_figure
-from pages.shared.frame.page import View
+from pages.shared.figure.provenance import Provenance
 from pages.shared.frame.parts import Lesson
-from pages.shared.frame.sides import column, drawings_of
+from pages.shared.frame.sides import Side, column, places
+from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state as state
-from viz.drawn import Drawn
 from viz.numbers.gradient_fates import (
     gradient_errors_figure,
     gradient_errors_record,
     gradient_fates_figure,
     gradient_fates_record,
-    nearest_pass,
 )
 from viz.numbers.gradient_layers import gradient_layers_figure, gradient_layers_record
-from viz.numbers.gradient_sizes import gradient_histogram_figure, gradient_histogram_record, power
+from viz.numbers.gradient_sizes import (
+    findings_of,
+    gradient_histogram_figure,
+    gradient_histogram_record,
+    power,
+)
 from viz.style import share, shares, three_digits
 
+SMALL = "gpt2-mini"  # reads the prompt where the run's own model is too large
+SCALES = tuple(range(25))  # k on the slider
 BATCHES = {"0": "1", "4": "16", "8": "256", "12": "4,096", "16": "65,536"}  # log2 -> prompts
-QUESTION = (
-    "Choose a batch of 65,536 prompts and a scale of 1. How far will the fp16 gradient be off? Predict, look "
-    "at the last figure, then raise the scale until it no longer helps. And with a batch of 1: how far can "
-    "you go before the step is lost?"
-)
-ANSWER = (
-    "A mean over 65,536 prompts leaves each prompt 1/65,536 of its gradient, which is sixteen powers of two. "
-    "Much of it then lies below the smallest number of fp16: the gradient is no longer merely coarse, it "
-    "points elsewhere. A scale of 2¹⁶ undoes exactly this, since both are powers of two and cost no digits. "
-    "Beyond that little is won, until the largest gradients reach 65,520 and become infinite. One infinity "
-    "is enough: what is multiplied by it backwards becomes infinite or NaN, and the step has to be thrown "
-    "away. bf16 needs no scale, as its range is that of fp32; it pays with three bits fewer, so each "
-    "rounding is off by eight times as much."
-)
-SOURCES = """
-- Micikevicius et al. 2018, [Mixed precision training](https://arxiv.org/abs/1710.03740), 3.2 and figure 3:
-  the activation gradients of a detector (Multibox SSD) against fp16's range.
-- Dynamic loss scaling as PyTorch does it: [torch.amp.GradScaler](https://docs.pytorch.org/docs/stable/amp.html)
-  starts at 2¹⁶, halves on an infinity and doubles after 2,000 steps without one.
-- Kalamkar et al. 2019, [A study of BFLOAT16 for deep learning training](https://arxiv.org/abs/1905.12322):
-  training in bf16 without a scale.
-"""
+
+
+@dataclass(frozen=True, eq=False)
+class Backwards:
+    """A run taken backwards: who read, how many tokens there are to read, and what came out."""
+
+    side: Side
+    run: PageRun
+    n_all: int
+    report: GradientReport | None  # None: a single token
+
+    def origin(self, k: int, batch: int) -> Provenance:
+        extra: dict[str, Any] = {"scale of the loss": power(k), "prompts in the batch": f"{2**batch:,}"}
+        if self.n_all > gradients.MOST_TOKENS:
+            extra = {"tokens": f"the first {gradients.MOST_TOKENS}", **extra}
+        return self.run.origin(**extra)
+
+
+def reader_of(run: PageRun) -> PageRun:
+    """The run that is taken backwards: this one in fp32 without its edits, or the small model on its prompt.
+
+    Raises:
+        ModelTooLarge: the run's model is too large, and the small one is not installed.
+    """
+    read = run.changed(edits=())
+    if run.spec.n_params > gradients.MOST_WEIGHTS:
+        if row_of(SMALL) is None:
+            raise ModelTooLarge(
+                f"A backward pass is made of at most {gradients.MOST_WEIGHTS:,} parameters.",
+                "Choose a smaller model.",
+            )
+        read = read.changed(model=SMALL, dtype="auto")
+    return read.in_dtype("float32")
+
+
+def backwards_of(side: Side) -> Backwards:
+    """Take the model backwards over the prompt: once for all visitors, a turn a pass."""
+    run = reader_of(side.run)
+    ids = tuple(run.model.tokens.encode(run.settings.prompt))  # as many as there are: it is cut here
+    read = ids[: min(gradients.MOST_TOKENS, run.spec.n_ctx)]
+    words = f"Running {run.spec.name} backwards over the prompt"
+    report = run.measure(gradients.loss_gradients, words, slow=True, ids=read) if len(read) > 1 else None
+    return Backwards(side, run, len(ids), report)
 
 
 def controls() -> tuple[int, int]:
@@ -88,64 +107,15 @@ def controls() -> tuple[int, int]:
     return state.get("loss_scale"), int(state.get("loss_batch"))
 
 
-def histogram(side: Side, others: Sequence[Side], k: int, batch: int) -> Drawn:
-    return gradient_histogram_figure(
-        gradient_histogram_record(
-            KINDS,
-            counts_of(side),
-            gradients.LOWEST,
-            -batch,
-            k,
-            findings_of(side, k, batch),
-            *(counts_of(other) for other in others),
-        )
-    )
-
-
-def fates(side: Side, k: int, batch: int, top: float) -> Drawn:
-    assert side.report is not None
-    half, (at, passes) = side.report.fp16, passes_of(side, batch)
-    vanishing, infinite = curves(side, batch)
-    measured, broken = [], []
-    tables = (
-        (half.weights_vanished, half.weights_broken),
-        (half.stream_vanished, half.stream_broken),
-        (half.stream_vanished, half.stream_broken),
-    )
-    for (sizes, groups), (gone, lost) in zip(side.kinds(), tables, strict=True):
-        measured.append(shares_of(sizes, groups, gone[at].T))
-        broken.append(lost[at].T[groups].sum(0) / max(1, int(sizes.sizes[groups].sum())))
-    record = gradient_fates_record(
-        KINDS, SCALES, vanishing, infinite, passes, measured, broken, k, findings_of(side, k, batch), top
-    )
-    return gradient_fates_figure(record)
-
-
-def layers(side: Side, k: int, batch: int, top: float) -> Drawn:
-    assert side.report is not None
-    names = side.report.weights.names, side.report.stream.names
-    return gradient_layers_figure(gradient_layers_record(*names, SCALES, layer_shares(side, batch), k, top))
-
-
-def errors(side: Side, others: Sequence[Side], k: int, batch: int) -> Drawn:
-    assert side.report is not None
-    rows = [[*errors_of(other, batch), bf16_error(other)] for other in others]
-    record = gradient_errors_record(
-        passes_of(side, batch)[1], errors_of(side, batch), bf16_error(side), k, *rows
-    )
-    return gradient_errors_figure(record)
-
-
-def who_reads(side: Side) -> None:
+def who_reads(found: Backwards) -> None:
     """Which model was taken backwards, and over what."""
-    spec, report = side.spec(), side.report
-    name = f"**{plain(spec.name)}**"
-    if side.stands_in:
-        own = side.drawing.spec()
+    report, own = found.report, found.side.spec
+    name = f"**{plain(found.run.spec.name)}**"
+    if found.run.settings.model != found.side.run.settings.model:
         st.info(
             f"{plain(own.name)} has {own.n_params:,} parameters. A backward pass of it would take too long "
-            f"for a page, so the bundled {name} ({spec.n_params:,} parameters) reads the prompt here, with "
-            "its own tokenizer."
+            f"for a page, so the bundled {name} ({found.run.spec.n_params:,} parameters) reads the prompt "
+            "here, with its own tokenizer."
         )
     if report is None:
         st.info(
@@ -153,8 +123,8 @@ def who_reads(side: Side) -> None:
             "more word."
         )
         return
-    cut = f", the first of {side.n_all:,}" if side.n_all > report.n_tokens else ""
-    edits = " The run's edits are left out here." if side.drawing.run.edits else ""
+    cut = f", the first of {found.n_all:,}" if found.n_all > report.n_tokens else ""
+    edits = " The run's edits are left out here." if found.side.run.interventions else ""
     st.markdown(
         f"{name} read {counted(report.n_tokens, 'token')}{cut}. Its loss, the mean surprise at each next "
         f"token, is {three_digits(report.loss)} nats. One backward pass gave "
@@ -162,29 +132,27 @@ def who_reads(side: Side) -> None:
     )
 
 
-def sentences(side: Side, k: int, batch: int) -> None:
+def sentences(scaling: LossScaling, k: int) -> None:
     """The numbers at the chosen scale."""
-    assert side.report is not None
-    half, (at, passes) = side.report.fp16, passes_of(side, batch)
-    found = findings_of(side, k, batch)
+    found, passes = findings_of(scaling, k), scaling.passes
     gone = shares(*(f.vanishing for f in found))
     each = ", ".join(f"{words} of the {f.name} gradients" for words, f in zip(gone, found, strict=True))
     large = max(found, key=lambda f: f.infinite)
     over = f"{share(large.infinite)} of the {large.name} gradients" if large.infinite else "none"
-    whole = [p for i, p in zip(at, passes, strict=True) if not half.weights_broken[i].sum()]
+    whole = [p for p, broken in zip(passes, scaling.broken[0], strict=True) if not broken]
     best = (
         f"Of the passes made, {power(max(whole))} is the largest scale whose gradient stays finite."
         if whole
         else "None of the passes made stays finite."
     )
-    near = nearest_pass(passes, k)
-    error = float(half.error[at[near]])
+    near = scaling.nearest_pass(k)
+    error = float(scaling.error[near])
     off = "holds infinities or NaN" if np.isnan(error) else f"is off by {share(error)}"
     st.markdown(
         f"With a scale of {power(k)}, fp16 turns {plain(each)} into 0, and makes {plain(over)} infinite. "
         "The real pass with "
         f"{power(passes[near])} {plain(off)}. {best} In bf16, without any scale, the gradient is off by "
-        f"{plain(share(bf16_error(side)))}."
+        f"{plain(share(scaling.bf16))}."
     )
 
 
@@ -222,12 +190,11 @@ def story(devices: Iterable[str]) -> None:
     )
 
 
-def mathematics(side: Side, k: int, batch: int) -> str:
-    assert side.report is not None
-    report, e = side.report, k - batch
+def mathematics(report: GradientReport, k: int, batch: int) -> str:
+    e = k - batch
     largest = float(report.weights.largest.max())
     prompts = "" if not batch else f"/{2**batch:,}".replace(",", "{,}")
-    limits = gradients.fp16_limits(e)
+    limits = fp16_limits(e)
     return (
         r"$$L = -\frac{1}{n-1}\sum_{t=1}^{n-1} \ln p(x_{t+1} \mid x_{\le t}), \qquad "
         r"\frac{\partial\,(sL)}{\partial w} = s\,\frac{\partial L}{\partial w}, \qquad "
@@ -244,41 +211,31 @@ def mathematics(side: Side, k: int, batch: int) -> str:
     )
 
 
-def code() -> str:
-    return "\n\n".join(map(inspect.getsource, (gradients.backward, gradients.fp16_limits)))
+def figures(found: Backwards, scaling: LossScaling, others: Sequence[LossScaling], k: int) -> None:
+    """All four, on the axes of all runs, and the numbers behind the first."""
+    key, origin = found.side.key_figure, found.origin(k, scaling.batch)
+    sizes = gradient_histogram_figure(gradient_histogram_record(scaling, k, *others))
+    live_figure(sizes, key=key("gradient-sizes"), provenance=origin)
+    sentences(scaling, k)
+    fates = gradient_fates_figure(gradient_fates_record(scaling, k, *others))
+    live_figure(fates, key=key("gradient-fates"), provenance=origin)
+    layers = gradient_layers_figure(gradient_layers_record(scaling, k, *others))
+    live_figure(layers, key=key("gradient-layers"), provenance=origin)
+    errors = gradient_errors_figure(gradient_errors_record(scaling, k, *others))
+    live_figure(errors, key=key("gradient-errors"), provenance=origin)
 
 
-def draw_side(side: Side, others: Sequence[Side], k: int, batch: int, tops: tuple[float, float]) -> None:
-    drawing = side.drawing
-    origin = side.origin(**{"scale of the loss": power(k), "prompts in the batch": f"{2**batch:,}"})
-    live_figure(
-        histogram(side, others, k, batch), key=drawing.key_figure("gradient-sizes"), provenance=origin
-    )
-    sentences(side, k, batch)
-    live_figure(fates(side, k, batch, tops[0]), key=drawing.key_figure("gradient-fates"), provenance=origin)
-    live_figure(layers(side, k, batch, tops[1]), key=drawing.key_figure("gradient-layers"), provenance=origin)
-    live_figure(errors(side, others, k, batch), key=drawing.key_figure("gradient-errors"), provenance=origin)
-
-
-def draw(view: View) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
     k, batch = controls()
-    sides = [side_of(drawing) for drawing in drawings_of(view)]
-    whole = [side for side in sides if side.report is not None]
-    tops = (
-        max((float(np.max(curves(side, batch)[0])) for side in whole), default=0.0) or 0.01,
-        max((float(layer_shares(side, batch).max()) for side in whole), default=0.0) or 0.01,
-    )
-    for place, side in zip(st.columns(len(sides)), sides, strict=True):
-        with column(place, side.drawing):
-            who_reads(side)
-            if side.report is not None:
-                draw_side(side, whole, k, batch, tops)
-    story(side.spec().device for side in sides)
-    return Lesson(
-        QUESTION,
-        ANSWER,
-        mathematics=(lambda: mathematics(whole[0], k, batch)) if whole else "",
-        code=code,
-        sources=SOURCES,
-    )
+    found = [backwards_of(side) for side in sides]
+    scalings = {one: loss_scaling(one.report, SCALES, batch) for one in found if one.report is not None}
+    for place, one in zip(places(sides), found, strict=True):
+        with column(place, one.side):
+            who_reads(one)
+            if one in scalings:
+                figures(one, scalings[one], tuple(scalings.values()), k)
+    story(one.run.spec.device for one in found)
+    reports = [one.report for one in found if one.report is not None]
+    maths = partial(mathematics, reports[0], k, batch) if reports else ""
+    return Lesson(mathematics=maths, code=(twin_of, backward, fp16_limits))

@@ -2,55 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from model_runtime.numbers.formats import FORMATS
 from model_runtime.numbers.precision_texts import FormatText, PrecisionTexts
-from model_runtime.numbers.precisions import FIRST, NAN, REST, STREAM, FormatReading
-from pages.numbers.precision_sides import POWERS, Side, added
+from model_runtime.numbers.precisions import (
+    FIRST,
+    INFINITE,
+    NAN,
+    REST,
+    STREAM,
+    FormatReading,
+    PrecisionReport,
+)
+from model_runtime.records.formats import FORMATS
 from pages.shared.escape import counted, plain, quoted, token_text
-from pages.shared.settings import url_state as state
 from viz.style import prose, share, three_digits
 
+POWERS = range(17)  # of two, for the gain
 NAMES = {
     "attn_out": "what attention adds",
     "mlp_post": "inside the MLP",
     "mlp_out": "what the MLP adds",
     STREAM: "the stream",
 }
-QUESTION = (
-    "On the opening prompt one number in SmolLM2's stream is 21,819, and fp16 ends at 65,504. Multiply what "
-    "that layer's MLP adds by 4. How many numbers overflow, and which of the three formats can still say "
-    "what comes next?"
-)
-ANSWER = (
-    "One number overflows, and fp16 is lost: the next norm divides ∞ by ∞, the first token becomes NaN, and "
-    "attention hands that on to every token that reads it, which is all of them. bf16 has the exponents of "
-    "fp32, so the same number is just a large one: both still say “ Potter”. Without the gain the order is "
-    "the other way round: fp16 has three more significand bits and stays several times closer to fp32."
-)
-SOURCES = """
-- Micikevicius et al. 2018, [Mixed precision training](https://arxiv.org/abs/1710.03740), 3: fp16's range,
-  and sums kept in fp32.
-- Kalamkar et al. 2019, [A study of bfloat16 for deep learning training](https://arxiv.org/abs/1905.12322):
-  fp32's range with 8 significant bits.
-- Sun et al. 2024, [Massive activations in large language models](https://arxiv.org/abs/2402.17762): few
-  numbers, thousands of times larger than the rest, mostly at the first token.
-"""
 
 
-def gain_words(side: Side) -> str:
+def gain_words(calm: PrecisionReport, layer: int, power: int) -> str:
     """How far the amplified MLP is from fp16's end, and what the gain did."""
     limit = float(FORMATS["fp16"].largest)
-    sizes, power = added(side.calm), state.get("swell")
-    size = float("nan") if sizes is None else float(sizes[side.layer])
+    size = float("nan") if calm.added is None else float(calm.added[layer])
     if np.isnan(size):
-        return f"What the MLP of layer {side.layer} adds is multiplied by {2**power:,}." if power else ""
+        return f"What the MLP of layer {layer} adds is multiplied by {2**power:,}." if power else ""
     needed = next((k for k in POWERS if size * 2**k > limit), None)
-    said = (
-        f"The largest number that the MLP of layer {side.layer} adds is {three_digits(size)}; "
-        "fp16 ends at 65,504. "
-    )
+    said = f"The largest number that the MLP of layer {layer} adds is {three_digits(size)}; "
+    said += "fp16 ends at 65,504. "
     if power:
         return said + f"Here it is multiplied by {2**power:,}."
     if needed is None:
@@ -124,13 +111,19 @@ def parting_words(text: FormatText, reference: FormatText) -> str:
     return f"**{text.key}**: no difference in {counted(len(text.tokens), 'token')}."
 
 
-def mathematics(side: Side) -> str:
-    layer, place = side.drawing.layer, side.drawing.layer + 1
-    said = []
-    which = REST if side.report.n_tokens > 1 else FIRST
-    for reading in side.report.readings[1:]:
-        error = float(reading.error[place, which])
-        said.append(f"{reading.key}: {share(error)}")
+def absent_words(counts: Sequence[np.ndarray]) -> str:
+    """Which of infinity and NaN occurs nowhere, as a sentence; "" where both occur."""
+    absent = [
+        what
+        for number, what in ((INFINITE, "infinity"), (NAN, "NaN"))
+        if not any(table[:, number].any() for table in counts)
+    ]
+    return f"No {' and no '.join(absent)} in any format. " if absent else ""
+
+
+def mathematics(report: PrecisionReport, layer: int) -> str:
+    which = REST if report.n_tokens > 1 else FIRST
+    said = [f"{key}: {share(float(error[layer + 1]))}" for key, error in report.errors(which).items()]
     who = "all tokens but the first" if which == REST else "the only token"
     return (
         r"$$\text{error}_l = \frac{\lVert x_l - x_l^{\text{fp32}} \rVert}"
@@ -146,9 +139,8 @@ def mathematics(side: Side) -> str:
     )
 
 
-def layer_table(side: Side) -> str:
-    """The largest numbers of the selected layer, as a small table."""
-    layer, readings = side.drawing.layer, side.report.readings
+def layer_table(readings: Sequence[FormatReading], layer: int) -> str:
+    """The largest numbers of a layer, as a small table."""
     rows = [
         f"**Largest numbers in layer {layer}**\n",
         f"| | {' | '.join(reading.key for reading in readings)} |",

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
-import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from model_runtime.interventions import ScaleMLP
 from model_runtime.numbers import precisions
-from model_runtime.numbers.formats import FORMATS
-from model_runtime.numbers.inner_precision import InnerPrecision, inner_precision
-from model_runtime.numbers.precisions import CANCELLED, COMPARED, FIRST, INFINITE, NAN, REST, ZERO
-from pages.numbers.precision_sides import N_TOKENS, POWERS, Side, known_texts, side_of, texts_of
+from model_runtime.numbers.inner_precision import inner_precision
+from model_runtime.numbers.precision_texts import PrecisionTexts, compare_texts
+from model_runtime.numbers.precisions import (
+    CANCELLED,
+    COMPARED,
+    FIRST,
+    REST,
+    STREAM,
+    ZERO,
+    PrecisionReport,
+    compare_precisions,
+)
+from model_runtime.records.formats import FORMATS
 from pages.numbers.precision_words import (
-    ANSWER,
-    QUESTION,
-    SOURCES,
+    POWERS,
+    absent_words,
     broken_words,
     gain_words,
     layer_table,
@@ -27,24 +34,58 @@ from pages.numbers.precision_words import (
     parting_words,
     text_table,
 )
-from pages.shared.escape import plain, token_text
+from pages.shared.escape import plain
 from pages.shared.figure.live_figure import Click, live_figure
-from pages.shared.frame.page import View
 from pages.shared.frame.parts import Lesson
-from pages.shared.frame.sides import Drawing, column, drawings_of
-from pages.shared.run import runtime
-from pages.shared.run.runs import Run
+from pages.shared.frame.sides import Side, column, places
+from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state as state
 from viz.distribution_bars import DistributionBars, compared_record, distribution_bars_figure
+from viz.drawn import Drawn
 from viz.numbers.precision_counts import lost_counts_figure, lost_counts_record
 from viz.numbers.precision_lines import errors_record, largest_record
 from viz.numbers.precision_lines_figure import errors_figure, largest_figure
 from viz.style import share
 
+N_TOKENS = 24
 AT_ONCE = 300e6  # parameters: a larger model writes its three texts on a button
 
 
-def controls(drawing: Drawing) -> None:
+@dataclass(frozen=True, eq=False)
+class Amplified:
+    """A run, one of whose MLPs is amplified by 2^power, and its numbers in every format."""
+
+    side: Side
+    run: PageRun  # the gain among its edits
+    layer: int  # whose MLP it is
+    power: int  # 0: as it is
+    calm: PrecisionReport  # without the gain
+    report: PrecisionReport
+
+
+def amplified(side: Side) -> Amplified:
+    calm = report_of(side.run)
+    layer, power = calm.largest_adder, state.get("swell")
+    if state.get("swell_at") == "selected":
+        layer = side.layer
+    if not power:
+        return Amplified(side, side.run, layer, power, calm, calm)
+    run = side.run.changed(edits=(*side.run.interventions, ScaleMLP(layer, 2.0**power)))
+    return Amplified(side, run, layer, power, calm, report_of(run))
+
+
+def report_of(run: PageRun) -> PrecisionReport:
+    """The three forwards, made once for all visitors; no trace of them is kept."""
+    return run.measure(compare_precisions, "Running the model in fp32, bf16 and fp16", slow=True)
+
+
+def texts_of(run: PageRun) -> PrecisionTexts:
+    """The likeliest continuation in each format, written once for all visitors."""
+    words = f"Writing {N_TOKENS} tokens in each format"
+    return run.measure(compare_texts, words, slow=True, n_tokens=N_TOKENS)
+
+
+def controls(side: Side) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.select_slider(
@@ -59,7 +100,7 @@ def controls(drawing: Drawing) -> None:
         st.segmented_control(
             "In which layer",
             ["largest", "selected"],
-            format_func={"largest": "Largest MLP output", "selected": f"Layer {drawing.layer}"}.__getitem__,
+            format_func={"largest": "Largest MLP output", "selected": f"Layer {side.layer}"}.__getitem__,
             required=True,
             help="The layer whose MLP adds the largest number, or the selected layer: a click on a figure "
             "selects another.",
@@ -67,13 +108,13 @@ def controls(drawing: Drawing) -> None:
         )
 
 
-def tell(side: Side) -> None:
-    if words := gain_words(side):
+def tell(one: Amplified) -> None:
+    if words := gain_words(one.calm, one.layer, one.power):
         st.markdown(plain(words))
-    for reading in side.report.readings:
-        if words := broken_words(reading, side.report.n_tokens):
+    for reading in one.report.readings:
+        if words := broken_words(reading, one.report.n_tokens):
             st.markdown(words)
-    for key, words in side.report.missing.items():
+    for key, words in one.report.missing.items():
         st.info(f"This model does not run in {key} on this machine: {plain(words)}")
 
 
@@ -84,65 +125,55 @@ def choose_layer(click: Click) -> None:
         state.set(layer=layer)
 
 
-def figure(side: Side, drawn: Any, name: str, *, clickable: bool = True) -> None:
+def figure(one: Amplified, drawn: Drawn, name: str, *, clickable: bool = True) -> None:
+    formats = ", ".join(reading.key for reading in one.report.readings)
     live_figure(
         drawn,
-        key=side.drawing.key_figure(name),
-        provenance=runtime.provenance_of(
-            side.exact, formats=", ".join(reading.key for reading in side.report.readings)
-        ),
-        clickable=clickable and side.drawing.clickable,
+        key=one.side.key_figure(name),
+        provenance=one.run.in_dtype("float32").origin(formats=formats),
+        clickable=clickable and one.side.clickable,
         on_click=choose_layer if clickable else None,
     )
 
 
-def lines(side: Side, sides: Sequence[Side], places: Sequence[Any]) -> None:
-    """Largest activations and errors, on the axes of all runs."""
-    layer = side.drawing.layer
-    with places[0]:
-        figure(
-            side,
-            largest_figure(
-                largest_record(
-                    side.largest, float(FORMATS["fp16"].largest), layer, *(one.largest for one in sides)
-                )
-            ),
-            "largest",
-        )
-    with places[1]:
-        if len(side.report.readings) < 2:
-            st.info("There is no second format to compare with fp32.")
-            return
-        others = [one.errors(which) for one in sides for which in (REST, FIRST)]
-        figure(
-            side,
-            errors_figure(errors_record(side.errors(REST), side.errors(FIRST), layer, *others)),
-            "stream-errors",
-        )
-        st.caption(
-            "Relative error of the stream: the length of the difference from fp32, divided by fp32's length. "
-            + ("Thin dotted lines: the first token, whose largest numbers would hide all others." if
-               side.report.n_tokens > 1 else "")
-        )  # fmt: skip
+def largest(one: Amplified, every: Sequence[Amplified]) -> None:
+    """The largest activations, on the axis of all runs."""
+    lines, *others = (
+        {reading.key: reading.largest[STREAM] for reading in each.report.readings} for each in (one, *every)
+    )
+    record = largest_record(lines, float(FORMATS["fp16"].largest), one.side.layer, *others)
+    figure(one, largest_figure(record), "largest")
 
 
-def distribution_of(side: Side) -> DistributionBars | None:
+def errors(one: Amplified, every: Sequence[Amplified]) -> None:
+    """Errors of the stream, on the axis of all runs."""
+    if len(one.report.readings) < 2:
+        st.info("There is no second format to compare with fp32.")
+        return
+    rest, first, *others = (each.report.errors(which) for each in (one, *every) for which in (REST, FIRST))
+    figure(one, errors_figure(errors_record(rest, first, one.side.layer, *others)), "stream-errors")
+    thin = "Thin dotted lines: the first token, whose largest numbers would hide all others."
+    st.caption(
+        "Relative error of the stream: the length of the difference from fp32, divided by fp32's length. "
+        + (thin if one.report.n_tokens > 1 else "")
+    )
+
+
+def distribution_of(one: Amplified) -> DistributionBars | None:
     """The next token in every format; None where none of them has a distribution."""
-    model = runtime.model_for(side.exact)
     return compared_record(
-        {reading.key: reading.logits for reading in side.report.readings},
-        lambda token_id: token_text(model.token(token_id)),
-        refusals={reading.key: reading.refusal for reading in side.report.readings},
+        {reading.key: reading.logits for reading in one.report.readings},
+        one.run.text_of,
+        refusals={reading.key: reading.refusal for reading in one.report.readings},
         each=1,
     )
 
 
-def distribution(side: Side, record: DistributionBars | None, top: float) -> None:
+def distribution(one: Amplified, record: DistributionBars | None, top: float) -> None:
     """The picture, on the axis of all runs, and why a format has none."""
     if record is not None:
-        drawn = distribution_bars_figure(replace(record, top=top))
-        figure(side, drawn, "next-in-formats", clickable=False)
-    for reading in side.report.readings:
+        figure(one, distribution_bars_figure(replace(record, top=top)), "next-in-formats", clickable=False)
+    for reading in one.report.readings:
         if reading.refusal:
             st.warning(
                 f"**No token is drawn in {reading.key}.** {reading.refusal} A softmax over them would be NaN "
@@ -150,79 +181,53 @@ def distribution(side: Side, record: DistributionBars | None, top: float) -> Non
             )
 
 
-def texts(side: Side) -> None:
+def texts(one: Amplified) -> None:
     """The likeliest continuation in every format, and where it parts from fp32's."""
     st.markdown(f"**The likeliest next {N_TOKENS} tokens in each format**")
-    if known_texts(side.run) is None and side.drawing.spec().n_params > AT_ONCE:
+    if one.side.spec.n_params > AT_ONCE and one.run.known(compare_texts, n_tokens=N_TOKENS) is None:
         label = f"Write {N_TOKENS} tokens in each format"
-        if not st.button(label, key=f"gf.precisions.write.{side.drawing.slug}"):
+        if not st.button(label, key=f"gf.precisions.write.{one.side.slug}"):
             return
-    found = texts_of(side.run)
+    found = texts_of(one.run)
     st.markdown(text_table(found))
     reference, *others = found.texts
     for text in (reference, *others) if reference.refusal else others:
         st.markdown(parting_words(text, reference))
 
 
-def losses(side: Side) -> None:
+def losses(one: Amplified) -> None:
     """Counts of what overflowed and underflowed, where there are any."""
-    readings = side.report.readings
+    readings = one.report.readings
     counts = {reading.key: reading.lost for reading in readings}
     record = lost_counts_record(counts, readings[0].looked_at.tolist())
     if not record.columns:
         st.markdown("**Nothing overflows and nothing underflows** in any layer, in any of the formats.")
         return
-    figure(side, lost_counts_figure(record), "lost-values")
+    figure(one, lost_counts_figure(record), "lost-values")
     cancelled = sum(int(table[:, CANCELLED].sum()) for table in counts.values())
     zeros = sum(int(table[:, ZERO].sum()) for table in counts.values())
+    those = f"; {cancelled:,} of these {zeros:,} zeros were not too small: rounded numbers cancelled."
     st.caption(
         absent_words(list(counts.values()))
         + "Counted in the stream, in what attention and the MLP add, and inside the MLP. Subnormal: not 0, "
         "but below the format's smallest normal number (2⁻¹⁴ in fp16, 2⁻¹²⁶ in bf16), so digits are lost. "
-        "Zero: exactly 0 where fp32 has another number"
-        + (f"; {cancelled:,} of these {zeros:,} zeros were not too small: rounded numbers cancelled." if zeros
-           else ".")
-    )  # fmt: skip
+        "Zero: exactly 0 where fp32 has another number" + (those if zeros else ".")
+    )
 
 
-def absent_words(counts: Sequence[np.ndarray]) -> str:
-    """Which of infinity and NaN occurs nowhere, as a sentence; "" where both occur."""
-    absent = [
-        what
-        for number, what in ((INFINITE, "infinity"), (NAN, "NaN"))
-        if not any(table[:, number].any() for table in counts)
-    ]
-    return f"No {' and no '.join(absent)} in any format. " if absent else ""
-
-
-@dataclass(frozen=True)
-class Inner:
-    """What `inner_precision` finds, None included, as the shared memory can keep it."""
-
-    found: InnerPrecision | None
-    nbytes: int = 64
-
-    @classmethod
-    def of(cls, run: Run) -> Inner:
-        return cls(inner_precision(runtime.model_for(run)))
-
-
-def arithmetic(side: Side) -> None:
+def arithmetic(one: Amplified) -> None:
     """Which arithmetic is shown: measured on the model's own numbers."""
-    found = {}
-    for key in COMPARED[1:]:
-        if key not in side.report.missing:
-            run = runtime.in_dtype(side.drawing.run, str(FORMATS[key].torch_dtype))
-            found[key] = runtime.computed(run, "inner precision", lambda run=run: Inner.of(run)).found
-    found = {key: one for key, one in found.items() if one is not None}
+    dtypes = {key: str(FORMATS[key].torch_dtype) for key in COMPARED[1:] if key not in one.report.missing}
+    every = {key: one.side.run.in_dtype(dtype).measure(inner_precision) for key, dtype in dtypes.items()}
+    found = {key: inner for key, inner in every.items() if inner.terms}
     if not found:
         return
     lines = {
-        "products: exact, rounded once": [share(one.product) for one in found.values()],
-        "if rounded at each step": [share(one.product_rounded) for one in found.values()],
-        "softmax: exact, rounded once": [share(one.softmax) for one in found.values()],
+        "products: exact, rounded once": [share(inner.product) for inner in found.values()],
+        "if rounded at each step": [share(inner.product_rounded) for inner in found.values()],
+        "softmax: exact, rounded once": [share(inner.softmax) for inner in found.values()],
     }
-    norms = [one.norm for one in found.values()]
+    norms = [inner.norm for inner in found.values()]
     if None not in norms:
         lines["last norm takes 300²"] = ["yes" if norm else "no" for norm in norms]
     rows = [f"| | {' | '.join(found)} |", f"|---|{'---|' * len(found)}"]
@@ -239,44 +244,39 @@ def arithmetic(side: Side) -> None:
     )
 
 
-def code() -> str:
-    parts = (
-        precisions.compare_precisions,
-        precisions.count_lost,
-        precisions.stream_errors,
-    )
-    return "\n\n".join(map(inspect.getsource, parts))
-
-
-def halves(drawing: Drawing) -> Sequence[AbstractContextManager[Any]]:
+def halves(side: Side) -> Sequence[DeltaGenerator]:
     """Two places: side by side while one run is drawn, else one below the other."""
-    return st.columns(2, gap="medium") if not drawing.name else (st.container(), st.container())
+    return st.columns(2, gap="medium") if not side.name else (st.container(), st.container())
 
 
-def draw(view: View) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
-    drawings = drawings_of(view)
-    controls(drawings[0])
-    sides = [side_of(drawing) for drawing in drawings]
-    records = [distribution_of(side) for side in sides]
+    controls(sides[0])
+    every = [amplified(side) for side in sides]
+    records = [distribution_of(one) for one in every]
     top = max((record.top for record in records if record), default=1.0)
     waiting = []
-    for place, side, record in zip(st.columns(len(sides)), sides, records, strict=True):
-        with column(place, side.drawing):
-            tell(side)
-            lines(side, sides, halves(side.drawing))
-            left, right = halves(side.drawing)
+    for place, one, record in zip(places(sides), every, records, strict=True):
+        with column(place, one.side):
+            tell(one)
+            left, right = halves(one.side)
             with left:
-                distribution(side, record, top)
+                largest(one, every)
             with right:
-                waiting.append((side, st.container()))
-            left, right = halves(side.drawing)
+                errors(one, every)
+            left, right = halves(one.side)
             with left:
-                losses(side)
+                distribution(one, record, top)
             with right:
-                st.markdown(layer_table(side))
-                arithmetic(side)
-    for side, place in waiting:  # what takes longest comes last, so that the rest is there meanwhile
+                waiting.append((one, st.container()))
+            left, right = halves(one.side)
+            with left:
+                losses(one)
+            with right:
+                st.markdown(layer_table(one.report.readings, one.side.layer))
+                arithmetic(one)
+    for one, place in waiting:  # what takes longest comes last, so that the rest is there meanwhile
         with place:
-            texts(side)
-    return Lesson(QUESTION, ANSWER, mathematics=lambda: mathematics(sides[0]), code=code, sources=SOURCES)
+            texts(one)
+    maths = partial(mathematics, every[0].report, every[0].side.layer)
+    return Lesson(mathematics=maths, code=(precisions.count_lost, precisions.stream_errors, precisions.ratio))

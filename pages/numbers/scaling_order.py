@@ -2,159 +2,78 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from model_runtime.numbers import scaling_order
-from model_runtime.numbers.narrow import Inside
-from model_runtime.numbers.scaling_order import ORDERS, HeadSizes, OrderReport
+from model_runtime.numbers.narrow import product_sums
+from model_runtime.numbers.scaling_order import compare_orders, head_sizes, scores_in
+from model_runtime.records.numbers import ORDERS, OrderReport
 from pages.numbers.gain import GAINS, format_control, gain_slider, inside_control
 from pages.shared.escape import plain
 from pages.shared.figure.live_figure import Click, live_figure
-from pages.shared.frame.page import View
+from pages.shared.figure.provenance import Provenance
 from pages.shared.frame.parts import Lesson
-from pages.shared.frame.sides import Drawing, column, drawings_of
-from pages.shared.run import runtime
+from pages.shared.frame.sides import Side, column, places
 from pages.shared.settings import url_state as state
 from viz.numbers.breaking_gains import breaking_gains_figure, breaking_gains_record, heads_sentence
 from viz.numbers.order_patterns import order_patterns_figure, order_patterns_record
-from viz.numbers.scaling_order import (
-    ORDER_TITLES,
-    OrderRow,
-    gain_words,
-    order_products_figure,
-    order_products_record,
-)
+from viz.numbers.scaling_order import ORDER_TITLES, gain_words, order_products_figure, order_products_record
 from viz.style import share, three_digits
 
-QUESTION = (
-    "In fp16, q and k grow by the gain. Which order breaks first, and how much later do the others follow if "
-    "d is 64? Predict, then move the gain."
-)
-ANSWER = (
-    "(q kᵀ)/√d hands on the largest numbers, so it breaks first. With d = 64 the others hand on an eighth of "
-    "that, and a product grows with the square of the gain: they follow at √8 = 2.83 times the gain. A score "
-    "of +∞ turns its whole row into NaN; −∞ looks like a mask, and the key is gone without a word. bf16 has "
-    "fp32's range and breaks nowhere here, but its patterns are coarser."
-)
 STORY = (
     "When Stanford's Mistral project trained GPT-2 Small in mixed precision, a run crashed, and the overflow "
     "was [found](https://github.com/stanford-crfm/mistral/issues/66) in attention's product of q and k in "
     "fp16. They divided k first and kept the product in fp32; transformers' GPT-2 offers it as "
     "`reorder_and_upcast_attn`."
 )
-SOURCES = """
-- Karamcheti, Orr et al. 2021, [Mistral: a journey towards reproducible language model training][mistral],
-  and its [change of the order](https://github.com/stanford-crfm/mistral/pull/75).
-- transformers, [GPT-2 with these changes](https://github.com/huggingface/transformers/pull/13573).
-- Vaswani et al. 2017, [Attention is all you need](https://arxiv.org/abs/1706.03762), 3.2.1: why √d.
-
-[mistral]: https://crfm.stanford.edu/2021/08/26/mistral.html
-"""
 
 
-def report_of(drawing: Drawing, gain: float, inside: Inside) -> OrderReport:
-    """The selected head in all orders and formats."""
-    model = runtime.model_for(drawing.run)
-    layer, head = drawing.layer, drawing.head
-    return runtime.derived(
-        drawing.run,
-        ("orders", layer, head, gain, inside),
-        lambda trace: scaling_order.compare_orders(model, trace, layer, head, gain=gain, inside=inside),
-        words="Computing attention three times",
-    )
-
-
-def sizes_of(drawing: Drawing) -> HeadSizes:
-    """How large q, k and their products are in every head."""
-    model = runtime.model_for(drawing.run)
-    return runtime.derived(
-        drawing.run,
-        "head sizes",
-        lambda trace: scaling_order.head_sizes(model, trace),
-        words="Measuring all heads",
-    )
-
-
-def rows_of(report: OrderReport, number_format: str) -> list[OrderRow]:
-    rows = []
-    for order in ORDERS:
-        result, wide = report.results[order, number_format], report.results[order, "fp32"]
-        rows.append(
-            OrderRow(
-                order,
-                wide.largest,
-                result.largest,
-                result.overflowed,
-                result.up,
-                result.down,
-                result.nan,
-                result.n_cells,
-                len(result.broken_rows),
-                len(result.pattern),
-                result.difference,
-            )
-        )
-    return rows
-
-
-def products(drawing: Drawing, report: OrderReport, number_format: str) -> None:
-    record = order_products_record(
-        rows_of(report, number_format),
-        number_format,
-        f"L{report.layer} H{report.head}",
-        report.gain,
-        (GAINS[0], GAINS[-1]),
-    )
+def products(side: Side, report: OrderReport, number_format: str) -> None:
+    record = order_products_record(report, number_format, (GAINS[0], GAINS[-1]))
     live_figure(
         order_products_figure(record),
-        key=drawing.key_figure("order-products"),
-        provenance=origin(drawing, report, number_format),
+        key=side.key_figure("order-products"),
+        provenance=origin(side, report, number_format),
     )
 
 
-def patterns(drawing: Drawing, report: OrderReport, number_format: str) -> None:
-    record = order_patterns_record(
-        report.results["after", "fp32"].pattern,
-        {order: report.results[order, number_format].pattern for order in ORDERS},
-        drawing.texts,
-        drawing.query,
-        number_format,
-    )
+def patterns(side: Side, report: OrderReport, number_format: str) -> None:
+    record = order_patterns_record(report, side.texts, side.query, number_format)
     live_figure(
         order_patterns_figure(record),
-        key=drawing.key_figure("order-patterns"),
-        provenance=origin(drawing, report, number_format),
+        key=side.key_figure("order-patterns"),
+        provenance=origin(side, report, number_format),
     )
     if record.first:
         st.caption(
             f"Drawn are {len(record.texts)} tokens up to the selected one; the numbers above and below are "
-            f"of all {len(drawing.texts):,}."
+            f"of all {len(side.texts):,}."
         )
 
 
-def origin(drawing: Drawing, report: OrderReport, number_format: str) -> Any:
+def origin(side: Side, report: OrderReport, number_format: str) -> Provenance:
     inside = "fp32" if report.inside == "wide" else "rounded at every step"
-    gain = gain_words(report.gain)
-    return drawing.origin("measured", gain=gain, **{"number format": number_format, "sums inside": inside})
+    extra: dict[str, Any] = {"number format": number_format, "sums inside": inside}
+    return side.origin(gain=gain_words(report.gain), **extra)
 
 
-def all_layers(drawing: Drawing, gain: float) -> None:
+def all_layers(side: Side, gain: float) -> None:
     def choose(click: Click) -> None:
         if isinstance(click.customdata, int):
             state.set(layer=click.customdata)
 
-    sizes = sizes_of(drawing)
+    sizes = side.run.measure(head_sizes, "Measuring all heads")
     record = breaking_gains_record(
-        {order: sizes.breaking_gains(order) for order in ORDERS}, (*GAINS, 2 * GAINS[-1]), gain, drawing.layer
+        {order: sizes.breaking_gains(order) for order in ORDERS}, (*GAINS, 2 * GAINS[-1]), gain, side.layer
     )
     live_figure(
         breaking_gains_figure(record),
-        key=drawing.key_figure("breaking-gains"),
-        provenance=runtime.provenance_of(drawing.run, gain=gain_words(gain)),
-        clickable=drawing.clickable,
+        key=side.key_figure("breaking-gains"),
+        provenance=side.run.origin(gain=gain_words(gain)),
+        clickable=side.clickable,
         on_click=choose,
     )
     st.caption(
@@ -197,9 +116,8 @@ def mathematics(report: OrderReport) -> str:
     )
 
 
-def draw(view: View) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
-    drawings = drawings_of(view)
     left, middle, right = st.columns([5, 2, 4], gap="medium")
     with left:
         gain = gain_slider()
@@ -207,21 +125,25 @@ def draw(view: View) -> Lesson:
         number_format = format_control()
     with right:
         inside = inside_control()
-    reports = [report_of(drawing, gain, inside) for drawing in drawings]
-    for place, drawing, report in zip(st.columns(len(drawings)), drawings, reports, strict=True):
-        with column(place, drawing):
+    reports = [
+        side.run.measure(
+            compare_orders,
+            "Computing attention three times",
+            layer=side.layer,
+            head=side.head,
+            gain=gain,
+            inside=inside,
+        )
+        for side in sides
+    ]
+    for place, side, report in zip(places(sides), sides, reports, strict=True):
+        with column(place, side):
             if abs(report.scaling) == 1.0:
-                st.info(f"{plain(drawing.spec().name)} does not divide scores: its three orders are one.")
-            products(drawing, report, number_format)
-            patterns(drawing, report, number_format)
+                st.info(f"{plain(side.spec.name)} does not divide scores: its three orders are one.")
+            products(side, report, number_format)
+            patterns(side, report, number_format)
             st.markdown(table(report))
             st.subheader("All layers at once", anchor=False)
-            all_layers(drawing, gain)
+            all_layers(side, gain)
     st.markdown(STORY)
-    return Lesson(
-        QUESTION,
-        ANSWER,
-        mathematics=lambda: mathematics(reports[0]),
-        code=lambda: inspect.getsource(scaling_order.scores_in),
-        sources=SOURCES,
-    )
+    return Lesson(mathematics=partial(mathematics, reports[0]), code=(product_sums, scores_in))

@@ -2,79 +2,44 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import streamlit as st
 
-from model_runtime.numbers import sums
-from model_runtime.numbers.sums import BatchShapes, LengthErrors, SumReport
-from pages.shared.escape import counted, plain, quoted, token_text
+from model_runtime.numbers import narrow
+from model_runtime.numbers.sums import SumReport, batch_shapes, partial_sums, sum_report
+from model_runtime.records.numbers import LengthErrors
+from pages.shared.escape import counted, plain, quoted
 from pages.shared.figure.live_figure import live_figure
-from pages.shared.frame.page import View
+from pages.shared.figure.provenance import Provenance
 from pages.shared.frame.parts import Lesson
-from pages.shared.frame.sides import Drawing, column, drawings_of
-from pages.shared.run import runtime
+from pages.shared.frame.sides import Side, column, places
 from pages.shared.settings import url_state as state
 from viz.numbers.sums import sum_errors_figure, sum_errors_record, sum_orders_figure, sum_orders_record
 from viz.style import three_digits
 
 KINDS = {"norm": "Squares under the norm", "logit": "One logit", "vocabulary": "Softmax over the vocabulary"}
-QUESTION = (
-    "49,152 positive numbers are added one after another in fp32. How many of the result's seven digits are "
-    "right? And if they are added pairwise: neighbours first, then pairs of pairs?"
-)
-ANSWER = (
-    "In order, about four: each small term is added to a large total and loses its last digits there, "
-    "thousands of times in the same direction. Pairwise, equals meet equals, and nearly all digits are "
-    "right. Libraries add in blocks, whose size depends on the device and the shape of the matrices: hence "
-    "other last digits on another machine, or for the same prompt in a larger batch."
-)
-SOURCES = """
-- Higham 1993, *The accuracy of floating point summation*, SIAM Journal on Scientific Computing 14(4).
-- Goldberg 1991, [What every computer scientist should know about floating-point arithmetic][goldberg], 4.1.
-- transformers, `LlamaRMSNorm`: the squares are added up in fp32, whatever the model's format.
-
-[goldberg]: https://doi.org/10.1145/103162.103163
-"""
 
 
-def request_of(drawing: Drawing, kind: str) -> dict[str, Any]:
-    """What the forward pass has to keep for a sum, and no more: `Model.trace`'s arguments."""
-    last = len(drawing.texts) - 1
-    return {
-        "norm": {"points": ("resid_pre",), "layers": (drawing.layer,), "positions": (drawing.query,)},
-        "logit": {"points": ("ln_final",), "layers": (), "positions": (last,)},
-        "vocabulary": {},
-    }[kind]
-
-
-def report_of(drawing: Drawing, kind: Any) -> SumReport:
+def report_of(side: Side, kind: str) -> SumReport:
     """The sum in every way and order, from the run's own forward pass."""
-    model = runtime.model_for(drawing.run)
-    layer = drawing.layer
-
-    def add_up(trace: Any) -> SumReport:
-        return sums.sum_report(sums.sum_terms(model, trace, kind, layer=layer, row=-1))
-
-    name = ("sum", kind, layer, drawing.query) if kind == "norm" else ("sum", kind)
-    return runtime.derived(drawing.run, name, add_up, words="Adding up", **request_of(drawing, kind))
+    layer, position = (side.layer, side.query) if kind == "norm" else (0, -1)
+    return side.run.measure(sum_report, "Adding up", kind=kind, layer=layer, position=position)
 
 
-def says(drawing: Drawing, kind: str) -> tuple[str, str]:
+def says(side: Side, kind: str) -> tuple[str, str]:
     """What is added up: for a title, and as a sentence of our own markdown."""
-    model = runtime.model_for(drawing.run)
     if kind == "norm":
-        return says_norm(drawing, model)
+        return says_norm(side)
     if kind == "logit":
-        token = model.token(int(runtime.logits_for(drawing.run).argmax()))
-        capped = getattr(model.hf_model.config, "final_logit_softcapping", None)
+        capped = getattr(side.model.hf_model.config, "final_logit_softcapping", None)
         before = ", before the model's final soft cap" if capped else ""
+        token = quoted(side.run.text_of(int(side.run.logits.argmax())))
         return (
             "The likeliest token's logit",
-            f"The logit of {quoted(token_text(token))}{before}: the final stream times that token's row of "
-            "the head.",
+            f"The logit of {token}{before}: the final stream times that token's row of the head.",
         )
     return (
         "The softmax's denominator",
@@ -83,32 +48,31 @@ def says(drawing: Drawing, kind: str) -> tuple[str, str]:
     )
 
 
-def says_norm(drawing: Drawing, model: Any) -> tuple[str, str]:
+def says_norm(side: Side) -> tuple[str, str]:
     """What the squares are of: it depends on the model's norm, and on where it has one."""
-    text, layer = quoted(drawing.texts[drawing.query]), drawing.layer
-    centred = model.spec.norm == "LayerNorm"
+    text, layer = quoted(side.texts[side.query]), side.layer
+    centred = side.spec.norm == "LayerNorm"
     whose = "the stream's distances from its mean" if centred else "the stream"
     title = f"{'Squared distances from the mean' if centred else 'Squares of the stream'}, layer {layer}"
-    if model.reasons["ln1"][layer] is not None:
+    if side.model.reasons["ln1"][layer] is not None:
         return title, (
             f"This model has no norm in front of layer {layer}. Added up are the squares of {whose} of "
             f"{text}, as a norm there would."
         )
     root = "variance" if centred else "mean of its squares"
     return title, (
-        f"{model.spec.norm} in front of layer {layer} divides by the root of the {root}. For {text} the "
+        f"{side.spec.norm} in front of layer {layer} divides by the root of the {root}. For {text} the "
         f"squares of {whose} are added up."
     )
 
 
-def errors(drawing: Drawing, report: LengthErrors, kind: str, reports: list[LengthErrors]) -> None:
-    title, sentence = says(drawing, kind)
-    record = sum_errors_record(
-        report.lengths, report.errors, report.sums, report.exact, title, *(other.errors for other in reports)
-    )
+def errors(side: Side, report: LengthErrors, kind: str, reports: Sequence[LengthErrors]) -> None:
+    title, sentence = says(side, kind)
     st.markdown(f"{sentence} There are {counted(report.lengths[-1], 'term')}.")
     live_figure(
-        sum_errors_figure(record), key=drawing.key_figure("sum-errors"), provenance=origin(drawing, kind)
+        sum_errors_figure(sum_errors_record(report, title, *reports)),
+        key=side.key_figure("sum-errors"),
+        provenance=origin(side, kind),
     )
     lines = ["| numbers and sums in | result | off by |", "|---|---:|---:|"]
     for way, total in report.sums.items():
@@ -117,54 +81,40 @@ def errors(drawing: Drawing, report: LengthErrors, kind: str, reports: list[Leng
     st.markdown("\n".join([*lines, f"| exact | {report.exact:,.12g} | |"]))
 
 
-def origin(drawing: Drawing, kind: str) -> Any:
-    layer = drawing.layer if kind == "norm" else None
-    token = {"token": drawing.query} if kind == "norm" else {}
-    return runtime.provenance_of(drawing.run, layer=layer, **token)
+def origin(side: Side, kind: str) -> Provenance:
+    return side.run.origin(layer=side.layer, token=side.query) if kind == "norm" else side.run.origin()
 
 
-def orders(drawing: Drawing, report: SumReport, kind: str) -> None:
-    record = sum_orders_record(report.orders, report.exact)
+def orders(side: Side, report: SumReport, kind: str) -> None:
     live_figure(
-        sum_orders_figure(record), key=drawing.key_figure("sum-orders"), provenance=origin(drawing, kind)
+        sum_orders_figure(sum_orders_record(report.orders, report.exact)),
+        key=side.key_figure("sum-orders"),
+        provenance=origin(side, kind),
     )
 
 
-def shapes_of(drawing: Drawing) -> BatchShapes:
+def batches(side: Side) -> None:
     """torch's own product of the last stream and the head, in batches."""
-    model = runtime.model_for(drawing.run)
-    return runtime.derived(
-        drawing.run,
-        "batch shapes",
-        lambda trace: sums.batch_shapes(model, trace),
-        words="Multiplying in batches",
-        **request_of(drawing, "logit"),
-    )
-
-
-def batches(drawing: Drawing) -> None:
-    spec = drawing.spec()
     st.subheader("The same row in a larger batch", anchor=False)
     lines = [
         "| rows at once | logits that differ from the row alone | largest difference |",
         "|---:|---:|---:|",
     ]
-    shapes = shapes_of(drawing).shapes
+    shapes = side.run.measure(batch_shapes, "Multiplying in batches").shapes
     for shape in shapes:
         lines.append(
-            f"| {shape.rows} | {shape.differ:,} of {spec.d_vocab:,} | {three_digits(shape.largest)} |"
+            f"| {shape.rows} | {shape.differ:,} of {side.spec.d_vocab:,} | {three_digits(shape.largest)} |"
         )
     st.markdown("\n".join(lines))
-    differs = any(shape.differ for shape in shapes)
     found = (
         "A kernel cuts the work by its shape, so sums are formed in another order. The numbers are right to "
         "within rounding, but a greedy choice between two nearly equal tokens can turn."
-        if differs
+        if any(shape.differ for shape in shapes)
         else "Here the kernel adds up in the same order for every batch, so no digit moves."
     )
     st.caption(
-        f"Measured with torch on {plain(spec.device)}, {plain(spec.dtype)}: the final stream of the last "
-        f"token times the head, the same row repeated. {found}"
+        f"Measured with torch on {plain(side.spec.device)}, {plain(side.spec.dtype)}: the final stream of "
+        f"the last token times the head, the same row repeated. {found}"
     )
 
 
@@ -182,9 +132,8 @@ def mathematics(report: LengthErrors) -> str:
     )
 
 
-def draw(view: View) -> Lesson:
+def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
-    drawings = drawings_of(view)
     st.segmented_control(
         "What is added up",
         [*KINDS],
@@ -195,21 +144,16 @@ def draw(view: View) -> Lesson:
         **state.bound("added"),
     )
     kind = state.get("added")
-    reports = [report_of(drawing, kind) for drawing in drawings]
+    reports = [report_of(side, kind) for side in sides]
     lengths = [report.by_length for report in reports]
-    for place, drawing, report in zip(st.columns(len(drawings)), drawings, reports, strict=True):
-        with column(place, drawing):
-            errors(drawing, report.by_length, kind, lengths)
-            orders(drawing, report, kind)
-            batches(drawing)
+    for place, side, report in zip(places(sides), sides, reports, strict=True):
+        with column(place, side):
+            errors(side, report.by_length, kind, lengths)
+            orders(side, report, kind)
+            batches(side)
     st.caption(
         "In every row the numbers are rounded to the format first, then each product, then each sum, step by "
         "step: emulated, except “fp16 numbers, fp32 sum”, which is what tensor cores do."
     )
-    return Lesson(
-        QUESTION,
-        ANSWER,
-        mathematics=lambda: mathematics(lengths[0]),
-        code=lambda: inspect.getsource(sums.partial_sums),
-        sources=SOURCES,
-    )
+    code = (partial_sums, narrow.pairwise_sum, narrow.running_sum)
+    return Lesson(mathematics=partial(mathematics, lengths[0]), code=code)

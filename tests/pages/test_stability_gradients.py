@@ -14,10 +14,10 @@ from streamlit.testing.v1 import AppTest
 
 from model_runtime.numbers import gradients
 from model_runtime.sampling.settings import SamplingSettings
-from pages.numbers import backwards
 from pages.numbers import gradients as page
-from pages.shared.frame.sides import Drawing
+from pages.shared.frame.sides import Side
 from pages.shared.run import runtime
+from pages.shared.run.opened import opened
 from pages.shared.run.runs import Run
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
 from tests.pages.watched_turns import watch, watch_turns
@@ -92,7 +92,7 @@ def test_moving_the_scale_does_not_run_the_model_again(tiny: str, monkeypatch: p
     def never(*args: Any, **kwargs: Any) -> Any:
         raise AssertionError
 
-    monkeypatch.setattr(gradients, "loss_gradients", never)
+    monkeypatch.setattr(gradients, "backward", never)
     before = figures(app)["gradient-sizes"]["figure"]
     app.select_slider[0].set_value(3).run()
     assert not app.exception
@@ -103,14 +103,14 @@ def run_of(model: str, prompt: str, dtype: str = "auto") -> Run:
     return Run(model, dtype, prompt, (), SamplingSettings())
 
 
-def drawing_of(run: Run) -> Drawing:
-    return Drawing(run, "", 0, 0, 0, None, ())
+def backwards_of(run: Run) -> page.Backwards:
+    return page.backwards_of(Side(opened(run), "", 0, 0, 0, None))
 
 
 def test_every_pass_takes_a_turn(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     turns = watch_turns(monkeypatch)
     calls = watch(monkeypatch, gradients, "backward", turns)
-    backwards.side_of(drawing_of(run_of(tiny, "every pass")))
+    backwards_of(run_of(tiny, "every pass"))
     assert len(turns.counted) == len(calls) == 1 + len(gradients.PASSES) + 2
 
 
@@ -118,7 +118,7 @@ def test_all_that_decides_the_gradients_is_in_their_key(
     models: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def numbers(run: Run) -> list[float]:
-        report = backwards.side_of(drawing_of(run)).report
+        report = backwards_of(run).report
         assert report is not None
         # NaN differs from itself and would let any key pass.
         return [report.loss, *report.weights.largest.tolist(), *np.nan_to_num(report.fp16.error).tolist()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,17 @@ from streamlit.testing.v1 import AppTest
 
 from model_runtime.interventions import ScaleMLP
 from model_runtime.model import Model
-from model_runtime.numbers.precision_texts import FormatText, Parting, PrecisionTexts
-from model_runtime.numbers.precisions import INFINITE, NAN, STREAM, FormatReading
+from model_runtime.numbers import precisions as runtime_precisions
+from model_runtime.numbers.inner_precision import InnerPrecision
+from model_runtime.numbers.precision_texts import FormatText, Parting, PrecisionTexts, compare_texts
+from model_runtime.numbers.precisions import INFINITE, NAN, STREAM, FormatReading, PrecisionReport
 from model_runtime.records import Token
 from model_runtime.sampling.settings import SamplingSettings
-from pages.numbers import precision_sides, precision_words, precisions
-from pages.numbers.precision_words import broken_words, parting_words, text_table
+from pages.numbers import precisions
+from pages.numbers.precision_words import absent_words, broken_words, parting_words, text_table
 from pages.shared.figure.live_figure import Click
 from pages.shared.run import runtime
+from pages.shared.run.opened import opened
 from pages.shared.run.runs import Run
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
 from tests.pages.watched_turns import watch, watch_turns
@@ -98,19 +101,14 @@ def test_a_format_that_does_not_run_is_told(tiny: str, monkeypatch: pytest.Monke
 
 
 def fail_in_fp16(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    model_of = precision_sides.model_of
+    model_for = runtime.model_for
 
-    def failing(run: Run) -> Callable[[str], Any]:
-        models = model_of(run)
+    def failing(run: Run) -> Any:
+        if run.dtype == "float16":
+            raise error
+        return model_for(run)
 
-        def one(dtype: str) -> Any:
-            if dtype == "float16":
-                raise error
-            return models(dtype)
-
-        return one
-
-    monkeypatch.setattr(precision_sides, "model_of", failing)
+    monkeypatch.setattr(runtime, "model_for", failing)
 
 
 def test_short_memory_is_said_and_kept_for_nobody(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,9 +143,9 @@ def test_each_format_is_loaded_once_and_fp32_is_the_run_s_own(tiny: str) -> None
 def test_every_forward_takes_a_turn(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run, taken = run_of(tiny, "every forward"), watch_turns(monkeypatch)
     calls = watch(monkeypatch, Model, "forward", taken)
-    precision_sides.report_of(run)
+    precisions.report_of(opened(run))
     assert len(taken.counted) == len(calls) == 3
-    texts = precision_sides.texts_of(run).texts
+    texts = precisions.texts_of(opened(run)).texts
     assert len(taken.counted) == len(calls) == 3 + sum(len(text.tokens) for text in texts)
 
 
@@ -157,10 +155,10 @@ def test_all_that_decides_a_value_is_in_its_key(
 ) -> None:
     def numbers(run: Run) -> Any:
         if value == "texts":
-            found = precision_sides.texts_of(run)
-            assert precision_sides.known_texts(run) is found
+            found = precisions.texts_of(opened(run))
+            assert opened(run).known(compare_texts, n_tokens=precisions.N_TOKENS) is found
             return [[token.id for token in text.tokens] for text in found.texts]
-        return [reading.logits.tolist() for reading in precision_sides.report_of(run).readings]
+        return [reading.logits.tolist() for reading in precisions.report_of(opened(run)).readings]
 
     run = run_of(tiny, "in its key")
     first = numbers(run)
@@ -172,7 +170,7 @@ def test_all_that_decides_a_value_is_in_its_key(
     assert all(numbers(other) != first for other in others)
     assert numbers(replace(run, dtype="bfloat16")) == first  # all formats are compared whatever the run's is
     if value == "texts":
-        monkeypatch.setattr(precision_sides, "N_TOKENS", 2)
+        monkeypatch.setattr(precisions, "N_TOKENS", 2)
         assert [len(ids) for ids in numbers(run)] == [2, 2, 2]
 
 
@@ -180,7 +178,8 @@ def test_a_table_of_zeros_measures_nothing_and_is_left_out(
     tiny: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime._cache.clear()  # another test may have measured this model
-    monkeypatch.setattr(precisions, "inner_precision", lambda model: None)
+    nothing = InnerPrecision(0, np.nan, np.nan, np.nan, None)
+    monkeypatch.setattr(precisions, "inner_precision", lambda model: nothing)
     model = str(Path(tiny).parent / "gpt2")
     app = part(model, prompt="a table of zeros")
     assert not app.exception
@@ -202,8 +201,7 @@ def test_a_break_in_the_last_layer_spreads_no_further() -> None:
 
 
 def test_nothing_is_said_of_an_mlp_that_is_not_seen(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision_sides, "added", lambda report: None)
-    monkeypatch.setattr(precision_words, "added", lambda report: None)
+    monkeypatch.setattr(PrecisionReport, "added", None)
     app = part(tiny, prompt="not to be seen")
     assert not app.exception
     assert "that the MLP of layer" not in said(app)
@@ -213,11 +211,11 @@ def test_nothing_is_said_of_an_mlp_that_is_not_seen(tiny: str, monkeypatch: pyte
 
 def test_what_does_not_occur_is_a_sentence() -> None:
     counts = np.zeros((2, 5), np.int64)
-    assert precisions.absent_words([counts]) == "No infinity and no NaN in any format. "
+    assert absent_words([counts]) == "No infinity and no NaN in any format. "
     infinite, both = counts.copy(), counts.copy()
     infinite[0, INFINITE] = both[0, INFINITE] = both[1, NAN] = 1
-    assert precisions.absent_words([counts, infinite]) == "No NaN in any format. "
-    assert precisions.absent_words([both]) == ""
+    assert absent_words([counts, infinite]) == "No NaN in any format. "
+    assert absent_words([both]) == ""
 
 
 def test_a_text_that_goes_on_is_not_the_same() -> None:
@@ -248,8 +246,10 @@ def test_the_closed_lines_have_the_numbers_and_the_code(tiny: str) -> None:
         app.session_state[f"gf.details.{line}"] = True
     app.run()
     assert not app.exception
-    assert any("def compare_precisions" in block.value for block in app.code)
-    assert not any("class _" in block.value for block in app.code)
+    (code,) = (block.value for block in app.code)
+    for name in re.findall(r"\b(\w+)\(", code):  # whole: what it calls of ours is printed with it
+        assert f"def {name}(" in code or name not in vars(runtime_precisions)
+    assert "def count_lost" in code
     assert "65{,}504" in said(app)
 
 

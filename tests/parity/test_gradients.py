@@ -19,6 +19,7 @@ from model_runtime.numbers.gradients import (
     backward,
     fp16_limits,
     loss_gradients,
+    loss_scaling,
     weight_groups,
 )
 from tests.tiny_models import FAMILY_CASES, TEXT, build_model, tiny_tokenizer
@@ -277,3 +278,26 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gradients, "MOST_WEIGHTS", 10)
     with pytest.raises(ModelTooLarge, match="parameters"):
         loss_gradients(model, (5, 6))
+
+
+def test_scales_of_the_loss_by_kind_are_sums_of_groups() -> None:
+    report = loss_gradients(model_of("llama"), ids_of(model_of("llama")), PASSES)
+    scaling = loss_scaling(report, range(25))
+    assert scaling.kinds == ("weight", "stream", "logit")
+    assert scaling.passes == tuple(k for k in PASSES if k >= 0)
+    at = SCALES.index(8)
+    for kind, sizes, groups in ((0, report.weights, slice(None)), (2, report.stream, slice(-1, None))):
+        present = sizes.present[groups].sum()
+        assert scaling.vanishing[kind, 8] == sizes.vanishing[groups, at].sum() / present
+        assert scaling.infinite[kind, 8] == sizes.infinite[groups, at].sum() / present
+        assert scaling.counts[kind].sum() == present
+    place = report.fp16.scales.index(8)
+    vanished = report.fp16.weights_vanished[place].sum() / report.weights.present.sum()
+    assert scaling.measured[0, scaling.passes.index(8)] == vanished
+    assert scaling.rows == (*report.weights.names, *report.stream.names)
+    assert scaling.rows[scaling.split] == report.stream.names[0]
+    # A mean over 16 prompts is a scale of 2^-4.
+    batch = loss_scaling(report, range(25), 4)
+    np.testing.assert_array_equal(batch.vanishing[:, 4:], scaling.vanishing[:, :-4])
+    np.testing.assert_array_equal(batch.layers[:, 4:], scaling.layers[:, :-4])
+    assert batch.error[batch.passes.index(12)] == scaling.error[scaling.passes.index(8)]

@@ -7,6 +7,7 @@ import math
 import weakref
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ import pytest
 import torch
 
 from model_runtime.errors import ModelTooLarge, PromptError, UnsupportedModel
-from model_runtime.interventions import ScaleMLP
+from model_runtime.interventions import Intervention, ScaleMLP
 from model_runtime.model import Model
 from model_runtime.numbers.inner_precision import inner_precision, longest_rows
-from model_runtime.numbers.precision_texts import compare_texts
+from model_runtime.numbers.precision_texts import PrecisionTexts, compare_texts
 from model_runtime.numbers.precisions import (
     ALL,
     CANCELLED,
@@ -30,11 +31,13 @@ from model_runtime.numbers.precisions import (
     SUBNORMAL,
     ZERO,
     FormatReading,
+    PrecisionReport,
     compare_precisions,
     count_lost,
     largest_value,
     stream_errors,
 )
+from model_runtime.open_run import ModelIn, Turn, open_run
 from model_runtime.sampling.greedy import greedy_text
 from tests.tiny_models import FAMILY_CASES, build_model, tiny_tokenizer
 
@@ -55,6 +58,25 @@ def models_of(family: str) -> Callable[[str], Model]:
     return model_of
 
 
+def compared(
+    model_in: ModelIn, edits: Intervention | tuple[Intervention, ...] = (), *, turn: Turn = nullcontext
+) -> PrecisionReport:
+    """The prompt in three formats; the run itself holds a model of its own."""
+    return compare_precisions(
+        open_run(models_of("llama")("float32"), IDS, edits), model_in=model_in, turn=turn
+    )
+
+
+def continued(
+    model_in: ModelIn,
+    n_tokens: int,
+    edits: Intervention | tuple[Intervention, ...] = (),
+    ids: tuple[int, ...] = IDS,
+) -> PrecisionTexts:
+    run = open_run(models_of("llama")("float32"), ids, edits)
+    return compare_texts(run, n_tokens, model_in=model_in)
+
+
 def plain_forward(family: str, dtype: torch.dtype) -> tuple[list[np.ndarray], np.ndarray]:
     """Hidden states that enter each layer, and the next-token logits, without our code."""
     model: Any = build_model(family, attention="sdpa").to(dtype).eval()
@@ -67,7 +89,7 @@ def plain_forward(family: str, dtype: torch.dtype) -> tuple[list[np.ndarray], np
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "mixtral"])
 def test_streams_and_logits_are_a_plain_forward_s(family: str) -> None:
-    report = compare_precisions(models_of(family), IDS)
+    report = compared(models_of(family))
     assert [reading.key for reading in report.readings] == list(COMPARED)
     exact, _ = plain_forward(family, torch.float32)
     for reading in report.readings:
@@ -87,7 +109,7 @@ def test_streams_and_logits_are_a_plain_forward_s(family: str) -> None:
 
 @pytest.mark.parametrize("family", [*FAMILY_CASES])
 def test_every_family_runs_in_every_format(family: str) -> None:
-    report = compare_precisions(models_of(family), IDS, ScaleMLP(1, 2.0**30))
+    report = compared(models_of(family), ScaleMLP(1, 2.0**30))
     assert not report.missing
     assert [bool(reading.refusal) for reading in report.readings] == [False, False, True]
 
@@ -124,7 +146,7 @@ def test_counts_are_a_slow_loop_s() -> None:
 
 def test_underflow_of_a_model_is_a_slow_loop_s() -> None:
     model_of = models_of("gpt2")
-    report = compare_precisions(model_of, IDS)
+    report = compared(model_of)
     for key in ("bf16", "fp16"):
         traces = [model_of(d).trace(IDS, points=("mlp_post",)) for d in (str(DTYPES[key])[6:], "float32")]
         for layer in range(report.n_layers):
@@ -150,7 +172,7 @@ def test_what_is_not_finite_is_told_apart() -> None:
 def test_a_gain_breaks_fp16_and_nobody_else() -> None:
     model_of = models_of("llama")
     before = model_of("float16").trace(IDS).next_token_logits()
-    report = compare_precisions(model_of, IDS, ScaleMLP(1, 2.0**14))
+    report = compared(model_of, ScaleMLP(1, 2.0**14))
     fp32, bf16, fp16 = report.readings
     assert fp16.first_broken == (1, "mlp_out")
     assert fp16.counts[STREAM][2, INFINITE] > 0
@@ -188,7 +210,7 @@ def test_the_first_broken_place_by_hand(point: str, row: int, found: tuple[int, 
 
 def test_layers_read_in_groups_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     model_of = models_of("llama")
-    whole = compare_precisions(model_of, IDS)
+    whole = compared(model_of)
     monkeypatch.setattr("model_runtime.numbers.precisions._MOST_BYTES", 1)
     turns: list[int] = []
 
@@ -198,7 +220,7 @@ def test_layers_read_in_groups_give_the_same(monkeypatch: pytest.MonkeyPatch) ->
 
         def __exit__(self, *_: object) -> None: ...
 
-    parts = compare_precisions(model_of, IDS, turn=Turn)
+    parts = compared(model_of, turn=Turn)
     assert len(turns) == 4 * whole.n_layers  # fp32 is run again for the second format
     for one, other in zip(whole.readings, parts.readings, strict=True):
         np.testing.assert_array_equal(one.error, other.error)
@@ -225,14 +247,14 @@ def test_each_model_is_had_once_and_let_go(
         return model
 
     most = at_once
-    report = compare_precisions(model_of, IDS)
+    report = compared(model_of)
     assert loads == {"float32": 1, "bfloat16": 1, "float16": 1}
     assert (report.reading("fp32").sizes[STREAM] > 0).all()
     gc.collect()
     assert not alive
     loads.clear()
     most = 1
-    assert len(compare_texts(model_of, IDS, 3).texts) == 3
+    assert len(continued(model_of, 3).texts) == 3
     assert loads == {"float32": 1, "bfloat16": 1, "float16": 1}
 
 
@@ -264,8 +286,8 @@ def test_what_says_nothing_of_the_format_is_raised(
 ) -> None:
     """A report without a format would be kept for everybody: only what stays so may be left out."""
     for compare in (
-        lambda: compare_precisions(failing(error), IDS),
-        lambda: compare_texts(failing(error), IDS, 2),
+        lambda: compared(failing(error)),
+        lambda: continued(failing(error), 2),
     ):
         with pytest.raises(raised, match=words):
             compare()
@@ -273,27 +295,27 @@ def test_what_says_nothing_of_the_format_is_raised(
 
 def test_a_family_without_the_format_is_told() -> None:
     model_of = failing(UnsupportedModel("No kernel.", "Use fp32."), "bfloat16")
-    assert compare_precisions(model_of, IDS).missing == {"bf16": "No kernel. Use fp32."}
-    assert compare_texts(model_of, IDS, 2).missing == {"bf16": "No kernel. Use fp32."}
+    assert compared(model_of).missing == {"bf16": "No kernel. Use fp32."}
+    assert continued(model_of, 2).missing == {"bf16": "No kernel. Use fp32."}
 
 
 def test_fp32_is_counted_where_no_other_format_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("model_runtime.numbers.precisions._MOST_BYTES", 1)
-    whole = compare_precisions(models_of("llama"), IDS).reading("fp32")
+    whole = compared(models_of("llama")).reading("fp32")
 
     def lacking(dtype: str) -> Model:
         if dtype != "float32":
             raise RuntimeError("\"addmm\" not implemented for 'Half'")
         return models_of("llama")(dtype)
 
-    report = compare_precisions(lacking, IDS)
+    report = compared(lacking)
     assert [*report.missing] == ["bf16", "fp16"]
     for point, sizes in report.reading("fp32").sizes.items():
         np.testing.assert_array_equal(sizes, whole.sizes[point])
 
 
 def test_counts_of_all_points_are_a_slow_loop_s() -> None:
-    reading = compare_precisions(models_of("llama"), IDS, ScaleMLP(1, 2.0**14)).reading("fp16")
+    reading = compared(models_of("llama"), ScaleMLP(1, 2.0**14)).reading("fp16")
     for place in range(4):
         counts, size = list(reading.counts[STREAM][place]), int(reading.sizes[STREAM][place])
         for point in ("attn_out", "mlp_post", "mlp_out") if place else ():
@@ -312,10 +334,10 @@ def test_a_format_that_cannot_be_had_is_told() -> None:
             raise RuntimeError("\"addmm_impl_cpu_\" not implemented for 'Half'\nmore")
         return model_of(dtype)
 
-    report = compare_precisions(lacking, IDS)
+    report = compared(lacking)
     assert report.missing == {"fp16": "\"addmm_impl_cpu_\" not implemented for 'Half'"}
     assert [reading.key for reading in report.readings] == ["fp32", "bf16"]
-    texts = compare_texts(lacking, IDS, 3)
+    texts = continued(lacking, 3)
     assert [text.key for text in texts.texts] == ["fp32", "bf16"]
     assert "Half" in texts.missing["fp16"]
 
@@ -323,11 +345,11 @@ def test_a_format_that_cannot_be_had_is_told() -> None:
 @pytest.mark.parametrize("family", ["llama", "gpt2", "mixtral"])
 def test_texts_are_the_greedy_ones_and_part_where_they_differ(family: str) -> None:
     model_of = models_of(family)
-    found = compare_texts(model_of, IDS, 12)
+    found = continued(model_of, 12)
     reference = found.texts[0]
     for text in found.texts:
         model = model_of(str(DTYPES[text.key])[6:])
-        expected = [token.token.id for token in greedy_text(model, IDS, 12).tokens]
+        expected = [token.token.id for token in greedy_text(open_run(model, IDS), 12).tokens]
         mine = [token.id for token in text.tokens]
         assert mine == expected
         theirs = [token.id for token in reference.tokens]
@@ -348,12 +370,12 @@ def test_texts_are_the_greedy_ones_and_part_where_they_differ(family: str) -> No
 def test_formats_do_part_somewhere() -> None:
     """Of some prompts one must, or the test above compares nothing."""
     model_of = models_of("llama")
-    partings = [compare_texts(model_of, (i, i + 1), 12).texts[1].parting for i in range(1, 13)]
+    partings = [continued(model_of, 12, ids=(i, i + 1)).texts[1].parting for i in range(1, 13)]
     assert any(parting is not None for parting in partings)
 
 
 def test_a_broken_distribution_is_not_drawn_from() -> None:
-    texts = compare_texts(models_of("llama"), IDS, 4, ScaleMLP(1, 2.0**14)).texts
+    texts = continued(models_of("llama"), 4, ScaleMLP(1, 2.0**14)).texts
     assert [len(text.tokens) for text in texts] == [4, 4, 0]
     assert "there is no distribution" in texts[2].refusal
     assert texts[2].parting is None
@@ -364,7 +386,6 @@ def test_a_broken_distribution_is_not_drawn_from() -> None:
 def test_products_are_summed_in_a_wider_format(family: str, dtype: str) -> None:
     """The claim of the page, on this machine's kernels."""
     inner = inner_precision(models_of(family)(dtype))
-    assert inner is not None
     assert inner.product > 0.98
     assert inner.product_rounded < 0.9
     assert inner.softmax > 0.95
@@ -383,7 +404,6 @@ def test_a_sum_rounded_at_every_step_is_found_out(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(torch.nn.functional, "linear", stepwise)
     inner = inner_precision(model)
-    assert inner is not None
     assert inner.product == inner.product_rounded < 0.9
 
 
@@ -395,7 +415,6 @@ def test_rows_that_are_zero_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> No
         table[:100] = 0
         table[-100:] = 0
     inner = inner_precision(model)
-    assert inner is not None
     assert inner.product_rounded < 0.9
     assert inner.norm
     rows = longest_rows(table, 72)
@@ -403,7 +422,7 @@ def test_rows_that_are_zero_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     np.testing.assert_array_equal(rows.float().norm(dim=1), sizes.sort(descending=True).values[:72])
     with torch.no_grad():
         table.zero_()
-    assert inner_precision(model) is None
+    assert inner_precision(model).terms == 0
 
 
 def test_of_a_large_table_some_thousand_rows_are_tried() -> None:
@@ -426,11 +445,9 @@ def test_a_norm_that_overflows_inside_is_found_out_despite_its_bias(dtype: str, 
     torch.nn.init.normal_(norm.bias)
     model.adapter.model_roles["ln_final"] = norm
     inner = inner_precision(model)
-    assert inner is not None
     assert inner.norm is wide
     model.adapter.model_roles["ln_final"] = None
     inner = inner_precision(model)
-    assert inner is not None
     assert inner.norm is None
 
 

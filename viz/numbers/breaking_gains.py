@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from model_runtime.records.numbers import Order
 from viz import style
 from viz.drawn import Drawn
 from viz.numbers.scaling_order import ORDER_TITLES, gain_axis, gain_line, gain_words
@@ -24,7 +25,7 @@ _CURVE = 0.3  # of the height
 class BreakingGains:
     """For each order: share of all heads that are broken, by gain; by layer the first head's gain."""
 
-    orders: tuple[str, ...]
+    orders: tuple[Order, ...]
     gains: tuple[float, ...]
     shares: tuple[tuple[float, ...], ...]  # [order][gain]
     first: tuple[tuple[float, ...], ...]  # [order][layer]
@@ -35,7 +36,7 @@ class BreakingGains:
 
 
 def breaking_gains_record(
-    by_order: Mapping[str, np.ndarray], gains: Sequence[float], gain: float, layer: int
+    by_order: Mapping[Order, np.ndarray], gains: Sequence[float], gain: float, layer: int
 ) -> BreakingGains:
     """Gains [layer, head] at which each head breaks -> what will be drawn over `gains`."""
     at = np.asarray(gains, dtype=np.float64)

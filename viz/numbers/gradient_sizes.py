@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import plotly.graph_objects as go
 
+from model_runtime.records.numbers import LossScaling
 from viz import style
 from viz.drawn import Drawn
 from viz.panels import Json, Look, box, drawn, figure, ink, line, note, scatter
@@ -67,81 +68,85 @@ def finding_words(findings: Sequence[Finding], k: int) -> str:
     return f"{begins}; with a scale of {power(k)} {left}"
 
 
-@dataclass(frozen=True)
-class GradientHistogram:
-    """Shares of each kind by power of two, before scaling; where `start` and `k` move them.
+def findings_of(scaling: LossScaling, k: int) -> tuple[Finding, ...]:
+    """What the scale 2^k does, by kind."""
+    before, at = scaling.scales.index(0), scaling.scales.index(k)
+    rows = zip(scaling.kinds, scaling.vanishing, scaling.infinite, strict=True)
+    return tuple(
+        Finding(kind, float(gone[before]), float(gone[at]), float(over[at])) for kind, gone, over in rows
+    )
 
-    start: binades to the right without a scale (negative: a larger batch); k: those of the scale, on top.
-    low, high, top: the axes.
+
+@dataclass(frozen=True, eq=False)
+class GradientHistogram:
+    """Shares of each kind by power of two, before scaling; the batch and `k` move them.
+
+    lowest: power of two of the first binade. low, high, top: the axes.
     """
 
-    names: tuple[str, ...]
-    shares: tuple[tuple[float, ...], ...]  # [kind][binade]
-    lowest: int  # power of two of the first binade
-    start: int
+    scaling: LossScaling
     k: int
-    findings: tuple[Finding, ...]
+    shares: tuple[tuple[float, ...], ...]  # [kind][binade]
+    lowest: int
     low: int
     high: int
     top: float
 
+    @property
+    def start(self) -> int:
+        """Power of two of the first binade without a scale."""
+        return self.lowest - self.scaling.batch
 
-def gradient_histogram_record(
-    names: Sequence[str],
-    counts: Sequence[np.ndarray],  # of each kind, int64 [exponent]
-    lowest: int,
-    start: int,
-    k: int,
-    findings: Sequence[Finding],
-    *others: Sequence[np.ndarray],
-) -> GradientHistogram:
-    """Counts -> what will be drawn; `others` are counts that share the axes. Zeros are not counted."""
-    shares = [count / max(1, int(count.sum())) for count in counts]
-    every = [*shares, *(count / max(1, int(count.sum())) for other in others for count in other)]
-    used = np.flatnonzero(np.max(every, axis=0) >= _LEAST)
+
+def gradient_histogram_record(scaling: LossScaling, k: int, *others: LossScaling) -> GradientHistogram:
+    """Counts -> what will be drawn; `others` share the axes. Zeros are not counted."""
+    shares = [count / max(1, int(count.sum())) for one in (scaling, *others) for count in one.counts]
+    used = np.flatnonzero(np.max(shares, axis=0) >= _LEAST)
     first, last = (int(used[0]), int(used[-1])) if len(used) else (0, 1)
+    start = scaling.lowest - scaling.batch
     return GradientHistogram(
-        tuple(names),
-        tuple(tuple(map(float, share[first : last + 1])) for share in shares),
-        lowest + first,
-        start,
+        scaling,
         k,
-        tuple(findings),
-        min(lowest + first + start, ZERO - 4),
-        max(lowest + last + 1 + start + 24, INFINITE + 4),
-        float(np.max(every)) or 1.0,
+        tuple(tuple(map(float, row[first : last + 1])) for row in shares[: len(scaling.kinds)]),
+        scaling.lowest + first,
+        min(start + first, ZERO - 4),
+        max(start + last + 1 + 24, INFINITE + 4),
+        float(np.max(shares)) or 1.0,
     )
 
 
 def gradient_histogram_figure(record: GradientHistogram) -> Drawn:
     """An outline for each kind of gradients over fp16's zones; dotted where they stood without a scale."""
-    exponents = range(record.lowest, record.lowest + len(record.shares[0]))
+    findings, first = findings_of(record.scaling, record.k), record.start + record.k
     each = "; ".join(
         f"{found.name}: {style.share(found.vanishing)} become 0, {style.share(found.infinite)} infinite"
-        for found in record.findings
+        for found in findings
     )
     return drawn(
         _figure,
         record,
         alt=f"Sizes of gradients by power of two over fp16's zones, with a scale of {power(record.k)}. "
-        f"{finding_words(record.findings, record.k)}. {each}.",
+        f"{finding_words(findings, record.k)}. {each}.",
         stem="gradient-sizes",
         table={
-            "scaled size from, 2^": [exponent + record.start + record.k for exponent in exponents],
-            **{f"{name}, share": list(row) for name, row in zip(record.names, record.shares, strict=True)},
+            "scaled size from, 2^": list(range(first, first + len(record.shares[0]))),
+            **{
+                f"{kind}, share": list(row)
+                for kind, row in zip(record.scaling.kinds, record.shares, strict=True)
+            },
         },
     )
 
 
 def _figure(record: GradientHistogram, look: Look) -> go.Figure:
-    kinds = range(len(record.names))
-    before = [_outline(record, kind, record.start, before=True) for kind in kinds if record.k]
-    now = [_outline(record, kind, record.start + record.k, before=False) for kind in kinds]
+    kinds, findings = range(len(record.shares)), findings_of(record.scaling, record.k)
+    before = [_outline(record, kind, None) for kind in kinds if record.k]
+    now = [_outline(record, kind, record.k) for kind in kinds]
     ticks = [tick for tick in range(-160, 80, look.pick(8, 16)) if record.low <= tick <= record.high]
     edges = [line(x=edge, color=style.LIGHT.line) for edge in (ZERO, NORMAL, INFINITE)]
     return figure(
         [*before, *now],
-        title=look.title(finding_words(record.findings, record.k), ";", ":", phone_lines=2),
+        title=look.title(finding_words(findings, record.k), ";", ":", phone_lines=2),
         height=look.pick(400, 360),
         shapes=[*_bands(record), *edges],
         annotations=[*_zone_names(record, look), *look.pick(_moved(record), [])],
@@ -163,10 +168,10 @@ def _figure(record: GradientHistogram, look: Look) -> go.Figure:
     )
 
 
-def _outline(record: GradientHistogram, kind: int, shift: int, before: bool) -> Json:
-    color, row = style.category(COLORS[kind]), record.shares[kind]
-    start = record.lowest + shift
-    name = f"{record.names[kind]}, without a scale" if before else f"{record.names[kind]} gradients"
+def _outline(record: GradientHistogram, kind: int, k: int | None) -> Json:
+    """Where a kind stands with a scale of 2^k; without one (None) where it stood."""
+    color, row, start = style.category(COLORS[kind]), record.shares[kind], record.start + (k or 0)
+    name = f"{record.scaling.kinds[kind]}{', without a scale' if k is None else ' gradients'}"
     was = {"color": style.faded(color, 0.45), "width": 1, "dash": "dot"}
     now = {"color": color, "width": 2.5, "dash": DASHES[kind]}
     return scatter(
@@ -174,10 +179,10 @@ def _outline(record: GradientHistogram, kind: int, shift: int, before: bool) -> 
         [start, *range(start, start + len(row) + 1)],
         [0.0, *row, 0.0],
         "lines",
-        line={"shape": "hv", **(was if before else now)},
-        fill=None if before else "tozeroy",
+        line={"shape": "hv", **(was if k is None else now)},
+        fill=None if k is None else "tozeroy",
         fillcolor=style.faded(color, 0.1),
-        showlegend=not before,
+        showlegend=k is not None,
         hovertemplate=f"{style.label(name)}: %{{y:.3%}} from 2<sup>%{{x}}</sup><extra></extra>",
     )
 
@@ -209,8 +214,7 @@ def _moved(record: GradientHistogram) -> list[Json]:
     """An arrow of k binades, from where the highest outline stood to where it stands."""
     if not record.k:
         return []
-    kind = max(range(len(record.names)), key=lambda i: max(record.shares[i]))
-    at = record.lowest + int(np.argmax(record.shares[kind])) + 0.5 + record.start
+    at = record.start + int(np.argmax(max(record.shares, key=max))) + 0.5
     y = record.top * 1.07
     tail: Json = {"ax": at, "ay": y, "axref": "x", "ayref": "y", "xanchor": "right", "font": ink(13)}
     arrow: Json = {"showarrow": True, "arrowhead": 2, "arrowwidth": 1.5, "arrowcolor": style.LIGHT.ink}

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
+from model_runtime.records.numbers import ORDERS, OrderReport
 from viz import style
 from viz.drawn import Drawn
 from viz.numbers.scaling_order import ORDER_TITLES
+from viz.panels import PHONE, Json, Look, columns, drawn, figure, heading, heat, ink, note, on, panels, rows
 
 MOST_TOKENS = 48  # drawn; more would be cells too small to see
 _NARROW_LABELLED = 12  # on a phone: queries only
 _LABELLED = 16  # tokens whose names fit on a panel's axes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OrderPatterns:
     """Panels of one head: `patterns` float32 [panel][query, key], NaN where a row is no number.
 
@@ -33,54 +34,42 @@ class OrderPatterns:
 
 
 def order_patterns_record(
-    reference: np.ndarray,  # [query, key], fp32's
-    patterns: Mapping[str, np.ndarray],  # by order, in the narrow format
-    texts: Sequence[str],
-    selected: int,
-    number_format: str,
+    report: OrderReport, texts: Sequence[str], selected: int, number_format: str
 ) -> OrderPatterns:
     """Patterns -> what will be drawn: at most `MOST_TOKENS` tokens, the selected one among them."""
     n = len(texts)
     first = 0 if n <= MOST_TOKENS else min(max(0, selected + 1 - MOST_TOKENS), n - MOST_TOKENS)
     cut = slice(first, first + MOST_TOKENS)
-    whole = {order: _worst(pattern, reference) for order, pattern in patterns.items()}
+    results = [report.results["after", "fp32"], *(report.results[order, number_format] for order in ORDERS)]
     return OrderPatterns(
-        ("fp32", *(f"{ORDER_TITLES[order]}, {number_format}" for order in patterns)),
-        tuple(matrix[cut, cut] for matrix in (reference, *patterns.values())),
+        ("fp32", *(f"{ORDER_TITLES[order]}, {number_format}" for order in ORDERS)),
+        tuple(result.pattern[cut, cut] for result in results),
         tuple(texts[cut]),
         first,
-        _finding(whole, number_format),
+        _finding(report, number_format),
     )
 
 
-def _worst(pattern: np.ndarray, reference: np.ndarray) -> tuple[int, float]:
-    """Rows that are NaN, and the largest difference in the others."""
-    gaps = np.abs(pattern - reference).max(1)
-    whole = np.isfinite(gaps)
-    return int((~whole).sum()), float(gaps[whole].max()) if whole.any() else float("nan")
-
-
-def _finding(whole: Mapping[str, tuple[int, float]], number_format: str) -> str:
-    broken = [order for order, (rows, _) in whole.items() if rows]
-    fine = max((gap for rows, gap in whole.values() if not rows), default=float("nan"))
-    close = "are fp32's" if fine < 1e-6 else f"differ from fp32 by {style.share(fine)} at most"
+def _finding(report: OrderReport, number_format: str) -> str:
+    found = {ORDER_TITLES[order]: report.results[order, number_format] for order in ORDERS}
+    broken = [title for title, result in found.items() if result.broken_rows]
+    whole = [result.difference for result in found.values() if not result.broken_rows]
+    if not whole:
+        return f"No pattern in {number_format} is whole"
+    close = "are fp32's" if max(whole) < 1e-6 else f"differ from fp32 by {style.share(max(whole))} at most"
     if not broken:
         return f"All three patterns {close}"
-    if len(broken) == len(whole):
-        return f"No pattern in {number_format} is whole"
-    lost = " and ".join(ORDER_TITLES[order] for order in broken)
-    return f"{lost} {'loses' if len(broken) == 1 else 'lose'} rows; the others {close}"
+    return f"{' and '.join(broken)} {'loses' if len(broken) == 1 else 'lose'} rows; the others {close}"
 
 
 def order_patterns_figure(record: OrderPatterns) -> Drawn:
     """Four maps on one scale; rows that are no number are grey and say so."""
-    queries = range(len(record.texts))
-    cells = [(q, k) for q in queries for k in range(q + 1)]
+    cells = [(q, k) for q in range(len(record.texts)) for k in range(q + 1)]
     names = [style.visible(text) for text in record.texts]
     before = f" {record.first} tokens before them are not drawn." if record.first else ""
-    narrow = _figure(record, narrow=True)
-    return Drawn(
-        figure=_figure(record, narrow=False),
+    return drawn(
+        _figure,
+        record,
         alt=f"Attention patterns of one head: {'; '.join(record.titles)}. {record.finding}.{before}",
         stem="order-patterns",
         table={
@@ -89,124 +78,66 @@ def order_patterns_figure(record: OrderPatterns) -> Drawn:
             "query token": [names[q] for q, _ in cells],
             "key token": [names[k] for _, k in cells],
             **{
-                title: [_plain(matrix[q, k]) for q, k in cells]
+                title: ["NaN" if np.isnan(matrix[cell]) else float(matrix[cell]) for cell in cells]
                 for title, matrix in zip(record.titles, record.patterns, strict=True)
             },
         },
-        narrow_figure=narrow,
-        middle_figure=narrow,
+        tablet=PHONE,
     )
 
 
-def _plain(value: float) -> float | str:
-    return "NaN" if np.isnan(value) else float(value)
+def _figure(record: OrderPatterns, look: Look) -> go.Figure:
+    n, n_columns = len(record.texts), look.pick(4, 2)
+    labels = [style.label(text, 10) for text in record.texts] if n <= _LABELLED else []
+    ticks: Json = {"tickvals": list(range(len(labels))), "ticktext": labels, "tickfont": {"size": 10}}
+    keys = columns([""] * n, side="top", tickangle=-60, showticklabels=look.pick(bool(labels), False))
+    named = n <= look.pick(n, _NARROW_LABELLED)
+    queries = [rows([""] * n, showticklabels=named and panel % n_columns == 0) for panel in range(4)]
+    head = look.pick(58 if labels else 4, 4)  # pixels above a panel for the names of its keys
+    title = look.title(record.finding.replace(" by ", look.pick(" by ", "<br>by ")), ";")
+    lines = 1 + title["text"].count("<br>")
+    across = [
+        (left / n_columns + 0.02 * bool(left), (left + 1) / n_columns - 0.02) for left in range(n_columns)
+    ]
+    up = look.pick([(0.0, 1.0)], [(0.56, 1.0), (0.0, 0.44)])
+    maps, notes = [], []
+    for panel, (name, matrix) in enumerate(zip(record.titles, record.patterns, strict=True)):
+        maps += _maps(name, matrix, panel)
+        notes.append(heading(f"<b>{name}</b>", panel, yshift=head, font=ink(look.pick(13, 12))))
+        notes += _nan_notes(matrix, panel)
+    return figure(
+        maps,
+        **panels(across, up, {**keys, **ticks}, [{**axis, **ticks} for axis in queries]),
+        title=title,
+        height=look.pick(380, 560),
+        width=look.pick(style.WIDE_PRINT, None),
+        annotations=notes,
+        showlegend=False,
+        plot_bgcolor=style.MASKED,
+        margin={"t": look.pick(60, 56 + 18 * lines) + head},
+    )
 
 
-def _figure(record: OrderPatterns, narrow: bool) -> go.Figure:
-    """Made in one piece: a figure that is put together call by call takes ten times as long."""
-    traces: list[go.Heatmap] = []
-    layout: dict[str, Any] = {}
-    notes: list[dict[str, Any]] = []
-    columns = 2 if narrow else 4
-    for number, (title, matrix) in enumerate(zip(record.titles, record.patterns, strict=True)):
-        row, column = divmod(number, columns)
-        across = (column / columns + (0.02 if column else 0), (column + 1) / columns - 0.02)
-        down = (0.0, 1.0) if not narrow else ((0.56, 1.0) if row == 0 else (0.0, 0.44))
-        traces += _maps(record, matrix, number)
-        layout |= _axes(record, number, across, down)
-        notes.append({
-            "text": f"<b>{title}</b>", "x": across[0], "y": down[1], "xref": "paper", "yref": "paper",
-            "xanchor": "left", "yanchor": "bottom", "yshift": _head(record, narrow), "showarrow": False,
-            "font": {"size": 12 if narrow else 13, "color": style.LIGHT.ink},
-        })  # fmt: skip
-        notes += _nan_notes(matrix, number)
-    heading: dict[str, object] = {"text": record.finding}
-    if narrow:
-        heading = style.narrow_title(record.finding.replace(" by ", "<br>by "), ";")
-    lines = 1 + str(heading["text"]).count("<br>")
-    layout |= {
-        "template": style.TEMPLATE,
-        "title": heading,
-        "height": 560 if narrow else 380,
-        "width": None if narrow else style.WIDE_PRINT,
-        "annotations": notes,
-        "showlegend": False,
-        "plot_bgcolor": style.MASKED,
-        "margin": {"l": 8, "r": 8, "t": (56 + 18 * lines if narrow else 60) + _head(record, narrow), "b": 8},
-    }
-    return go.Figure(traces, layout)
-
-
-def _head(record: OrderPatterns, narrow: bool) -> int:
-    """Pixels above a panel for the names of its keys."""
-    return 4 if narrow or len(record.texts) > _LABELLED else 58
-
-
-def _suffix(number: int) -> str:
-    return str(number + 1) if number else ""
-
-
-def _maps(record: OrderPatterns, matrix: np.ndarray, number: int) -> list[go.Heatmap]:
+def _maps(title: str, matrix: np.ndarray, panel: int) -> list[Json]:
     """A panel's map, under it the grey of the rows that are no number."""
     n = len(matrix)
-    axes = {"xaxis": f"x{_suffix(number)}", "yaxis": f"y{_suffix(number)}"}
     future = np.triu(np.ones((n, n), dtype=bool), 1)
     broken = np.isnan(matrix).any(1)
-    shown = np.where(future | broken[:, None], np.nan, matrix).astype(np.float32)
-    maps = []
-    if broken.any():
-        maps.append(go.Heatmap(
-            z=np.where(broken[:, None] & ~future, 1.0, np.nan).astype(np.float32), zmin=0, zmax=1,
-            colorscale=[[0, style.LIGHT.cut], [1, style.LIGHT.cut]], showscale=False, xgap=0, ygap=1,
-            hoverongaps=False, hovertemplate="query %{y}: NaN<extra></extra>", **axes,
-        ))  # fmt: skip
-    maps.append(go.Heatmap(
-        z=shown, zmin=0, zmax=1, colorscale=[list(stop) for stop in style.PROBABILITY_SCALE], showscale=False,
-        xgap=1 if n <= 24 else 0, ygap=1 if n <= 24 else 0, hoverongaps=False,
-        hovertemplate=f"{record.titles[number]}<br>query %{{y}}, key %{{x}}: %{{z:.3%}}<extra></extra>",
-        **axes,
-    ))  # fmt: skip
-    return maps
+    gap = 1 if n <= 24 else 0
+    words = f"{title}<br>query %{{y}}, key %{{x}}: %{{z:.3%}}<extra></extra>"
+    cell: Json = {"showscale": False, "hoverongaps": False, **on(panel)}
+    shown = np.where(future | broken[:, None], np.nan, matrix)
+    whole = heat(title, shown, 0, 1, style.PROBABILITY_SCALE, xgap=gap, ygap=gap, hovertemplate=words, **cell)
+    if not broken.any():
+        return [whole]
+    lost = np.where(broken[:, None] & ~future, 1.0, np.nan)
+    grey, words = ((0, style.LIGHT.cut), (1, style.LIGHT.cut)), "query %{y}: NaN<extra></extra>"
+    return [heat("NaN", lost, 0, 1, grey, xgap=0, hovertemplate=words, **cell), whole]
 
 
-def _axes(
-    record: OrderPatterns, number: int, across: tuple[float, float], down: tuple[float, float]
-) -> dict[str, Any]:
-    """A panel's axes: keys on top, queries on the left of the first panel, named where there is room."""
-    n, suffix, tall = len(record.texts), _suffix(number), down == (0.0, 1.0)
-    labels = [style.label(text, 10) for text in record.texts] if n <= _LABELLED else []
-    shared = {
-        "fixedrange": True, "showgrid": False, "tickfont": {"size": 10}, "tickvals": list(range(len(labels))),
-        "ticktext": labels,
-    }  # fmt: skip
-    return {
-        f"xaxis{suffix}": {**shared, "domain": across, "anchor": f"y{suffix}", "side": "top", "tickangle":
-        -60,
-                           "range": [-0.5, n - 0.5], "showticklabels": bool(labels) and tall},
-        f"yaxis{suffix}": {**shared, "domain": down, "anchor": f"x{suffix}", "range": [n - 0.5, -0.5],
-                           "showticklabels": across[0] == 0 and (tall or n <= _NARROW_LABELLED)},
-    }  # fmt: skip
-
-
-def _nan_notes(matrix: np.ndarray, number: int) -> list[dict[str, Any]]:
+def _nan_notes(matrix: np.ndarray, panel: int) -> list[Json]:
     """The word NaN on the rows that are none; one word for all where rows are too thin."""
-    broken = np.flatnonzero(np.isnan(matrix).any(1))
-    if not len(broken):
-        return []
-    suffix = _suffix(number)
-    if len(matrix) > _LABELLED:
-        spots = [(float(broken.mean()), float(broken.mean()) / 2)]
-    else:
-        spots = [(float(row), float(row) / 2) for row in broken]
-    return [
-        {
-            "text": "NaN",
-            "x": x,
-            "y": y,
-            "xref": f"x{suffix}",
-            "yref": f"y{suffix}",
-            "showarrow": False,
-            "font": {"size": 11, "color": style.LIGHT.ink},
-        }
-        for y, x in spots
-    ]
+    broken: list[float] = [*np.flatnonzero(np.isnan(matrix).any(1)).tolist()]
+    if broken and len(matrix) > _LABELLED:
+        broken = [float(np.mean(broken))]
+    return [note("NaN", row / 2, row, panel=panel, font=ink(11)) for row in broken]

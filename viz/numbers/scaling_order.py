@@ -8,76 +8,82 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from model_runtime.records.numbers import ORDERS, Order, OrderReport, OrderResult
 from viz import style
 from viz.drawn import Drawn
 from viz.panels import QUIET, Json, Look, box, drawn, figure, ink, line, note, scatter
 
-ORDER_TITLES = {"after": "(q kᵀ) / √d", "key": "q (k / √d)ᵀ", "query": "(q / √d) kᵀ"}
-LARGEST = {"fp16": 65_504.0, "bf16": 3.3895e38, "fp32": 3.4028e38}
+ORDER_TITLES: dict[Order, str] = {"after": "(q kᵀ) / √d", "key": "q (k / √d)ᵀ", "query": "(q / √d) kᵀ"}
+_LARGEST = 65_504.0  # of fp16
 _ROW = 66  # pixels
 
 
 @dataclass(frozen=True)
 class OrderRow:
-    """One order in one format. Its product's largest |number|: `meant` in fp32, `largest` in the format."""
+    """One order: what its product should hand on (what it does in fp32), and what the format gives."""
 
-    order: str
+    title: str
     meant: float
-    largest: float
-    overflowed: int  # products that are no finite number
-    up: int  # scores that are +infinity
-    down: int  # -infinity
-    nan: int
-    n_cells: int
-    broken_rows: int
-    n_rows: int
-    difference: float  # from fp32's pattern, in the rows that are whole
+    result: OrderResult
 
     @property
-    def infinite(self) -> int:
-        """Scores that are no finite number: fewer than the products where a soft cap bends them back."""
-        return self.up + self.down + self.nan
+    def words(self) -> str:
+        """What became of its scores."""
+        meant, found = style.three_digits(self.meant), self.result
+        if not found.overflowed:
+            return f"hands on {style.three_digits(found.largest)}: every score is finite"
+        if not found.infinite:
+            return (
+                f"should hand on {meant}: {found.overflowed} of {found.n_cells:,} are infinite; the soft cap "
+                "hides it"
+            )
+        kinds = ((found.up, "+∞"), (found.down, "−∞"), (found.nan, "no number"))
+        parts = [f"{count} {'is' if count == 1 else 'are'} {words}" for count, words in kinds if count]
+        broken = len(found.broken_rows)
+        rows = f"{broken} of {len(found.pattern)} rows {'is' if broken == 1 else 'are'} NaN"
+        lost = rows if broken else "their keys vanish"
+        return f"should hand on {meant}: of {found.n_cells:,} scores {' and '.join(parts)}; {lost}"
 
 
 @dataclass(frozen=True)
 class OrderProducts:
-    """The three rows in one format; the axis is the same at every gain."""
+    """The three orders of one head in one format; the axis is the same at every gain."""
 
     rows: tuple[OrderRow, ...]
     number_format: str
-    place: str  # "L24 H4"
-    gain: float
+    place: str  # "L24 H4 at gain 8"
     low: float
     high: float
 
 
 def order_products_record(
-    rows: Sequence[OrderRow], number_format: str, place: str, gain: float, gains: tuple[float, float]
+    report: OrderReport, number_format: str, gains: tuple[float, float]
 ) -> OrderProducts:
-    """Rows -> what will be drawn. `gains`: the ends of the slider, which set the axis."""
-    at_one = [row.meant / gain**2 for row in rows if row.meant > 0] or [1.0]
+    """Numbers of a head -> what will be drawn. `gains`: the ends of the slider, which set the axis."""
+    rows = tuple(
+        OrderRow(
+            ORDER_TITLES[order], report.results[order, "fp32"].largest, report.results[order, number_format]
+        )
+        for order in ORDERS
+    )
+    at_one = [row.meant / report.gain**2 for row in rows if row.meant > 0] or [1.0]
     low = min(at_one) * gains[0] ** 2
-    high = max(max(at_one) * gains[1] ** 2, 4 * LARGEST["fp16"])
-    return OrderProducts(tuple(rows), number_format, place, gain, low / 2, high * 2)
+    high = max(max(at_one) * gains[1] ** 2, 4 * _LARGEST)
+    place = f"L{report.layer} H{report.head} at gain {gain_words(report.gain)}"
+    return OrderProducts(rows, number_format, place, low / 2, high * 2)
 
 
 def products_title(record: OrderProducts) -> str:
     """The finding: which orders leave the format."""
-    gain = gain_words(record.gain)
-    fine = [row for row in record.rows if not row.overflowed]
     name = record.number_format
-    if len(fine) == len(record.rows):
-        return f"{record.place} at gain {gain}: every order stays within {name}"
-    if not fine:
-        return f"{record.place} at gain {gain}: every order overflows in {name}"
-    lost = [ORDER_TITLES[row.order] for row in record.rows if row.overflowed]
-    rest = (
-        "dividing first does not"
-        if len(lost) == 1 and lost[0] == ORDER_TITLES["after"]
-        else "the rest does not"
-    )
+    lost = [row.title for row in record.rows if row.result.overflowed]
+    if not lost:
+        return f"{record.place}: every order stays within {name}"
+    if len(lost) == len(record.rows):
+        return f"{record.place}: every order overflows in {name}"
+    rest = "dividing first does not" if lost == [ORDER_TITLES["after"]] else "the rest does not"
     overflow = f"{' and '.join(lost)} overflow{'s' * (len(lost) == 1)} in {name}"
-    return f"{record.place} at gain {gain}: {overflow}; {rest}"
+    return f"{record.place}: {overflow}; {rest}"
 
 
 def gain_words(gain: float) -> str:
@@ -96,25 +102,10 @@ def gain_line(gain: float) -> Json:
     return line(x=gain, dash="dash", width=1.5, yref="paper")
 
 
-def row_words(row: OrderRow) -> str:
-    """What became of an order's scores, in words."""
-    meant = style.three_digits(row.meant)
-    if not row.overflowed:
-        return f"hands on {style.three_digits(row.largest)}: every score is finite"
-    if not row.infinite:
-        return (
-            f"should hand on {meant}: {row.overflowed} of {row.n_cells:,} are infinite; the soft cap hides it"
-        )
-    kinds = ((row.up, "+∞"), (row.down, "−∞"), (row.nan, "no number"))
-    parts = [f"{count} {'is' if count == 1 else 'are'} {words}" for count, words in kinds if count]
-    rows = f"{row.broken_rows} of {row.n_rows} rows {'is' if row.broken_rows == 1 else 'are'} NaN"
-    lost = rows if row.broken_rows else "their keys vanish"
-    return f"should hand on {meant}: of {row.n_cells:,} scores {' and '.join(parts)}; {lost}"
-
-
 def order_products_figure(record: OrderProducts) -> Drawn:
     """A lollipop an order on one logarithmic axis, and the line where fp16 ends."""
-    said = ". ".join(f"{ORDER_TITLES[row.order]} {row_words(row)}" for row in record.rows)
+    said = ". ".join(f"{row.title} {row.words}" for row in record.rows)
+    results = [row.result for row in record.rows]
     return drawn(
         _figure,
         record,
@@ -122,16 +113,16 @@ def order_products_figure(record: OrderProducts) -> Drawn:
         f"{record.number_format}, logarithmic; fp16 ends at 65,504. {products_title(record)}. {said}.",
         stem="order-of-operations",
         table={
-            "order": [ORDER_TITLES[row.order] for row in record.rows],
+            "order": [row.title for row in record.rows],
             "largest in fp32": [row.meant for row in record.rows],
-            f"largest in {record.number_format}": [row.largest for row in record.rows],
-            "scores": [row.n_cells for row in record.rows],
-            "products infinite": [row.overflowed for row in record.rows],
-            "scores +infinity": [row.up for row in record.rows],
-            "scores -infinity": [row.down for row in record.rows],
-            "scores NaN": [row.nan for row in record.rows],
-            "rows NaN": [row.broken_rows for row in record.rows],
-            "largest difference from fp32": [row.difference for row in record.rows],
+            f"largest in {record.number_format}": [found.largest for found in results],
+            "scores": [found.n_cells for found in results],
+            "products infinite": [found.overflowed for found in results],
+            "scores +infinity": [found.up for found in results],
+            "scores -infinity": [found.down for found in results],
+            "scores NaN": [found.nan for found in results],
+            "rows NaN": [len(found.broken_rows) for found in results],
+            "largest difference from fp32": [found.difference for found in results],
         },
     )
 
@@ -148,14 +139,14 @@ def _figure(record: OrderProducts, look: Look) -> go.Figure:
         showlegend=False,
         shapes=[
             box(
-                (LARGEST["fp16"], record.high),
+                (_LARGEST, record.high),
                 (0, 1),
                 within="y",
                 layer="below",
                 fillcolor=style.LIGHT.masked,
                 line={"width": 0},
             ),
-            line(x=LARGEST["fp16"], color=style.LIGHT.warning, width=2, dash="dash"),
+            line(x=_LARGEST, color=style.LIGHT.warning, width=2, dash="dash"),
         ],
         annotations=[*_words(record, look), _limit_note(record.number_format)],
         margin={"t": look.pick(64, 48 + 18 * lines)},
@@ -171,15 +162,16 @@ def _figure(record: OrderProducts, look: Look) -> go.Figure:
 
 
 def _lollipop(low: float, row: OrderRow, place: int) -> Json:
-    color = style.LIGHT.warning if row.overflowed else style.LIGHT.accent
+    broken = bool(row.result.overflowed)
+    color = style.LIGHT.warning if broken else style.LIGHT.accent
     return scatter(
-        ORDER_TITLES[row.order],
+        row.title,
         [low, max(row.meant, low)],
         [place, place],
         "lines+markers",
-        line={"color": color, "width": 3, "dash": "dot" if row.overflowed else "solid"},
-        marker={"size": [0, 14], "symbol": "x" if row.overflowed else "circle", "color": color},
-        hovertemplate=f"{ORDER_TITLES[row.order]}: {row_words(row)}<extra></extra>",
+        line={"color": color, "width": 3, "dash": "dot" if broken else "solid"},
+        marker={"size": [0, 14], "symbol": "x" if broken else "circle", "color": color},
+        hovertemplate=f"{row.title}: {row.words}<extra></extra>",
     )
 
 
@@ -187,10 +179,9 @@ def _words(record: OrderProducts, look: Look) -> list[Json]:
     """What became of each order, above its line; on a phone a line ends at each colon or semicolon."""
     notes = []
     for place, row in enumerate(record.rows):
-        words = row_words(row)
-        words = look.pick(f" {words}", f"<br>{words.replace('; ', ';<br>').replace(': ', ':<br>')}")
-        text = f"<b>{ORDER_TITLES[row.order]}</b>{words}"
+        words = look.pick(f" {row.words}", f"<br>{row.words.replace('; ', ';<br>').replace(': ', ':<br>')}")
         at, font = math.log10(record.low), ink(look.pick(14, 12))
+        text = f"<b>{row.title}</b>{words}"
         notes.append(note(text, at, place - 0.24, "left bottom", align="left", font=font))
     return notes
 
@@ -198,4 +189,4 @@ def _words(record: OrderProducts, look: Look) -> list[Json]:
 def _limit_note(number_format: str) -> Json:
     words = "fp16 ends: 65,504" if number_format == "fp16" else "fp16 would end: 65,504"
     font = {"size": 12, "color": style.LIGHT.warning}
-    return note(words, math.log10(LARGEST["fp16"]), 1, "right bottom", within="y", font=font)
+    return note(words, math.log10(_LARGEST), 1, "right bottom", within="y", font=font)

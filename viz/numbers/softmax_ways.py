@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 
+from model_runtime.records.numbers import BreakCurve, RowReport, RowResult, Way
 from viz import style
 from viz.drawn import Drawn
 from viz.numbers.scaling_order import gain_axis, gain_line, gain_words
 from viz.panels import Json, Look, columns, drawn, figure, heat, ink, mono, rows, scatter
 
-Way = tuple[bool, str]  # (shifted, "narrow" or "wide")
 MOST_KEYS = 12
-_DASHES = {
+_DASHES: dict[Way, str] = {
     (False, "narrow"): "solid",
     (False, "wide"): "dash",
     (True, "narrow"): "dot",
     (True, "wide"): "dashdot",
 }
-_COLORS = {(False, "narrow"): 5, (False, "wide"): 1, (True, "narrow"): 0, (True, "wide"): 2}
+_COLORS: dict[Way, int] = {(False, "narrow"): 5, (False, "wide"): 1, (True, "narrow"): 0, (True, "wide"): 2}
 
 
 def way_title(way: Way, number_format: str) -> str:
@@ -31,84 +31,58 @@ def way_title(way: Way, number_format: str) -> str:
     return f"{'shifted' if shifted else 'naive'}, {number_format if inside == 'narrow' else 'fp32 inside'}"
 
 
-@dataclass(frozen=True)
-class WayRow:
-    """One way: shares of the keys drawn (NaN where none), the sum of all shares, the largest error."""
-
-    title: str
-    shares: tuple[float, ...]
-    sum_of_shares: float
-    error: float
-    broken: bool  # no distribution: NaN, or all 0
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SoftmaxRows:
-    """The row of one query: keys by exact share, and what each way makes of them."""
+    """The row of one query in all ways, and the keys that are drawn."""
 
-    ways: tuple[WayRow, ...]
-    exact: tuple[float, ...]
-    scores: tuple[float, ...]
-    keys: tuple[int, ...]
-    texts: tuple[str, ...]
-    n_keys: int
+    report: RowReport
+    drawn: tuple[int, ...]  # of the visible keys, in the prompt's order
+    texts: tuple[str, ...]  # of those drawn
     query: str
-    largest_score: float
     number_format: str
     gain: float
 
+    @property
+    def keys(self) -> tuple[int, ...]:
+        """Token positions of the keys drawn."""
+        return tuple(self.report.keys[[*self.drawn]].tolist())
+
+    @property
+    def exact(self) -> list[float]:
+        """Exact shares of the keys drawn."""
+        return self.of_keys(self.report.exact)
+
+    @property
+    def ways(self) -> list[tuple[str, RowResult]]:
+        """Title and result of each way."""
+        return [(way_title(way, self.number_format), row) for way, row in self.report.results.items()]
+
+    def of_keys(self, values: np.ndarray) -> list[float]:
+        """Those of the keys drawn, of a value for each visible key."""
+        return [float(values[place]) for place in self.drawn]
+
 
 def softmax_rows_record(
-    ways: Mapping[Way, WayRow],
-    exact: np.ndarray,  # [visible key]
-    scores: np.ndarray,  # [visible key]
-    positions: Sequence[int],  # [visible key], of the tokens
-    texts: Sequence[str],  # of all tokens
-    *,
-    query: str,
-    number_format: str,
-    gain: float,
+    report: RowReport, texts: Sequence[str], *, query: str, number_format: str, gain: float
 ) -> SoftmaxRows:
-    """Values of all keys -> the `MOST_KEYS` with the largest exact shares, in the prompt's order."""
-    keys = sorted(np.argsort(-exact, kind="stable")[:MOST_KEYS].tolist())
-    kept = [
-        WayRow(
-            row.title,
-            tuple(row.shares[k] for k in keys),
-            row.sum_of_shares,
-            row.error,
-            row.broken,
-        )
-        for row in ways.values()
-    ]
-    return SoftmaxRows(
-        tuple(kept),
-        tuple(float(exact[k]) for k in keys),
-        tuple(float(scores[k]) for k in keys),
-        tuple(positions[k] for k in keys),
-        _named([texts[positions[k]] for k in keys], [positions[k] for k in keys]),
-        len(exact),
-        query,
-        float(scores.max()),
-        number_format,
-        gain,
+    """A row and the texts of all tokens -> the `MOST_KEYS` keys with the largest exact shares."""
+    kept = sorted(np.argsort(-report.exact, kind="stable")[:MOST_KEYS].tolist())
+    positions = report.keys[kept].tolist()
+    names = [texts[position] for position in positions]
+    # Tokens that come twice have their positions, or nobody could tell which is which.
+    named = (
+        f"{name} {position}" if names.count(name) > 1 else name
+        for name, position in zip(names, positions, strict=True)
     )
-
-
-def _named(texts: Sequence[str], positions: Sequence[int]) -> tuple[str, ...]:
-    """Tokens as they stand; one that comes twice with its position, or nobody could tell which it is."""
-    return tuple(
-        f"{text} {position}" if texts.count(text) > 1 else text
-        for text, position in zip(texts, positions, strict=True)
-    )
+    return SoftmaxRows(report, tuple(kept), tuple(named), query, number_format, gain)
 
 
 def rows_title(record: SoftmaxRows) -> str:
     """The finding: which ways give no probabilities."""
-    broken = [row.title for row in record.ways if row.broken]
-    head = f"Largest score {style.three_digits(record.largest_score)}"
+    broken = [title for title, row in record.ways if row.broken]
+    head = f"Largest score {style.three_digits(float(record.report.scores.max()))}"
     if not broken:
-        worst = max(row.error for row in record.ways) / max(record.exact)
+        worst = max(row.error for _, row in record.ways) / max(record.exact)
         if worst < 1e-6:
             return f"{head}: all four ways agree"
         return f"{head}: every share right to {style.share(worst)} of the largest"
@@ -120,9 +94,9 @@ def rows_title(record: SoftmaxRows) -> str:
 def softmax_rows_figure(record: SoftmaxRows) -> Drawn:
     """A row a way, a column a key: the probability in each cell; rows that are no number are grey."""
     said = "; ".join(
-        f"{row.title}: "
+        f"{title}: "
         + ("no probabilities" if row.broken else f"sum of shares {style.three_digits(row.sum_of_shares)}")
-        for row in record.ways
+        for title, row in record.ways
     )
     return drawn(
         _rows,
@@ -133,16 +107,19 @@ def softmax_rows_figure(record: SoftmaxRows) -> Drawn:
         table={
             "key": list(record.keys),
             "token": [style.visible(text) for text in record.texts],
-            "score": list(record.scores),
-            "exact": list(record.exact),
-            **{row.title: ["NaN" if math.isnan(v) else v for v in row.shares] for row in record.ways},
+            "score": record.of_keys(record.report.scores),
+            "exact": record.exact,
+            **{
+                title: ["NaN" if math.isnan(v) else v for v in record.of_keys(row.shares)]
+                for title, row in record.ways
+            },
         },
     )
 
 
 def _rows(record: SoftmaxRows, look: Look) -> go.Figure:
-    names = ["exact", *(row.title for row in record.ways)]
-    values = np.array([record.exact, *(row.shares for row in record.ways)], dtype=np.float64)
+    names = ["exact", *(title for title, _ in record.ways)]
+    values = np.array([record.exact, *(record.of_keys(row.shares) for _, row in record.ways)])
     cell = {"showscale": False, "ygap": 3, "hoverongaps": False}
     shares = heat(
         "share",
@@ -192,47 +169,27 @@ def _lost(lost: np.ndarray, look: Look, cell: Json) -> list[Json]:
     ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SoftmaxBreaks:
     """Share of one head's rows that are no distribution, by gain, for each way."""
 
-    titles: tuple[str, ...]
-    ways: tuple[Way, ...]
-    gains: tuple[float, ...]
-    broken: tuple[tuple[float, ...], ...]
-    errors: tuple[tuple[float, ...], ...]  # the largest error of the whole rows; NaN without one
+    curve: BreakCurve
+    number_format: str
     gain: float
-    n_rows: int
 
-
-def softmax_breaks_record(
-    broken: Mapping[Way, np.ndarray],
-    errors: Mapping[Way, np.ndarray],
-    gains: Sequence[float],
-    *,
-    number_format: str,
-    gain: float,
-    n_rows: int,
-) -> SoftmaxBreaks:
-    """Curves by way -> what will be drawn."""
-    return SoftmaxBreaks(
-        tuple(way_title(way, number_format) for way in broken),
-        tuple(broken),
-        tuple(map(float, gains)),
-        tuple(tuple(curve.tolist()) for curve in broken.values()),
-        tuple(tuple(curve.tolist()) for curve in errors.values()),
-        gain,
-        n_rows,
-    )
+    @property
+    def titles(self) -> dict[Way, str]:
+        return {way: way_title(way, self.number_format) for way in self.curve.broken}
 
 
 def breaks_title(record: SoftmaxBreaks) -> str:
     """The finding: the gain at which each way first breaks."""
     parts = []
-    for way in ((False, "narrow"), (False, "wide"), (True, "narrow")):
-        place = record.ways.index(way)
-        first = next((g for g, share in zip(record.gains, record.broken[place], strict=True) if share), None)
-        title = "shifted" if way[0] else record.titles[place]
+    ways: tuple[Way, ...] = ((False, "narrow"), (False, "wide"), (True, "narrow"))
+    for way in ways:
+        pairs = zip(record.curve.gains, record.curve.broken[way], strict=True)
+        first = next((gain for gain, broken in pairs if broken), None)
+        title = "shifted" if way[0] else record.titles[way]
         where = ", where the scores overflow" if way[0] else ""
         parts.append(f"{title} {'never' if first is None else f'by gain {gain_words(first)}{where}'}")
     return f"Broken: {'; '.join(parts)}"
@@ -240,21 +197,19 @@ def breaks_title(record: SoftmaxBreaks) -> str:
 
 def softmax_breaks_figure(record: SoftmaxBreaks) -> Drawn:
     """A curve a way over the gain, the chosen gain marked."""
+    curve, titles = record.curve, record.titles
     return drawn(
         _breaks,
         record,
-        alt=f"Share of the head's {record.n_rows} rows whose softmax is no distribution, by gain. "
+        alt=f"Share of the head's {curve.n_rows} rows whose softmax is no distribution, by gain. "
         f"{breaks_title(record)}.",
         stem="softmax-breaks",
         table={
-            "gain": list(record.gains),
+            "gain": list(curve.gains),
+            **{f"rows broken, {titles[way]}": row.tolist() for way, row in curve.broken.items()},
             **{
-                f"rows broken, {title}": list(row)
-                for title, row in zip(record.titles, record.broken, strict=True)
-            },
-            **{
-                f"largest error, {title}": ["" if math.isnan(v) else v for v in row]
-                for title, row in zip(record.titles, record.errors, strict=True)
+                f"largest error, {titles[way]}": ["" if math.isnan(v) else v for v in row.tolist()]
+                for way, row in curve.error.items()
             },
         },
     )
@@ -263,14 +218,14 @@ def softmax_breaks_figure(record: SoftmaxBreaks) -> Drawn:
 def _breaks(record: SoftmaxBreaks, look: Look) -> go.Figure:
     curves = [
         scatter(
-            title,
-            record.gains,
-            row,
+            record.titles[way],
+            record.curve.gains,
+            row.tolist(),
             "lines",
             line={"color": style.category(_COLORS[way]), "width": 2.5, "dash": _DASHES[way]},
-            hovertemplate=f"{title}: %{{y:.1%}} of the rows at gain %{{x:.3g}}<extra></extra>",
+            hovertemplate=f"{record.titles[way]}: %{{y:.1%}} of the rows at gain %{{x:.3g}}<extra></extra>",
         )
-        for way, title, row in zip(record.ways, record.titles, record.broken, strict=True)
+        for way, row in record.curve.broken.items()
     ]
     return figure(
         curves,
@@ -279,6 +234,6 @@ def _breaks(record: SoftmaxBreaks, look: Look) -> go.Figure:
         shapes=[gain_line(record.gain)],
         legend=look.pick({}, {"y": -0.32, "yanchor": "top"}),
         margin={"r": 12, "t": look.pick(72, 88)},
-        xaxis={**gain_axis(record.gains), "title": {"text": "gain on q and k (dashed: now)"}},
+        xaxis={**gain_axis(record.curve.gains), "title": {"text": "gain on q and k (dashed: now)"}},
         yaxis={"range": [-0.04, 1.04], "tickformat": ".0%", "nticks": 3, "title": {"text": "rows lost"}},
     )

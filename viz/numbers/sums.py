@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 
+from model_runtime.records.numbers import LengthErrors
 from viz import style
 from viz.drawn import Drawn
 from viz.panels import Json, Look, drawn, figure, ink, line, mono, note, rows, scatter
@@ -19,69 +20,50 @@ _COLORS = (5, 5, 1, 3, 0, 0)
 _EXACT = 1e-9  # drawn for an error of 0: a logarithmic axis has none
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SumErrors:
-    """Error of the first `lengths` terms' sum by way, a share of the sum of sizes; inf: it overflowed."""
+    """Error of the first terms' sum by way, a share of the sum of sizes; inf: it overflowed."""
 
-    ways: tuple[str, ...]
-    lengths: tuple[int, ...]
-    errors: tuple[tuple[float, ...], ...]  # [way][length]
-    sums: tuple[float, ...]  # of all terms
-    exact: float
+    report: LengthErrors
     says: str  # what is added up
     low: float
     high: float
 
 
-def sum_errors_record(
-    lengths: Sequence[int],
-    errors: Mapping[str, np.ndarray],
-    sums: Mapping[str, float],
-    exact: float,
-    says: str,
-    *others: Mapping[str, np.ndarray],
-) -> SumErrors:
+def sum_errors_record(report: LengthErrors, says: str, *others: LengthErrors) -> SumErrors:
     """Errors by way -> what will be drawn; `others` share the axis."""
-    every = [v for table in (errors, *others) for row in table.values() for v in row if 0 < v < math.inf]
-    return SumErrors(
-        tuple(errors),
-        tuple(lengths),
-        tuple(tuple(map(float, row)) for row in errors.values()),
-        tuple(sums.values()),
-        exact,
-        says,
-        max(min(every, default=_EXACT), _EXACT),
-        max(every, default=1.0),
-    )
+    rows = [row for one in (report, *others) for row in one.errors.values()]
+    every = [float(v) for row in rows for v in row if 0 < v < math.inf]
+    return SumErrors(report, says, max(min(every, default=_EXACT), _EXACT), max(every, default=1.0))
 
 
 def errors_title(record: SumErrors) -> str:
     """The finding, of the whole sum."""
-    lost = [way for way, total in zip(record.ways, record.sums, strict=True) if not math.isfinite(total)]
+    sums, exact = record.report.sums, record.report.exact
+    lost = [way for way, total in sums.items() if not math.isfinite(total)]
     if lost:
         return f"{record.says}: {' and '.join(lost)} overflow" + ("s" if len(lost) == 1 else "")
-    off = [abs(total - record.exact) for total in record.sums]
-    worst = max(range(len(off)), key=off.__getitem__)
-    wrong = f"wrong by {style.share(off[worst] / abs(record.exact))}" if record.exact else "wrong"
-    return f"{record.says}: {record.ways[worst]} is {wrong if off[worst] else 'right'}"
+    off = {way: abs(total - exact) for way, total in sums.items()}
+    worst = max(off, key=off.__getitem__)
+    wrong = f"wrong by {style.share(off[worst] / abs(exact))}" if exact else "wrong"
+    return f"{record.says}: {worst} is {wrong if off[worst] else 'right'}"
 
 
 def sum_errors_figure(record: SumErrors) -> Drawn:
     """A line a way, both axes logarithmic; what overflowed ends in a cross at the top."""
-    said = "; ".join(
-        f"{way} {style.three_digits(total)}" for way, total in zip(record.ways, record.sums, strict=True)
-    )
+    report = record.report
+    said = "; ".join(f"{way} {style.three_digits(total)}" for way, total in report.sums.items())
     return drawn(
         _errors,
         record,
         alt=f"Error of a sum by how many terms are added, for several formats and orders. "
-        f"{errors_title(record)}. Exact {style.three_digits(record.exact)}; {said}.",
+        f"{errors_title(record)}. Exact {style.three_digits(report.exact)}; {said}.",
         stem="sum-errors",
         table={
-            "terms": list(record.lengths),
+            "terms": list(report.lengths),
             **{
-                f"error, {way}": ["infinite" if math.isinf(v) else v for v in row]
-                for way, row in zip(record.ways, record.errors, strict=True)
+                f"error, {way}": ["infinite" if math.isinf(v) else v for v in row.tolist()]
+                for way, row in report.errors.items()
             },
         },
     )
@@ -90,10 +72,10 @@ def sum_errors_figure(record: SumErrors) -> Drawn:
 def _errors(record: SumErrors, look: Look) -> go.Figure:
     top = record.high * 4
     tens = [10.0**power for power in range(-9, 3)]
-    ticks = [4**power for power in range(0, 10, look.pick(1, 2)) if 4**power <= record.lengths[-1]]
-    traces = [trace for number in range(len(record.ways)) for trace in _way(record, number, top)]
+    ticks = [4**power for power in range(0, 10, look.pick(1, 2)) if 4**power <= record.report.lengths[-1]]
+    ways = enumerate(record.report.errors.items())
     return figure(
-        traces,
+        [trace for number, (way, row) in ways for trace in _way(record, number, way, row.tolist(), top)],
         title=look.title(errors_title(record), ":", phone_lines=2),
         height=look.pick(400, 470),
         legend=look.pick({}, {"y": -0.22, "yanchor": "top"}),
@@ -114,13 +96,13 @@ def _errors(record: SumErrors, look: Look) -> go.Figure:
     )
 
 
-def _way(record: SumErrors, number: int, top: float) -> list[Json]:
+def _way(record: SumErrors, number: int, way: str, row: list[float], top: float) -> list[Json]:
     """A line, and crosses below `top` at the lengths whose sum overflowed."""
-    way, row, color = record.ways[number], record.errors[number], style.category(_COLORS[number])
+    color, lengths = style.category(_COLORS[number]), record.report.lengths
     traces = [
         scatter(
             way,
-            record.lengths,
+            lengths,
             [None if math.isinf(v) else max(v, record.low) for v in row],
             "lines+markers",
             line={"color": color, "width": 2, "dash": _DASHES[number]},
@@ -128,7 +110,7 @@ def _way(record: SumErrors, number: int, top: float) -> list[Json]:
             hovertemplate=f"{way}, %{{x:,}} terms: error %{{y:.3g}}<extra></extra>",
         )
     ]
-    over = [length for length, v in zip(record.lengths, row, strict=True) if math.isinf(v)]
+    over = [length for length, v in zip(lengths, row, strict=True) if math.isinf(v)]
     if over:
         traces.append(
             scatter(

@@ -156,10 +156,12 @@ class PageRun(OpenRun):
             return runtime.slow_turns().take()
         return runtime.turns().take() if "run" in asked and "turn" not in asked else nullcontext()
 
-    @cached_property
-    def _model_in(self) -> Callable[[str], Model]:
-        """The run's model in a dtype, from the shelf."""
-        return lambda dtype: runtime.model_for(runtime.in_dtype(self.settings, dtype))
+    def _model_in(self, dtype: str) -> Model:
+        """The run's model in a dtype: its own, which need not be loaded again, or one from the shelf."""
+        if self.spec.dtype == dtype:
+            return self.model
+        model: Model = runtime.model_for(replace(self.settings, dtype=dtype))
+        return model
 
 
 def opened(run: Run) -> PageRun:

@@ -8,24 +8,48 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from model_runtime.records.numbers import LossScaling
 from viz.numbers.gradient_fates import (
+    GradientFates,
     errors_title,
     fates_title,
     gradient_errors_figure,
     gradient_errors_record,
     gradient_fates_figure,
     gradient_fates_record,
-    nearest_pass,
 )
-from viz.numbers.gradient_layers import gradient_layers_figure, gradient_layers_record, layers_title
+from viz.numbers.gradient_layers import (
+    GradientLayers,
+    gradient_layers_figure,
+    gradient_layers_record,
+    layers_title,
+)
 from viz.numbers.gradient_sizes import (
     Finding,
+    GradientHistogram,
     finding_words,
+    findings_of,
     gradient_histogram_figure,
     gradient_histogram_record,
 )
 
-NAMES = ("weight", "logit")
+SCALING = LossScaling(
+    batch=0,
+    kinds=("weight", "logit"),
+    scales=(0, 4, 12),
+    counts=np.array([[0, 0, 1, 3, 0], [0, 4, 0, 0, 0]]),
+    lowest=-30,
+    vanishing=np.array([[0.02, 0.01, 0.0], [0.31, 0.1, 0.004]]),
+    infinite=np.zeros((2, 3)),
+    passes=(0, 2),
+    measured=np.array([[0.21, 0.0], [0.29, 0.1]]),
+    broken=np.array([[0, 0.5], [0, 0]]),
+    error=np.array([0.5, 0.001]),
+    bf16=0.014,
+    rows=("embedding", "layer 0", "after layer 0", "logits"),
+    split=2,
+    layers=np.float32([[0.1, 0.0, 0.0], [0.2, 0.0, 0.0], [0.0, 0.0, 0.0], [0.4, 0.0, 0.0]]),
+)
 FOUND = (Finding("weight", 0.02, 0.0, 0.0), Finding("logit", 0.31, 0.004, 0.0))
 
 
@@ -45,9 +69,13 @@ def test_the_finding(found: tuple[Finding, ...], k: int, words: str) -> None:
     assert finding_words(found, k) == words
 
 
-def histogram(k: int, start: int = 0):  # type: ignore[no-untyped-def]
-    counts = [np.array([0, 0, 1, 3, 0]), np.array([0, 4, 0, 0, 0])]
-    return gradient_histogram_record(NAMES, counts, -30, start, k, FOUND)
+def test_findings_are_of_the_chosen_scale() -> None:
+    assert findings_of(SCALING, 12) == FOUND
+    assert findings_of(SCALING, 0)[1] == Finding("logit", 0.31, 0.31, 0.0)
+
+
+def histogram(k: int, batch: int = 0) -> GradientHistogram:
+    return gradient_histogram_record(replace(SCALING, batch=batch), k)
 
 
 def test_a_scale_moves_every_outline_to_the_right_and_the_zones_stay() -> None:
@@ -70,27 +98,31 @@ def test_a_scale_moves_every_outline_to_the_right_and_the_zones_stay() -> None:
 
 
 def test_a_larger_batch_moves_them_to_the_left() -> None:
-    drawn = gradient_histogram_figure(histogram(4, start=-16))
+    drawn = gradient_histogram_figure(histogram(4, batch=16))
     assert drawn.figure.data[0].x[0] == -29 - 16
     assert drawn.figure.data[2].x[0] == -29 - 12
     assert drawn.figure.layout.xaxis.range[0] <= -45
 
 
 def test_two_histograms_share_their_axes() -> None:
-    other = [np.array([9, 0, 0, 0, 0]), np.array([0, 0, 0, 0, 1])]
-    record = gradient_histogram_record(NAMES, [np.eye(5, dtype=int)[2]] * 2, -50, 0, 0, FOUND, other)
+    one = replace(SCALING, lowest=-50, counts=np.array([np.eye(5, dtype=int)[2]] * 2))
+    other = replace(one, counts=np.array([[9, 0, 0, 0, 0], [0, 0, 0, 0, 1]]))
+    record = gradient_histogram_record(one, 0, other)
     assert record.low == -50
     assert record.top == 1.0
-    empty = gradient_histogram_record(NAMES, [np.zeros(5, int)] * 2, -50, 0, 0, FOUND)
+    empty = gradient_histogram_record(replace(one, counts=np.zeros((2, 5), int)), 0)
     assert gradient_histogram_figure(empty).figure.data
 
 
-def fates(k: int = 2, broken: float = 0.5):  # type: ignore[no-untyped-def]
-    vanishing = [np.array([0.2, 0.1, 0.0]), np.array([0.3, 0.2, 0.1])]
-    infinite = [np.array([0, 0, 0.01]), np.array([0, 0, 0])]
-    measured = [np.array([0.21, 0.0]), np.array([0.29, 0.1])]
-    lost = [np.array([0, broken]), np.array([0, 0])]
-    return gradient_fates_record(NAMES, (0, 1, 2), vanishing, infinite, (0, 2), measured, lost, k, FOUND)
+def fates(k: int = 2, broken: float = 0.5) -> GradientFates:
+    scaling = replace(
+        SCALING,
+        scales=(0, 1, 2),
+        vanishing=np.array([[0.2, 0.1, 0.0], [0.3, 0.2, 0.1]]),
+        infinite=np.array([[0, 0, 0.01], [0, 0, 0]]),
+        broken=np.array([[0, broken], [0, 0]]),
+    )
+    return gradient_fates_record(scaling, k)
 
 
 def test_curves_and_the_points_of_real_passes() -> None:
@@ -111,7 +143,8 @@ def test_curves_and_the_points_of_real_passes() -> None:
 
 
 def test_errors_and_the_pass_that_is_lost() -> None:
-    record = gradient_errors_record((0, 4, 8), [0.5, 0.001, math.nan], 0.014, 6, [0.9, 1e-5])
+    scaling = replace(SCALING, passes=(0, 4, 8), error=np.array([0.5, 0.001, math.nan]))
+    record = gradient_errors_record(scaling, 6, replace(scaling, error=np.array([0.9, 1e-5])))
     assert (record.low, record.high) == (1e-5, 0.9)
     assert errors_title(record) == (
         "With a scale of 2⁴ the fp16 gradient is off by 0.100\xa0%, bf16 without one by 1.40\xa0%"
@@ -124,28 +157,28 @@ def test_errors_and_the_pass_that_is_lost() -> None:
     assert lost.marker.symbol == "x"
     assert drawn.table["relative error, fp16"] == [0.5, 0.001, "not finite"]
     assert "from 2⁸ on" in drawn.alt
-    nothing = gradient_errors_record((0,), [math.nan], 0.0, 0)
+    nothing = gradient_errors_record(replace(scaling, passes=(0,), error=np.array([math.nan]), bf16=0.0), 0)
     assert gradient_errors_figure(nothing).figure.data
 
 
 def test_the_nearest_pass_is_the_largest_that_is_not_above() -> None:
-    assert [nearest_pass((4, 8, 12), k) for k in (0, 4, 7, 8, 24)] == [0, 0, 0, 1, 2]
+    scaling = replace(SCALING, passes=(4, 8, 12))
+    assert [scaling.nearest_pass(k) for k in (0, 4, 7, 8, 24)] == [0, 0, 0, 1, 2]
 
 
-def layers(k: int = 0):  # type: ignore[no-untyped-def]
-    shares = np.array([[0.1, 0.0], [0.2, 0.0], [0.0, 0.0], [0.4, 0.0]])
-    return gradient_layers_record(["embedding", "layer 0"], ["after layer 0", "logits"], (0, 4), shares, k)
+def layers(k: int = 0) -> GradientLayers:
+    return gradient_layers_record(replace(SCALING, scales=(0, 4), layers=SCALING.layers[:, :2]), k)
 
 
 def test_layers_by_scale() -> None:
     assert layers_title(layers()) == "With a scale of 1 most vanish at: logits (40.0\xa0%)"
     assert layers_title(layers(4)) == "With a scale of 2⁴ nothing vanishes anywhere"
-    one = replace(layers(), shares=np.float32([[0.1, 0], [0.2, 0], [0, 0], [0, 0]]))
-    assert "weights, layer 0" in layers_title(one)
+    weights = SCALING.layers * np.float32([[1], [1], [1], [0]])
+    assert "weights, layer 0" in layers_title(gradient_layers_record(replace(SCALING, layers=weights), 0))
     drawn = gradient_layers_figure(layers())
     heat = drawn.figure.data[0]
     assert np.isnan(heat.z[2]).all()  # the gap between weights and stream
-    np.testing.assert_allclose(heat.z[[0, 1, 3, 4]], layers().shares)
+    np.testing.assert_allclose(heat.z[[0, 1, 3, 4]], SCALING.layers[:, :2])
     assert (heat.zmin, heat.zmax) == (0, pytest.approx(0.4))
     frames = [(shape.x0, shape.x1) for shape in drawn.figure.layout.shapes]
     assert frames == [(-0.5, 4.5)] * 2 + [(-0.5, 0.5)] * 2
@@ -157,9 +190,8 @@ def test_layers_by_scale() -> None:
 def test_many_layers_have_thinned_names_and_no_numbers() -> None:
     n = 60
     names = [f"layer {i}" for i in range(n)]
-    record = gradient_layers_record(
-        names, [f"after {name}" for name in names], (0,), np.full((2 * n, 1), 0.1), 0
-    )
-    figure = gradient_layers_figure(record).figure
+    rows = (*names, *(f"after {name}" for name in names))
+    many = replace(SCALING, rows=rows, split=n, scales=(0,), layers=np.full((2 * n, 1), 0.1))
+    figure = gradient_layers_figure(gradient_layers_record(many, 0)).figure
     assert len(figure.layout.yaxis.tickvals) <= 28
     assert len(figure.layout.annotations) == 2

@@ -8,6 +8,17 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from model_runtime.records.numbers import (
+    ORDERS,
+    BreakCurve,
+    LengthErrors,
+    Order,
+    OrderReport,
+    OrderResult,
+    RowReport,
+    RowResult,
+    Way,
+)
 from viz.numbers.breaking_gains import (
     breaking_gains_figure,
     breaking_gains_record,
@@ -15,14 +26,19 @@ from viz.numbers.breaking_gains import (
     heads_sentence,
 )
 from viz.numbers.order_patterns import MOST_TOKENS, order_patterns_figure, order_patterns_record
-from viz.numbers.scaling_order import OrderRow, order_products_figure, order_products_record, products_title
+from viz.numbers.scaling_order import (
+    OrderProducts,
+    order_products_figure,
+    order_products_record,
+    products_title,
+)
 from viz.numbers.softmax_ways import (
     MOST_KEYS,
-    WayRow,
+    SoftmaxBreaks,
+    SoftmaxRows,
     breaks_title,
     rows_title,
     softmax_breaks_figure,
-    softmax_breaks_record,
     softmax_rows_figure,
     softmax_rows_record,
 )
@@ -35,19 +51,27 @@ from viz.numbers.sums import (
     sum_orders_record,
 )
 
-ORDERS = ("after", "key", "query")
 HOSTILE = "</script><b>$x$ %{y}"
+Pair = tuple[OrderResult, OrderResult]  # in fp32 and in a narrow format
 
 
-def row(
-    order: str, meant: float, *, up: int = 0, down: int = 0, broken: int = 0, hidden: int = 0
-) -> OrderRow:
+def row(meant: float, *, up: int = 0, down: int = 0, broken: int = 0, hidden: int = 0) -> Pair:
+    """What an order hands on in fp32, and in fp16 with so many infinities."""
     largest = math.inf if up or down or hidden else meant
-    return OrderRow(order, meant, largest, up + down + hidden, up, down, 0, 45, broken, 9, 0.0004)
+    pattern = np.zeros((9, 9), np.float32)
+    return (
+        OrderResult(meant, 0, 0, 0, 0, 45, (), pattern, 0.0),
+        OrderResult(largest, up + down + hidden, up, down, 0, 45, tuple(range(broken)), pattern, 0.0004),
+    )
 
 
-def products(*rows: OrderRow, gain: float = 4.0, number_format: str = "fp16") -> object:
-    return order_products_record(rows, number_format, "L1 H2", gain, (1.0, 128.0))
+def products(*pairs: Pair, gain: float = 4.0, number_format: str = "fp16") -> OrderProducts:
+    results = {}
+    for order, (wide, narrow) in zip(ORDERS, pairs, strict=True):
+        results[order, "fp32"], results[order, number_format] = wide, narrow
+    return order_products_record(
+        OrderReport(1, 2, gain, "wide", 0.125, 64, results), number_format, (1.0, 128.0)
+    )
 
 
 def words(figure: go.Figure) -> str:
@@ -55,25 +79,23 @@ def words(figure: go.Figure) -> str:
 
 
 def test_products_say_which_order_breaks() -> None:
-    fine = products(*(row(order, 1000.0) for order in ORDERS))
+    fine = products(*(row(1000.0) for _ in ORDERS))
     assert products_title(fine) == "L1 H2 at gain 4: every order stays within fp16"
-    broken = products(
-        row("after", 80_000.0, up=3, down=1, broken=2), row("key", 10_000.0), row("query", 10_000.0)
-    )
+    broken = products(row(80_000.0, up=3, down=1, broken=2), row(10_000.0), row(10_000.0))
     assert products_title(broken) == "L1 H2 at gain 4: (q kᵀ) / √d overflows in fp16; dividing first does not"
     drawn = order_products_figure(broken)
     assert [trace.marker.symbol for trace in drawn.figure.data] == ["x", "circle", "circle"]
     assert "of 45 scores 3 are +∞ and 1 is −∞; 2 of 9 rows are NaN" in words(drawn.figure)
     assert drawn.table["largest in fp16"] == [math.inf, 10_000.0, 10_000.0]
-    every = products(*(row(order, 1e6, down=1) for order in ORDERS))
+    every = products(*(row(1e6, down=1) for _ in ORDERS))
     assert products_title(every) == "L1 H2 at gain 4: every order overflows in fp16"
     assert "their keys vanish" in words(order_products_figure(every).figure)
-    two = products(row("after", 1e6, up=1, broken=1), row("key", 1e5, up=1, broken=1), row("query", 1e4))
+    two = products(row(1e6, up=1, broken=1), row(1e5, up=1, broken=1), row(1e4))
     assert products_title(two).endswith("(q kᵀ) / √d and q (k / √d)ᵀ overflow in fp16; the rest does not")
 
 
 def test_an_overflow_that_a_soft_cap_hides_is_told() -> None:
-    record = products(row("after", 80_000.0, hidden=4), row("key", 10_000.0), row("query", 10_000.0))
+    record = products(row(80_000.0, hidden=4), row(10_000.0), row(10_000.0))
     assert products_title(record) == "L1 H2 at gain 4: (q kᵀ) / √d overflows in fp16; dividing first does not"
     drawn = order_products_figure(record)
     assert "4 of 45 are infinite; the soft cap hides it" in words(drawn.figure)
@@ -84,7 +106,7 @@ def test_the_axis_is_the_same_at_every_gain() -> None:
     ends = {
         tuple(
             order_products_figure(
-                products(*(row(order, 40.0 * gain**2) for order in ORDERS), gain=gain)
+                products(*(row(40.0 * gain**2) for _ in ORDERS), gain=gain)
             ).figure.layout.xaxis.range
         )
         for gain in (1.0, 8.0, 128.0)
@@ -92,13 +114,24 @@ def test_the_axis_is_the_same_at_every_gain() -> None:
     assert len({tuple(round(end, 9) for end in pair) for pair in ends}) == 1
 
 
+def patterns(reference: np.ndarray, narrow: dict[Order, np.ndarray], number_format: str) -> OrderReport:
+    """A report of patterns: rows that are no number, and the largest difference in the others."""
+    results = {("after", "fp32"): OrderResult(1.0, 0, 0, 0, 0, 1, (), reference, 0.0)}
+    for order, pattern in narrow.items():
+        gaps = np.abs(pattern - reference).max(1)
+        whole = np.isfinite(gaps)
+        off = float(gaps[whole].max()) if whole.any() else math.nan
+        broken = tuple(np.flatnonzero(~whole).tolist())
+        results[order, number_format] = OrderResult(1.0, 0, 0, 0, 0, 1, broken, pattern, off)
+    return OrderReport(1, 2, 1.0, "wide", 0.125, 64, results)  # type: ignore[arg-type]
+
+
 def test_patterns_mark_the_rows_that_are_no_number() -> None:
     whole = np.tril(np.full((4, 4), 0.25))
     lost = whole.copy()
     lost[2, :3] = np.nan
-    record = order_patterns_record(
-        whole, {"after": lost, "key": whole, "query": whole}, ["a", "b", HOSTILE, "d"], 3, "fp16"
-    )
+    report = patterns(whole, {"after": lost, "key": whole, "query": whole}, "fp16")
+    record = order_patterns_record(report, ["a", "b", HOSTILE, "d"], 3, "fp16")
     assert record.finding == "(q kᵀ) / √d loses rows; the others are fp32's"
     drawn = order_patterns_figure(record)
     assert words(drawn.figure).count("NaN") == 1
@@ -112,9 +145,8 @@ def test_patterns_mark_the_rows_that_are_no_number() -> None:
 @pytest.mark.parametrize(("selected", "first"), [(10, 0), (60, 13), (99, 52)])
 def test_long_prompts_show_a_window_with_the_selected_token(selected: int, first: int) -> None:
     pattern = np.tril(np.full((100, 100), 0.01))
-    record = order_patterns_record(
-        pattern, dict.fromkeys(ORDERS, pattern), [str(n) for n in range(100)], selected, "bf16"
-    )
+    report = patterns(pattern, dict.fromkeys(ORDERS, pattern), "bf16")
+    record = order_patterns_record(report, [str(n) for n in range(100)], selected, "bf16")
     assert (record.first, len(record.texts)) == (first, MOST_TOKENS)
     assert record.texts[selected - first] == str(selected)
     assert f"{first} tokens before them" in order_patterns_figure(record).alt or first == 0
@@ -122,14 +154,14 @@ def test_long_prompts_show_a_window_with_the_selected_token(selected: int, first
 
 def test_patterns_that_are_all_lost_or_all_whole() -> None:
     whole, lost = np.eye(2), np.array([[np.nan, 0], [np.nan, np.nan]])
-    texts = ["a", "b"]
-    assert (
-        order_patterns_record(whole, dict.fromkeys(ORDERS, lost), texts, 1, "fp16").finding
-        == "No pattern in fp16 is whole"
-    )
+
+    def finding(pattern: np.ndarray) -> str:
+        report = patterns(whole, dict.fromkeys(ORDERS, pattern), "fp16")
+        return order_patterns_record(report, ["a", "b"], 1, "fp16").finding
+
+    assert finding(lost) == "No pattern in fp16 is whole"
     near = whole + np.array([[0, 0], [0.02, -0.02]])
-    finding = order_patterns_record(whole, dict.fromkeys(ORDERS, near), texts, 1, "bf16").finding
-    assert finding == "All three patterns differ from fp32 by 2.00\u00a0% at most"
+    assert finding(near) == "All three patterns differ from fp32 by 2.00\u00a0% at most"
 
 
 def test_breaking_gains_count_heads_and_name_the_first() -> None:
@@ -151,74 +183,62 @@ def test_breaking_gains_count_heads_and_name_the_first() -> None:
     assert breaking_gains_figure(never).figure.data
 
 
-def ways(broken: tuple[bool, ...] = (True, True, False, False), n: int = 3) -> dict[tuple[bool, str], WayRow]:
-    keys = [(False, "narrow"), (False, "wide"), (True, "narrow"), (True, "wide")]
-    return {
-        key: WayRow(
-            f"way {number}",
-            (math.nan, *[0.0] * (n - 1)) if lost else (1.0, *[0.0] * (n - 1)),
-            math.nan if lost else 1.0,
-            math.nan if lost else 2e-4,
-            lost,
-        )
-        for number, (key, lost) in enumerate(zip(keys, broken, strict=True))
-    }
+WAYS: tuple[Way, ...] = ((False, "narrow"), (False, "wide"), (True, "narrow"), (True, "wide"))
 
 
-def softmax_rows(**changed: object) -> object:
-    values: dict[str, object] = {
-        "ways": ways(), "exact": np.array([1.0, 0.0, 0.0]), "scores": np.array([108.0, 1.0, 2.0]),
-        "positions": [0, 1, 2], "texts": ["a", HOSTILE, "c"], "query": "c", "number_format": "fp16",
-        "gain": 4.0, **changed,
-    }  # fmt: skip
-    return softmax_rows_record(**values)  # type: ignore[arg-type]
+def softmax_rows(
+    broken: tuple[bool, ...] = (True, True, False, False),
+    texts: tuple[str, ...] = ("a", HOSTILE, "c"),
+    keys: tuple[int, ...] = (0, 1, 2),
+    exact: np.ndarray | None = None,
+) -> SoftmaxRows:
+    """All of the probability is on the first key; in broken ways its share is no number."""
+    n = len(keys)
+    results = {}
+    for way, lost in zip(WAYS, broken, strict=True):
+        shares = np.array([math.nan if lost else 1.0, *[0.0] * (n - 1)])
+        results[way] = RowResult(shares, 1.0, shares, math.nan if lost else 2e-4)
+    scores = np.array([108.0, 1.0, 2.0, *[0.0] * n])[:n]
+    report = RowReport(np.array(keys), scores, np.eye(n)[0] if exact is None else exact, results)
+    return softmax_rows_record(report, texts, query="c", number_format="fp16", gain=4.0)
 
 
 def test_softmax_rows_say_which_ways_break() -> None:
     record = softmax_rows()
-    assert rows_title(record) == "Largest score 108: way 0 and way 1 give no probabilities"
+    assert rows_title(record) == "Largest score 108: naive, fp16 and naive, fp32 inside give no probabilities"
     drawn = softmax_rows_figure(record)
     assert [trace.texttemplate for trace in drawn.figure.data] == ["%{text}", "%{text}"]
     assert np.array(drawn.figure.data[0].text)[1:3, 0].tolist() == ["NaN", "NaN"]
-    assert drawn.table["way 0"] == ["NaN", 0.0, 0.0]
-    fine = softmax_rows(ways=ways((False,) * 4))
+    assert drawn.table["naive, fp16"] == ["NaN", 0.0, 0.0]
+    fine = softmax_rows((False,) * 4)
     assert rows_title(fine).endswith("every share right to 2.00 × 10⁻⁴ of the largest")
     assert len(softmax_rows_figure(fine).figure.data) == 1
-    gone = softmax_rows(ways=ways((True,) * 4))
+    gone = softmax_rows((True,) * 4)
     assert "no way survives" in rows_title(gone)
 
 
 def test_softmax_rows_draw_the_likeliest_keys_in_order() -> None:
     exact = np.linspace(0, 1, 40) / 20
-    record = softmax_rows(
-        ways=ways(n=40),
-        exact=exact,
-        scores=np.zeros(40),
-        positions=range(40),
-        texts=[f"t{n}" for n in range(40)],
-    )
-    assert record.keys == tuple(range(40 - MOST_KEYS, 40))  # type: ignore[attr-defined]
-    assert record.n_keys == 40  # type: ignore[attr-defined]
+    record = softmax_rows(keys=tuple(range(40)), texts=tuple(f"t{n}" for n in range(40)), exact=exact)
+    assert record.keys == tuple(range(40 - MOST_KEYS, 40))
+    assert len(record.report.keys) == 40
 
 
 def test_tokens_that_come_twice_are_named_with_their_position() -> None:
-    assert softmax_rows(texts=["a", "b", "a"]).texts == ("a 0", "b", "a 2")  # type: ignore[attr-defined]
+    assert softmax_rows(texts=("a", "b", "a")).texts == ("a 0", "b", "a 2")
 
 
 def test_keys_of_a_window_have_their_own_names() -> None:
-    record = softmax_rows(positions=[4, 5, 7], texts=[f"t{n}" for n in range(8)])
-    assert record.texts == ("t4", "t5", "t7")  # type: ignore[attr-defined]
+    record = softmax_rows(keys=(4, 5, 7), texts=tuple(f"t{n}" for n in range(8)))
+    assert record.texts == ("t4", "t5", "t7")
     assert softmax_rows_figure(record).table["key"] == [4, 5, 7]
 
 
 def test_softmax_breaks_name_the_first_gain() -> None:
-    keys = list(ways())
     curves = [np.array(row) for row in ([0, 0.5, 1], [0, 0, 1.0], [0, 0, 0.0], [0, 0, 0.0])]
     errors = [np.array([1e-4, np.nan, np.nan])] * 4
-    record = softmax_breaks_record(
-        dict(zip(keys, curves, strict=True)), dict(zip(keys, errors, strict=True)), [1, 2, 4],
-        number_format="fp16", gain=2.0, n_rows=9,
-    )  # fmt: skip
+    by_way = (dict(zip(WAYS, rows, strict=True)) for rows in (curves, errors))
+    record = SoftmaxBreaks(BreakCurve((1, 2, 4), *by_way, n_rows=9), "fp16", 2.0)  # type: ignore[misc]
     title = breaks_title(record)
     assert title == "Broken: naive, fp16 by gain 2; naive, fp32 inside by gain 4; shifted never"
     drawn = softmax_breaks_figure(record)
@@ -229,16 +249,16 @@ def test_softmax_breaks_name_the_first_gain() -> None:
 def test_sums_mark_what_overflowed() -> None:
     errors = {"fp16 in order": np.array([1e-4, math.inf]), "fp32 in order": np.array([0.0, 1e-7])}
     sums = {"fp16 in order": math.inf, "fp32 in order": 70_000.0}
-    record = sum_errors_record([1, 2], errors, sums, 70_000.0, "Squares")
+    record = sum_errors_record(LengthErrors((1, 2), errors, sums, 70_000.0), "Squares")
     assert errors_title(record) == "Squares: fp16 in order overflows"
     drawn = sum_errors_figure(record)
     crosses = [trace for trace in drawn.figure.data if trace.marker.symbol == "x"]
     assert [list(trace.x) for trace in crosses] == [[2]]
     assert drawn.table["error, fp16 in order"] == [1e-4, "infinite"]
     errors = {"a": np.array([0.01]), "b": np.array([1e-7])}
-    fine = sum_errors_record([1], errors, {"a": 0.95, "b": 1.0}, 1.0, "S")
+    fine = sum_errors_record(LengthErrors((1,), errors, {"a": 0.95, "b": 1.0}, 1.0), "S")
     assert errors_title(fine) == "S: a is wrong by 5.00\u00a0%"  # of the sum, not of the sum of sizes
-    exact = sum_errors_record([1], {"a": np.array([0.0])}, {"a": 0.0}, 0.0, "S")
+    exact = sum_errors_record(LengthErrors((1,), {"a": np.array([0.0])}, {"a": 0.0}, 0.0), "S")
     assert sum_errors_figure(exact).figure.data
 
 
@@ -257,11 +277,10 @@ def test_a_phone_s_title_has_room_for_each_line() -> None:
     lost = whole.copy()
     lost[2, :3] = np.nan
     near = whole + np.tril(np.full((4, 4), 1e-3))
-    patterns = order_patterns_record(
-        whole, {"after": lost, "key": near, "query": near}, list("abcd"), 3, "fp16"
-    )
-    record = products(row("after", 80_000.0, up=1, broken=1), row("key", 10_000.0), row("query", 10_000.0))
-    for drawn in (order_patterns_figure(patterns), order_products_figure(record)):
+    report = patterns(whole, {"after": lost, "key": near, "query": near}, "fp16")
+    maps = order_patterns_record(report, list("abcd"), 3, "fp16")
+    record = products(row(80_000.0, up=1, broken=1), row(10_000.0), row(10_000.0))
+    for drawn in (order_patterns_figure(maps), order_products_figure(record)):
         assert drawn.narrow_figure is not None
         layout = drawn.narrow_figure.layout
         lines = 1 + layout.title.text.count("<br>")
