@@ -39,7 +39,6 @@ from viz.style import three_digits
 
 OWN_POSITION = -1
 LEAST_REACH = 64  # the slider and the curve reach at least this far
-CODE = (rotate_split, rotate_interleaved, interleaving, HeadRotation, score_by_distance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,4 +285,7 @@ def draw(sides: Sequence[Side]) -> Lesson:
             with right:
                 words(one, score)
             tables(one)
-    return Lesson(mathematics=(lambda: mathematics(turned[0])) if turned else "", code=CODE)
+    return Lesson(
+        mathematics=(lambda: mathematics(turned[0])) if turned else "",
+        code=(rotate_split, rotate_interleaved, interleaving, HeadRotation, score_by_distance),
+    )
