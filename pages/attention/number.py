@@ -10,8 +10,7 @@ import streamlit as st
 
 from model_runtime import teaching
 from model_runtime.attention.stages import score_terms
-from model_runtime.records import HeadStages
-from model_runtime.records import ScoreTerms as Terms
+from model_runtime.records import HeadStages, ScoreTerms
 from pages.attention.cell import choose_cell, stages_of
 from pages.shared.escape import plain, quoted
 from pages.shared.figure.live_figure import Click, live_figure
@@ -20,8 +19,8 @@ from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column
 from pages.shared.settings import url_state as state
 from viz.attention.number import words
-from viz.attention.number.figure import score_terms_figure
-from viz.attention.number.record import ScoreTerms, SoftmaxRow, score_terms_record, softmax_row_record
+from viz.attention.number.figure import one_number_figure
+from viz.attention.number.record import OneNumber, SoftmaxRow, one_number_record, softmax_row_record
 from viz.attention.number.row import softmax_row_figure
 from viz.attention.pattern import AttentionPattern, attention_pattern_record
 from viz.attention.pattern_map import cell_map_figure
@@ -34,7 +33,7 @@ class Cell:
 
     side: Side
     stages: HeadStages
-    record: ScoreTerms
+    record: OneNumber
     row: SoftmaxRow
     pattern: AttentionPattern
 
@@ -71,18 +70,16 @@ def key_of(side: Side, stages: HeadStages) -> int:
     return strongest_key(stages, side.query) if side.chosen_key is None else side.chosen_key
 
 
-def cell_of(side: Side, stages: HeadStages, terms: Terms, all_terms: Sequence[Terms]) -> Cell:
+def cell_of(side: Side, stages: HeadStages, terms: ScoreTerms, all_terms: Sequence[ScoreTerms]) -> Cell:
     """What will be drawn of one run's terms, on the scales of all."""
     spec, layer, head = side.spec, side.layer, side.head
     return Cell(
         side,
         stages,
-        score_terms_record(
+        one_number_record(
             terms,
+            stages,
             side.texts,
-            layer=layer,
-            head=head,
-            measured=float(stages.pattern[side.query, terms.key_pos]),
             d_rotary=spec.d_rotary if spec.layers[layer].rotates else 0,
             shared_with=all_terms,
         ),
@@ -118,7 +115,7 @@ def beside(cell: Cell) -> None:
 def chooser(cell: Cell) -> None:
     """The map; a click chooses query and key."""
     live_figure(
-        cell_map_figure(cell.pattern, cell.record.key),
+        cell_map_figure(cell.pattern, cell.record.terms.key_pos),
         key=cell.side.key_figure("number-map"),
         provenance=origin(cell),
         clickable=cell.side.clickable,
@@ -133,13 +130,13 @@ def choose_in_map(pattern: AttentionPattern, click: Click) -> None:
 
 
 def origin(cell: Cell) -> Provenance:
-    return cell.side.origin(query=cell.record.query, key=cell.record.key)
+    return cell.side.origin(query=cell.record.terms.query_pos, key=cell.record.terms.key_pos)
 
 
 def dot_product(cell: Cell) -> None:
     """The two vectors and the terms of their product."""
     live_figure(
-        score_terms_figure(cell.record), key=cell.side.key_figure("number-terms"), provenance=origin(cell)
+        one_number_figure(cell.record), key=cell.side.key_figure("number-terms"), provenance=origin(cell)
     )
     if turned := words.rotation_words(cell.record):
         st.caption(turned)
@@ -164,14 +161,14 @@ def choose_in_row(click: Click) -> None:
 
 def equation(cell: Cell) -> None:
     """Every step as a formula with its numbers, and in words."""
-    record, stages = cell.record, cell.stages
+    record, stages, terms = cell.record, cell.stages, cell.record.terms
     st.markdown(
         f"**1. Dot product.** The query of {quoted(record.query_text)} times the key of "
         f"{quoted(record.key_text)}, dimension by dimension, added up:\n\n{words.dot_line(record)}"
     )
-    st.markdown(f"{words.scale_words(record, stages.q_handed_over_scaled)}\n\n{words.scale_line(record)}")
-    st.markdown(words.mask_words(record))
-    st.markdown(f"{words.softmax_words(record)}\n\n{words.softmax_line(record)}")
+    st.markdown(f"{words.scale_words(terms, stages.q_handed_over_scaled)}\n\n{words.scale_line(terms)}")
+    st.markdown(words.mask_words(terms))
+    st.markdown(f"{words.softmax_words(terms)}\n\n{words.softmax_line(terms)}")
     st.markdown(f":material/check: {plain(words.agreement(record, stages.dtype))}")
 
 
@@ -183,7 +180,7 @@ def mathematics(cell: Cell) -> str:
         r"$$p_{ij} = \frac{e^{s_{ij} - m_i}}{\sum_{j' \in V_i} e^{s_{ij'} - m_i}}, \qquad "
         r"s_{ij} = \frac{1}{\sqrt{d_\mathrm{head}}} \sum_{t=0}^{d_\mathrm{head}-1} q_{it}\, k_{jt}, \qquad "
         r"m_i = \max_{j' \in V_i} s_{ij'}$$"
-        f"\n\n$V_i$ are the keys that query $i$ may read, here {record.n_visible:,} of "
+        f"\n\n$V_i$ are the keys that query $i$ may read, here {record.terms.n_visible:,} of "
         f"{len(cell.side.texts):,}. "
         r"Taking off $m_i$ changes nothing: $\frac{e^{a-m}}{e^{b-m}} = \frac{e^a}{e^b}$. Without it, a score "
         r"of 89 would be too large a power for float32, and one of 11.1 for float16."

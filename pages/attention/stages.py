@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import streamlit as st
 
@@ -22,10 +21,10 @@ from viz.attention.number.words import latex
 from viz.attention.pattern import AttentionPattern, attention_pattern_record, row_sentence
 from viz.attention.pattern_map import attention_row_figure
 from viz.attention.stages import words
-from viz.attention.stages.difference import difference_record
 from viz.attention.stages.figure import head_stages_figure, trace_stage
 from viz.attention.stages.record import (
     HeadStagesRecord,
+    difference_record,
     head_stages_record,
     shared_limits,
     strongest_key,
@@ -65,14 +64,13 @@ def heads_of(sides: Sequence[Side]) -> list[Head]:
     measured = [stages_of(side) for side in sides]
     limits = shared_limits(*measured)
     return [
-        Head(side, stages, head_stages_record(stages, side.texts, limits=limits, **place_of(side)))
+        Head(
+            side,
+            stages,
+            head_stages_record(stages, side.texts, query=side.query, key=side.chosen_key, limits=limits),
+        )
         for side, stages in zip(sides, measured, strict=True)
     ]
-
-
-def place_of(side: Side) -> dict[str, Any]:
-    """Where a side looks, as the records take it."""
-    return {"layer": side.layer, "head": side.head, "query": side.query, "key": side.chosen_key}
 
 
 def matrices(head: Head) -> None:
@@ -180,9 +178,10 @@ def difference(heads: Sequence[Head]) -> None:
     """Current less pinned, every matrix, where both runs read the same tokens with heads of one shape."""
     current, pinned = heads
     st.subheader("Difference", anchor=False)
-    alike = same_tokens([current.side, pinned.side])
-    place = {**place_of(current.side), "key": current.record.key}
-    record = difference_record(current.stages, pinned.stages, current.side.texts, **place) if alike else None
+    side, record = current.side, None
+    if same_tokens([side, pinned.side]):
+        place = {"query": side.query, "key": current.record.key}
+        record = difference_record(current.stages, pinned.stages, side.texts, **place)
     if record is None:
         st.markdown(
             "The two runs read different tokens, or have heads of different sizes, so no cell of one matrix "
@@ -192,7 +191,7 @@ def difference(heads: Sequence[Head]) -> None:
     live_figure(
         head_stages_figure(record),
         key="stages-difference",
-        provenance=current.side.origin(compared_with=pinned.side.run),
+        provenance=side.origin(compared_with=pinned.side.run),
     )
 
 

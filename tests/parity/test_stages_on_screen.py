@@ -11,7 +11,7 @@ from model_runtime.model import Model
 from model_runtime.open_run import open_run
 from tests.open_runs import run_with
 from tests.tiny_models import FAMILY_CASES, TEXT, tiny_model
-from viz.attention.number.record import score_terms_record, softmax_row_record
+from viz.attention.number.record import one_number_record, softmax_row_record
 from viz.attention.stages.record import head_stages_record
 from viz.attention.stages.scale import scale_effect_record
 
@@ -31,11 +31,12 @@ def test_equation_row_and_scale_agree_with_the_pattern(family: str) -> None:
     stages = head_stages(run_with(trace, model), LAYER, HEAD)
     pattern = trace.get("pattern", LAYER, HEAD)
     query = len(texts) - 2
-    shown = head_stages_record(stages, texts, layer=LAYER, head=HEAD, query=query)
+    shown = head_stages_record(stages, texts, query=query)
     assert shown.path.probability == pattern[query, shown.key]
     for key in (shown.key, 0, len(texts) - 1):
         terms = score_terms(stages, query, key)
-        record = score_terms_record(terms, texts, layer=LAYER, head=HEAD, measured=float(pattern[query, key]))
+        record = one_number_record(terms, stages, texts)
+        assert record.measured == pattern[query, key]
         assert record.difference < 1e-6
         row = softmax_row_record(stages, terms, texts)
         shares = [bar.probability for bar in row.bars]

@@ -167,10 +167,11 @@ def written(record: HeadGrid, value: float) -> str:
 
 def _crosses(record: HeadGrid) -> list[Json]:
     """Grey over each head that is switched off, with a cross: never by colour alone."""
-    shapes, color = [], style.LIGHT.cut_line
+    shapes: list[Json] = []
+    color = style.LIGHT.cut_line
     for layer, head in record.off:
         left, right, top, bottom = head - 0.46, head + 0.46, layer - 0.46, layer + 0.46
-        cover = {"fillcolor": style.LIGHT.cut, "line": {"color": color, "width": 1}}
+        cover: Json = {"fillcolor": style.LIGHT.cut, "line": {"color": color, "width": 1}}
         shapes.append(box((left, right), (top, bottom), **cover))
         path = f"M {left} {top} L {right} {bottom} M {left} {bottom} L {right} {top}"
         shapes.append({"type": "path", "path": path, "line": {"color": color, "width": 2}})

@@ -86,7 +86,7 @@ def layer_tops_figure(record: LayerTops) -> Drawn:
         bargap=0.16,
         title={"text": f"All heads of layer {record.layer} on “{style.label(record.query, 14)}”"},
     )
-    table = {
+    table: dict[str, list[object]] = {
         "head": list(range(n)),
         "key": list(record.keys),
         "key text": [style.visible(text) for text in record.texts],

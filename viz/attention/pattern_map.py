@@ -122,7 +122,7 @@ def attention_row_figure(record: AttentionPattern) -> Drawn:
         title={"text": f"What token {record.selected} reads, exactly"},
     )
     texts = [style.visible(record.tokens[key]) for key in keys]
-    table = {"key": keys, "key text": texts, "probability": list(record.row)}
+    table: dict[str, list[object]] = {"key": [*keys], "key text": [*texts], "probability": [*record.row]}
     return Drawn(made, row_sentence(record), "attention-row", table)
 
 

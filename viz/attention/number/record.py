@@ -7,53 +7,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model_runtime.records import HeadStages
-from model_runtime.records import ScoreTerms as Terms
+from model_runtime.records import HeadStages, ScoreTerms
 
 N_NAMED_TERMS = 3
 MOST_BARS = 128  # keys of the row with a bar each; above, those read most
 
 
-@dataclass(frozen=True)
-class ScoreTerms:
-    """One cell from its vectors to its probability."""
+@dataclass(frozen=True, eq=False)
+class OneNumber:
+    """One cell of a pattern from its vectors to its probability."""
 
-    query: int
-    key: int
+    terms: ScoreTerms
     query_text: str
     key_text: str
     layer: int
     head: int
-    q: tuple[float, ...]
-    k: tuple[float, ...]
-    products: tuple[float, ...]
     running: tuple[float, ...]  # sum of the products up to and with each dimension
     largest: tuple[int, ...]  # dimensions of the largest terms by size, the largest first
     d_rotary: int  # the first so many dimensions were turned, i together with i + d_rotary / 2; 0: none
-    dot: float
-    scaling: float
-    scaled: float
-    softcap: float | None
-    capped: float
-    visible: bool
-    row_max: float
-    exp: float
-    sink_term: float
-    denominator: float
-    n_visible: int
-    probability: float
     measured: float  # the same cell of the pattern, in the model's own dtype
     vector_limit: float  # ends of the colour scale of q and k
     sum_range: tuple[float, float]  # of products and running sums
 
     @property
     def d_head(self) -> int:
-        return len(self.q)
+        return len(self.terms.q)
 
     @property
     def difference(self) -> float:
         """Between the probability computed here and the measured one."""
-        return abs(self.probability - self.measured)
+        return abs(self.terms.probability - self.measured)
 
     def pair_of(self, dimension: int) -> int | None:
         """The dimension that the rotation turns together with this one; None where it turns none."""
@@ -63,47 +46,31 @@ class ScoreTerms:
         return dimension + half if dimension < half else dimension - half
 
 
-def score_terms_record(
-    terms: Terms,
+def one_number_record(
+    terms: ScoreTerms,
+    stages: HeadStages,
     token_texts: Sequence[str],
     *,
-    layer: int,
-    head: int,
-    measured: float,
     d_rotary: int = 0,
-    shared_with: Sequence[Terms] = (),
-) -> ScoreTerms:
+    shared_with: Sequence[ScoreTerms] = (),
+) -> OneNumber:
     """Values -> what will be drawn; `shared_with`: terms of other runs that are drawn on the same scales."""
     every = [terms, *shared_with]
     vectors = max(float(np.abs(v).max()) for each in every for v in (each.q, each.k))
-    sums = [value for each in every for v in (each.products, np.cumsum(each.products)) for value in v]
+    sums = [
+        value for each in every for v in (each.products, np.cumsum(each.products)) for value in v.tolist()
+    ]
     order = np.argsort(-np.abs(terms.products), kind="stable")[:N_NAMED_TERMS]
-    return ScoreTerms(
-        query=terms.query_pos,
-        key=terms.key_pos,
-        query_text=token_texts[terms.query_pos],
-        key_text=token_texts[terms.key_pos],
-        layer=layer,
-        head=head,
-        q=tuple(terms.q.tolist()),
-        k=tuple(terms.k.tolist()),
-        products=tuple(terms.products.tolist()),
+    return OneNumber(
+        terms,
+        token_texts[terms.query_pos],
+        token_texts[terms.key_pos],
+        stages.layer,
+        stages.head,
         running=tuple(np.cumsum(terms.products).tolist()),
-        largest=tuple(int(i) for i in order),
+        largest=tuple(order.tolist()),
         d_rotary=d_rotary,
-        dot=terms.dot,
-        scaling=terms.scaling,
-        scaled=terms.scaled,
-        softcap=terms.softcap,
-        capped=terms.capped,
-        visible=terms.visible,
-        row_max=terms.row_max,
-        exp=terms.exp,
-        sink_term=terms.sink_term,
-        denominator=terms.denominator,
-        n_visible=terms.n_visible,
-        probability=terms.probability,
-        measured=measured,
+        measured=float(stages.pattern[terms.query_pos, terms.key_pos]),
         vector_limit=vectors or 1.0,
         sum_range=(min(0.0, *sums), max(0.0, *sums)),
     )
@@ -135,7 +102,7 @@ class SoftmaxRow:
     denominator: float
 
 
-def softmax_row_record(stages: HeadStages, terms: Terms, token_texts: Sequence[str]) -> SoftmaxRow:
+def softmax_row_record(stages: HeadStages, terms: ScoreTerms, token_texts: Sequence[str]) -> SoftmaxRow:
     """The measured scores of the row that holds the cell of `terms`."""
     query, chosen = terms.query_pos, terms.key_pos
     visible = np.asarray(stages.visible[query], dtype=bool)

@@ -2,100 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import plotly.graph_objects as go
-
 from viz import style
 from viz.attention.number.record import RowBar, SoftmaxRow
 from viz.drawn import Drawn
+from viz.panels import Json, figure, mono
 
 _NAMES_UP_TO = 24
 
 
 def softmax_row_figure(record: SoftmaxRow) -> Drawn:
     """A bar for each key, as a share of the denominator."""
-    at = list(range(len(record.bars)))
-    figure = go.Figure()
-    for name, kind, marker in _KINDS:
-        bars = [(i, bar) for i, bar in zip(at, record.bars, strict=True) if kind(bar)]
-        if name == "masked":
-            _masked(figure, bars)
-        else:
-            _bars(figure, name, bars, marker)
-    figure.update_xaxes(**_names(record), showgrid=False, fixedrange=False, range=[-0.6, len(at) - 0.4])
-    figure.update_yaxes(
-        title={"text": "share of the denominator"},
-        range=[0, 1.1],
-        tickvals=[0, 0.5, 1],
-        tickformat=".0%",
-        fixedrange=False,
-    )
-    figure.update_layout(
-        template=style.TEMPLATE,
+    kinds: dict[str, list[tuple[int, RowBar]]] = {"other keys": [], "this key": [], "masked": []}
+    for at, bar in enumerate(record.bars):
+        kinds["masked" if not bar.visible else "this key" if bar.chosen else "other keys"].append((at, bar))
+    made = figure(
+        [_bars(name, bars) for name, bars in kinds.items() if bars or name != "masked"],
+        xaxis={
+            **_names(record),
+            "showgrid": False,
+            "fixedrange": False,
+            "range": [-0.6, len(record.bars) - 0.4],
+        },
+        yaxis={
+            "title": {"text": "share of the denominator"},
+            "range": [0, 1.1],
+            "tickvals": [0, 0.5, 1],
+            "tickformat": ".0%",
+            "fixedrange": False,
+        },
         height=300,
         barmode="overlay",
         showlegend=False,
         title={"text": title(record)},
     )
     return Drawn(
-        figure=figure,
-        alt=alt(record),
-        stem="attention-softmax",
-        table=table(record),
-        narrow_layout={"title": {"font": {"size": 13}}},
+        made,
+        alt(record),
+        "attention-softmax",
+        {
+            "key": [bar.key for bar in record.bars],
+            "key text": [style.visible(bar.text) for bar in record.bars],
+            "score": [bar.score if bar.visible else "masked" for bar in record.bars],
+            "numerator": [bar.numerator for bar in record.bars],
+            "probability": [bar.probability for bar in record.bars],
+        },
+        {"title": {"font": {"size": 13}}},
     )
 
 
-_KINDS: tuple[tuple[str, Callable[[RowBar], bool], dict[str, object]], ...] = (
-    ("other keys", lambda bar: bar.visible and not bar.chosen, {"color": style.PROBABILITY_SCALE[2][1]}),
-    ("this key", lambda bar: bar.visible and bar.chosen, {"color": style.LIGHT.accent}),
-    ("masked", lambda bar: not bar.visible, {}),
-)
-
-
-def _bars(figure: go.Figure, name: str, bars: list[tuple[int, RowBar]], marker: dict[str, object]) -> None:
-    figure.add_bar(
-        name=name,
-        x=[i for i, _ in bars],
-        y=[bar.probability for _, bar in bars],
-        marker=marker,
-        text=[style.share(bar.probability) if bar.chosen else "" for _, bar in bars],
-        textposition="outside",
-        cliponaxis=False,
-        customdata=[[bar.key, _hover(bar)] for _, bar in bars],
-        hovertemplate="%{customdata[1]}<extra></extra>",
-    )
+def _bars(name: str, bars: list[tuple[int, RowBar]]) -> Json:
+    """Bars of one kind; a key that the mask hides is a hatched place, with nothing in it."""
+    made: Json = {
+        "type": "bar",
+        "name": name,
+        "x": [at for at, _ in bars],
+        "customdata": [[bar.key, _hover(bar)] for _, bar in bars],
+        "hovertemplate": "%{customdata[1]}<extra></extra>",
+    }
+    if name == "masked":
+        return {**made, "y": [0.06] * len(bars), "marker": style.CUT}
+    return {
+        **made,
+        "y": [bar.probability for _, bar in bars],
+        "marker": {"color": style.LIGHT.accent if name == "this key" else style.PROBABILITY_SCALE[2][1]},
+        "text": [style.share(bar.probability) if bar.chosen else "" for _, bar in bars],
+        "textposition": "outside",
+        "cliponaxis": False,
+    }
 
 
 def _hover(bar: RowBar) -> str:
+    if not bar.visible:
+        return f"{bar.key} “{style.label(bar.text)}”<br>score {bar.score:.4f}, masked: −∞<br><b>0 %</b>"
     return (
         f"{bar.key} “{style.label(bar.text)}”<br>score {bar.score:.4f}<br>"
         f"e^(score − max) = {bar.numerator:.4g}<br><b>{style.share(bar.probability)}</b>"
     )
 
 
-def _masked(figure: go.Figure, bars: list[tuple[int, RowBar]]) -> None:
-    """Keys that the mask hides: a hatched place, with nothing in it."""
-    if not bars:
-        return
-    figure.add_bar(
-        name="masked",
-        x=[i for i, _ in bars],
-        y=[0.06] * len(bars),
-        marker=style.CUT,
-        customdata=[
-            [
-                bar.key,
-                f"{bar.key} “{style.label(bar.text)}”<br>score {bar.score:.4f}, masked: −∞<br><b>0 %</b>",
-            ]
-            for _, bar in bars
-        ],
-        hovertemplate="%{customdata[1]}<extra></extra>",
-    )
-
-
-def _names(record: SoftmaxRow) -> dict[str, object]:
+def _names(record: SoftmaxRow) -> Json:
     """Names under the bars: all where there is room, else those of the chosen and of the largest."""
     bars = list(enumerate(record.bars))
     if len(bars) > _NAMES_UP_TO:
@@ -106,7 +91,7 @@ def _names(record: SoftmaxRow) -> dict[str, object]:
         "tickvals": [i for i, _, _ in words],
         "ticktext": [f"<b>{name}</b>" if chosen else name for _, name, chosen in words],
         "tickangle": -60,
-        "tickfont": {"family": style.MONO, "color": style.LIGHT.ink},
+        "tickfont": mono(),
     }
 
 
@@ -125,23 +110,11 @@ def alt(record: SoftmaxRow) -> str:
     seen = sum(bar.visible for bar in record.bars)
     hidden = len(record.bars) - seen
     words = [
-        f"Shares of the softmax of query {record.query} “{style.shorten(style.visible(record.query_text))}” "
-        f"over {seen} keys; the chosen key, {chosen.key} “{style.shorten(style.visible(chosen.text))}”, has "
-        f"{style.share(chosen.probability)}."
+        f"Shares of the softmax of query {record.query} {style.quoted(record.query_text)} over {seen} keys; "
+        f"the chosen key, {chosen.key} {style.quoted(chosen.text)}, has {style.share(chosen.probability)}."
     ]
     if hidden:
         words.append("One key is masked." if hidden == 1 else f"{hidden:,} keys are masked.")
     if record.sink is not None:
         words.append(f"A learned sink takes {style.share(record.sink)}.")
     return " ".join(words)
-
-
-def table(record: SoftmaxRow) -> dict[str, list[object]]:
-    """One row a bar."""
-    return {
-        "key": [bar.key for bar in record.bars],
-        "key text": [style.visible(bar.text) for bar in record.bars],
-        "score": [bar.score if bar.visible else "masked" for bar in record.bars],
-        "numerator": [bar.numerator for bar in record.bars],
-        "probability": [bar.probability for bar in record.bars],
-    }

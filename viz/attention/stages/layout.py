@@ -6,7 +6,7 @@ together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from viz import style
 from viz.attention.stages.record import HeadStagesRecord, Stage
@@ -36,7 +36,7 @@ class Screen:
     matrix: float  # height of a matrix
     rows: tuple[tuple[Slot, ...], ...]
     top: float  # margin: room for the title
-    letters: float  # size of type
+    letters: int  # size of type
     longest: int = LONGEST_NAME  # letters of a name
 
     @property
@@ -46,15 +46,6 @@ class Screen:
     @property
     def height(self) -> float:
         return self.top + self.row_height * len(self.rows)
-
-
-@dataclass(frozen=True)
-class Place:
-    """A slot's share of the plot."""
-
-    slot: Slot
-    x: tuple[float, float]
-    y: tuple[float, float]
 
 
 def wide_screen(record: HeadStagesRecord) -> Screen:
@@ -77,10 +68,10 @@ def wide_screen(record: HeadStagesRecord) -> Screen:
         Slot("result", 0, 70 + names, "→", _w_o_sign(record), names=True),
     ]
     width = 1040.0
-    below[-1] = Slot(**{**vars(below[-1]), "width": width - 10 - _sum(below)})
+    below[-1] = replace(below[-1], width=width - 10 - _sum(below))
     spare = width - 10 - _sum(above)
     grow = 1 + spare / sum(slot.width for slot in above)
-    above = [Slot(**{**vars(slot), "width": slot.width * grow}) for slot in above]
+    above = [replace(slot, width=slot.width * grow) for slot in above]
     return Screen(width, 178, (tuple(above), tuple(below)), 38, 12)
 
 
@@ -100,28 +91,18 @@ def narrow_screen(record: HeadStagesRecord) -> Screen:
     return Screen(width, side, rows, 68, 11, LONGEST_NAME_NARROW)
 
 
-def places(screen: Screen) -> list[Place]:
-    """Every slot's share of the plot's width and height, top row first."""
+def domains(screen: Screen) -> dict[str, tuple[list[float], list[float]]]:
+    """Every matrix's share of the plot's width and height, by its key."""
     inner = screen.height - screen.top
-    found = []
+    found = {}
     for number, row in enumerate(screen.rows):
         left, top = 0.0, number * screen.row_height + HEAD
         for slot in row:
             left += slot.before
-            y = (1 - (top + screen.matrix) / inner, 1 - top / inner)
-            found.append(Place(slot, (left / screen.width, (left + slot.width) / screen.width), y))
+            up = [1 - (top + screen.matrix) / inner, 1 - top / inner]
+            found[slot.key] = ([left / screen.width, (left + slot.width) / screen.width], up)
             left += slot.width
     return found
-
-
-def axes(screen: Screen, numbers: dict[str, int]) -> dict[str, object]:
-    """The domains, as changes of a layout: {"xaxis2.domain": (0.1, 0.3), ...}."""
-    changes: dict[str, object] = {}
-    for place in places(screen):
-        number = axis_number(numbers[place.slot.key])
-        changes[f"xaxis{number}.domain"] = list(place.x)
-        changes[f"yaxis{number}.domain"] = list(place.y)
-    return changes
 
 
 def axis_number(number: int) -> str:
@@ -175,8 +156,7 @@ def _rows_of(
             for at, key in enumerate(keys[start : start + most])
         ]
         if row[-1].key == "result":
-            rest = side * (most - len(row)) + gap * (most - len(row))
-            row[-1] = Slot(**{**vars(row[-1]), "width": side + rest})
+            row[-1] = replace(row[-1], width=side + (side + gap) * (most - len(row)))
         rows.append(tuple(row))
     return tuple(rows)
 

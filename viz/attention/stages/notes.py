@@ -2,72 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from viz import style
-from viz.attention.stages.layout import LONGEST_NAME, Screen, Slot, axis_number, name_of, places, scale_words
+from viz.attention.stages.layout import LONGEST_NAME, Screen, Slot, name_of, scale_words
 from viz.attention.stages.record import HeadStagesRecord, Stage
+from viz.panels import Json, ink, mono, note
 
 
-def notes(record: HeadStagesRecord, screen: Screen, numbers: dict[str, int]) -> list[dict[str, object]]:
+def notes(record: HeadStagesRecord, screen: Screen) -> list[Json]:
     """All words around the matrices, as annotations."""
-    found: list[dict[str, object]] = []
-    for place in places(screen):
-        stage = record.stage(place.slot.key)
-        number = axis_number(numbers[stage.key])
-        found += _around(record, stage, number, screen, place.slot)
-    return found
+    return [found for row in screen.rows for slot in row for found in _around(record, screen, slot)]
 
 
-def _around(
-    record: HeadStagesRecord, stage: Stage, number: str, screen: Screen, slot: Slot
-) -> list[dict[str, object]]:
-    size = {"size": screen.letters}
-    domain = {"xref": f"x{number} domain", "yref": f"y{number} domain", "showarrow": False}
-    left = {"x": 0, "xanchor": "left", "align": "left"}
-    above = {**domain, **left, "y": 1, "yanchor": "bottom"}
-    found: list[dict[str, object]] = [
-        {
-            **above,
-            "yshift": screen.letters + 3,
-            "font": {**size, "color": style.LIGHT.ink},
-            "text": heading(record, stage),
-        },
-        {**above, "font": size, "text": shape_words(stage)},
-        {**domain, **left, "y": 0, "yanchor": "top", "yshift": -16, "font": size, "text": ends(stage)},
+def _around(record: HeadStagesRecord, screen: Screen, slot: Slot) -> list[Json]:
+    panel, size = record.panel(slot.key), screen.letters
+    stage = record.stages[panel]
+
+    def beside(text: str, y: float, anchor: str, **more: Any) -> Json:
+        font = {"size": size}
+        return note(text, 0, y, f"left {anchor}", panel, "xy", **{"align": "left", "font": font, **more})
+
+    found = [
+        beside(heading(record, stage), 1, "bottom", yshift=size + 3, font=ink(size)),
+        beside(shape_words(stage), 1, "bottom"),
+        beside(ends(stage), 0, "top", yshift=-16),
     ]
     if slot.sign:
-        small = f"<br><span style='font-size:{screen.letters}px'>{slot.says}</span>" if slot.says else ""
+        small = f"<br><span style='font-size:{size}px'>{slot.says}</span>" if slot.says else ""
         middle = -slot.before / 2 if not slot.names else -slot.before + 36
-        found.append(
-            {
-                **domain,
-                "x": 0,
-                "y": 0.5,
-                "xanchor": "center",
-                "xshift": middle,
-                "text": f"{slot.sign}{small}",
-                "font": {"size": 20, "color": style.LIGHT.ink},
-            }
-        )
+        found.append(note(f"{slot.sign}{small}", 0, 0.5, "center", panel, "xy", xshift=middle, font=ink(20)))
     if slot.names:
-        found += _names(record, stage, number, screen)
+        found += _names(record, stage, panel, screen)
     if stage.columns == "key":
-        found.append(_key_name(record, stage, number, screen))
+        found.append(_key_name(record, stage, panel, screen))
     if stage.key in ("scores", "pattern") and not record.is_difference and _causal(stage):
-        found.append(_hidden_value(stage, domain))
+        # What a hidden cell counts as, written into the hatched corner of a causal mask.
+        value = "−∞" if stage.key == "scores" else "0"
+        patch: Json = {"bgcolor": style.MASKED, "borderpad": 1, "font": ink(13)}
+        found.append(note(value, 0.86, 0.86, panel=panel, within="xy", **patch))
     return found
-
-
-def _hidden_value(stage: Stage, domain: dict[str, object]) -> dict[str, object]:
-    """What a hidden cell counts as, written into the hatched corner of a causal mask."""
-    return {
-        **domain,
-        "x": 0.86,
-        "y": 0.86,
-        "text": "−∞" if stage.key == "scores" else "0",
-        "bgcolor": style.MASKED,
-        "borderpad": 1,
-        "font": {"size": 13, "color": style.LIGHT.ink},
-    }
 
 
 def heading(record: HeadStagesRecord, stage: Stage) -> str:
@@ -122,48 +96,24 @@ def _causal(stage: Stage) -> bool:
     )
 
 
-def _names(record: HeadStagesRecord, stage: Stage, number: str, screen: Screen) -> list[dict[str, object]]:
+def _names(record: HeadStagesRecord, stage: Stage, panel: int, screen: Screen) -> list[Json]:
     """Names left of a matrix, thinned to what fits, the selected one bold and always there."""
-    n = len(stage.cells)
-    chosen = record.query // stage.row_block
-    step = -(-n * 13 // int(screen.matrix))
-    shown = [row for row in range(n) if row == chosen or (row % step == 0 and abs(row - chosen) >= step)]
+    n, chosen = len(stage.cells), record.query // stage.row_block
+    step = -(-n * 13 // int(screen.matrix))  # 13 pixels a name
+    rows = [row for row in range(n) if row == chosen or (row % step == 0 and abs(row - chosen) >= step)]
+    shown = [(row, style.inert(name_of(record, row, stage, screen.longest))) for row in rows]
+    look: Json = {"xshift": -3, "font": mono(min(screen.letters, 11))}
     return [
-        {
-            "xref": f"x{number} domain",
-            "yref": f"y{number}",
-            "x": 0,
-            "y": row,
-            "xanchor": "right",
-            "xshift": -3,
-            "showarrow": False,
-            "text": _bold(style.inert(name_of(record, row, stage, screen.longest)), row == chosen),
-            "font": {"family": style.MONO, "size": min(screen.letters, 11), "color": style.LIGHT.ink},
-        }
-        for row in shown
+        note(f"<b>{name}</b>" if row == chosen else name, 0, row, "right", panel, "x", **look)
+        for row, name in shown
     ]
 
 
-def _key_name(record: HeadStagesRecord, stage: Stage, number: str, screen: Screen) -> dict[str, object]:
+def _key_name(record: HeadStagesRecord, stage: Stage, panel: int, screen: Screen) -> Json:
     """The chosen key's name under its column, kept inside the matrix."""
-    n = len(stage.cells[0])
     column = record.key // stage.column_block
-    at = (column + 0.5) / n
-    anchor = "left" if at < 0.34 else "right" if at > 0.66 else "center"
-    shift = {"left": -0.5, "center": 0.0, "right": 0.5}[anchor]
-    return {
-        "xref": f"x{number}",
-        "yref": f"y{number} domain",
-        "x": column + shift,
-        "y": 0,
-        "xanchor": anchor,
-        "yanchor": "top",
-        "yshift": -2,
-        "showarrow": False,
-        "text": f"<b>{style.label(record.tokens[record.key], LONGEST_NAME)}</b>",
-        "font": {"family": style.MONO, "size": min(screen.letters, 11), "color": style.LIGHT.ink},
-    }
-
-
-def _bold(words: str, chosen: bool) -> str:
-    return f"<b>{words}</b>" if chosen else words
+    at = (column + 0.5) / len(stage.cells[0])
+    anchor, shift = ("left", -0.5) if at < 0.34 else ("right", 0.5) if at > 0.66 else ("center", 0.0)
+    words = f"<b>{style.label(record.tokens[record.key], LONGEST_NAME)}</b>"
+    look: Json = {"yshift": -2, "font": mono(min(screen.letters, 11))}
+    return note(words, column + shift, 0, f"{anchor} top", panel, "y", **look)

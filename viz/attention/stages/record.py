@@ -8,19 +8,19 @@ the block's largest value by size, sign kept; least and largest value are always
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from model_runtime.records import HeadStages
+from viz.token_map import Grid, largest_in
 
 MOST_ROWS = 64
 MOST_COLUMNS = 64
 MOST_WIDE_COLUMNS = 192
 
 Along = Literal["query", "key", "dimension"]
-Grid = tuple[tuple[float | None, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Stage:
     low: float
     high: float
     limit: float  # end of the colour scale: the pattern's is 0 to 1, others' -limit to limit
+
+    @property
+    def hides(self) -> bool:
+        """Whether the mask hides any of it."""
+        return any(value is None for line in self.cells for value in line)
 
     def origin(self, row: int, column: int) -> tuple[int, int]:
         """Row and column of the matrix that a cell of the picture stands for."""
@@ -76,7 +81,11 @@ class HeadStagesRecord:
     is_difference: bool = False  # current less pinned, every stage of it
 
     def stage(self, key: str) -> Stage:
-        return next(stage for stage in self.stages if stage.key == key)
+        return self.stages[self.panel(key)]
+
+    def panel(self, key: str) -> int:
+        """The number of a stage's matrix in the figure."""
+        return [stage.key for stage in self.stages].index(key)
 
     def chosen(self, stage: Stage, point: tuple[int, int]) -> dict[str, int]:
         """What a click on a cell of `stage` chooses: {"token": query position, "key": key position}.
@@ -109,8 +118,6 @@ def head_stages_record(
     stages: HeadStages,
     token_texts: Sequence[str],
     *,
-    layer: int,
-    head: int,
     query: int,
     key: int | None = None,  # None: the one that is read most
     limits: Mapping[str, float] | None = None,  # of `shared_limits`, where two runs are compared
@@ -131,8 +138,8 @@ def head_stages_record(
     strongest = strongest_key(stages, query)
     return HeadStagesRecord(
         tokens=tuple(token_texts),
-        layer=layer,
-        head=head,
+        layer=stages.layer,
+        head=stages.head,
         query=query,
         key=strongest if key is None else key,
         stages=drawn,
@@ -201,29 +208,35 @@ def _stage(name: str, title: str, rows: Along, columns: Along, values: np.ndarra
     )
 
 
-def largest_in(values: np.ndarray, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each block's largest value by size, sign kept, and its (row, column): [m, n] and [m, n, 2].
-
-    Blocks are `rows` by `columns`, smaller at the far edges; NaN counts as nothing, and stays NaN where a
-    block has nothing else.
-
-    >>> found, where = largest_in(np.array([[1.0, -3.0, np.nan], [2.0, 0.0, np.nan]]), 2, 2)
-    >>> found.tolist(), where.tolist()
-    ([[-3.0, nan]], [[[0, 1], [0, 2]]])
-    """
-    height, width = values.shape
-    down, across = -(-height // rows), -(-width // columns)
-    padded = np.pad(
-        values, ((0, down * rows - height), (0, across * columns - width)), constant_values=np.nan
-    )
-    blocks = padded.reshape(down, rows, across, columns).swapaxes(1, 2).reshape(down, across, -1)
-    at = np.nan_to_num(np.abs(blocks), nan=-1.0, posinf=np.inf).argmax(axis=2)
-    found = np.take_along_axis(blocks, at[:, :, None], axis=2)[:, :, 0]
-    row = at // columns + rows * np.arange(down)[:, None]
-    column = at % columns + columns * np.arange(across)[None, :]
-    return found, np.stack((row, column), axis=2)
-
-
 def vector_length(stages: HeadStages, query: int) -> float:
     """Euclidean length of what the head adds to the stream at one token."""
     return float(np.linalg.norm(stages.result[query].astype(np.float64)))
+
+
+def difference_record(
+    current: HeadStages,
+    pinned: HeadStages,
+    token_texts: Sequence[str],
+    *,
+    query: int,
+    key: int | None = None,  # None: the one that differs most
+) -> HeadStagesRecord | None:
+    """Current less pinned, matrix by matrix; None where the two heads have matrices of other shapes."""
+    names = [name for name, *_ in MATRICES]
+    one, other = ([getattr(stages, name) for name in names] for stages in (current, pinned))
+    if [np.shape(value) for value in one] != [np.shape(value) for value in other]:
+        return None
+    visible = current.visible & pinned.visible
+    less: dict[str, Any] = {
+        name: None
+        if a is None
+        else np.where(visible, a, 0) - np.where(visible, b, 0)
+        if name == "scores"
+        else a - b
+        for name, a, b in zip(names, one, other, strict=True)
+    }
+    difference = replace(current, **less, visible=visible, sink=None)
+    limits = shared_limits(difference)
+    limits["pattern"] = float(np.abs(difference.pattern).max()) or 1.0
+    record = head_stages_record(difference, token_texts, query=query, key=key, limits=limits)
+    return replace(record, is_difference=True)

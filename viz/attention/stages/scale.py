@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 from model_runtime.records import HeadStages
 from viz import style
 from viz.drawn import Drawn
+from viz.panels import Json, figure, mono
 
 MOST_BARS = 24
 N_STEPS = 13
@@ -95,73 +96,57 @@ def _entropy(row: np.ndarray) -> float:
 
 def scale_effect_figure(record: ScaleEffect) -> Drawn:
     """Bars of the row as the model computes it; the figure's steps divide by less and less."""
-    first = record.steps[0]
-    labels = [f"{key} “{style.label(record.tokens[key])}”" for key in record.keys]
-    at = list(range(len(record.keys)))
-    figure = go.Figure()
-    figure.add_bar(
-        name="probability",
-        x=at,
-        y=list(first.probabilities),
-        marker={"color": style.LIGHT.accent},
-        text=[style.share(p) if p >= 0.005 else "" for p in first.probabilities],
-        textposition="outside",
-        cliponaxis=False,
-        customdata=labels,
-        hovertemplate="%{customdata}<br>%{y:.4%}<extra></extra>",
+    names = [style.inert(style.shorten(style.visible(record.tokens[key]), 10)) for key in record.keys]
+    bars = {
+        "type": "bar",
+        "name": "probability",
+        "x": list(range(len(names))),
+        **_heights(record.steps[0]),
+        "marker": {"color": style.LIGHT.accent},
+        "textposition": "outside",
+        "cliponaxis": False,
+        "customdata": [f"{key} “{style.label(record.tokens[key])}”" for key in record.keys],
+        "hovertemplate": "%{customdata}<br>%{y:.4%}<extra></extra>",
+    }
+    ticks = {"tickvals": list(range(len(names))), "ticktext": names, "tickangle": -60, "tickfont": mono()}
+    made = figure(
+        [bars],
+        xaxis={**ticks, "showgrid": False, "fixedrange": False},
+        yaxis={
+            "range": [0, 1.08],
+            "tickvals": [0, 0.25, 0.5, 0.75, 1],
+            "tickformat": ".0%",
+            "title": {"text": "probability"},
+            "fixedrange": False,
+        },
+        height=300,
+        title={"text": scale_title(record)},
+        uniformtext={"mode": "hide"},
     )
-    figure.frames = [
-        go.Frame(
-            name=step_words(record, step),
-            data=[
-                go.Bar(
-                    y=list(step.probabilities),
-                    text=[style.share(p) if p >= 0.005 else "" for p in step.probabilities],
-                )
-            ],
-            traces=[0],
-        )
+    made.frames = [
+        go.Frame(name=step_words(record, step), data=[{"type": "bar", **_heights(step)}], traces=[0])
         for step in record.steps
     ]
-    names = [style.inert(style.shorten(style.visible(record.tokens[key]), 10)) for key in record.keys]
-    figure.update_xaxes(
-        tickvals=at,
-        ticktext=names,
-        tickangle=-60,
-        showgrid=False,
-        fixedrange=False,
-        tickfont={"family": style.MONO, "color": style.LIGHT.ink},
-    )
-    figure.update_yaxes(
-        range=[0, 1.08],
-        tickvals=[0, 0.25, 0.5, 0.75, 1],
-        tickformat=".0%",
-        title={"text": "probability"},
-        fixedrange=False,
-    )
-    figure.update_layout(
-        template=style.TEMPLATE, height=300, title={"text": scale_title(record)}, uniformtext={"mode": "hide"}
-    )
-    return Drawn(
-        figure=figure,
-        alt=f"{_plain(scale_title(record))}. " + " ".join(step_words(record, s) for s in _ends(record)),
-        stem="attention-scale",
-        table=_table(record),
-        # plotly.js moves a title of two lines up by one
-        narrow_layout={
-            "title": {"font": {"size": 13}, "text": scale_title(record, "<br>"), "pad": {"t": 36, "b": 0}},
-            "margin.t": 68,
-        },
-    )
+    words = scale_title(record).replace("<b>", "").replace("</b>", "")
+    ends = " ".join(step_words(record, step) for step in (record.steps[0], record.steps[-1]))
+    # plotly.js moves a title of two lines up by one
+    narrow = {"font": {"size": 13}, "text": scale_title(record, "<br>"), "pad": {"t": 36, "b": 0}}
+    table: dict[str, list[object]] = {
+        "key": [*record.keys],
+        "key text": [style.visible(record.tokens[key]) for key in record.keys],
+        **{f"divided by {step.divisor:.4g}": list(step.probabilities) for step in record.steps},
+    }
+    return Drawn(made, f"{words}. {ends}", "attention-scale", table, {"title": narrow, "margin.t": 68})
 
 
-def _ends(record: ScaleEffect) -> tuple[ScaleStep, ScaleStep]:
-    return record.steps[0], record.steps[-1]
+def _heights(step: ScaleStep) -> Json:
+    words = [style.share(p) if p >= 0.005 else "" for p in step.probabilities]
+    return {"y": list(step.probabilities), "text": words}
 
 
 def scale_title(record: ScaleEffect, line_break: str = " ") -> str:
     """The finding, as plotly draws it: what the division changes here."""
-    own, other = _ends(record)
+    own, other = record.steps[0], record.steps[-1]
     query = style.label(record.tokens[record.query], 12)
     if record.n_visible == 1:
         return f"“{query}” has one key to read:{line_break}it gets all, divided or not"
@@ -185,17 +170,3 @@ def step_words(record: ScaleEffect, step: ScaleStep) -> str:
         f"{by}{own}: largest share {style.share(step.largest)}, entropy "
         f"{style.three_digits(step.entropy)} nats."
     )
-
-
-def _plain(text: str) -> str:
-    return text.replace("<b>", "").replace("</b>", "")
-
-
-def _table(record: ScaleEffect) -> dict[str, list[object]]:
-    columns: dict[str, list[object]] = {
-        "key": list(record.keys),
-        "key text": [style.visible(record.tokens[key]) for key in record.keys],
-    }
-    for step in record.steps:
-        columns[f"divided by {step.divisor:.4g}"] = list(step.probabilities)
-    return columns

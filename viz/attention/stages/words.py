@@ -35,6 +35,7 @@ def _change(record: HeadStagesRecord) -> str:
 
 def alt(record: HeadStagesRecord) -> str:
     """The whole figure in words, with every matrix's shape and ends."""
+    query, key = (style.quoted(record.tokens[at]) for at in (record.query, record.key))
     what = "Differences (current less pinned) of the stages" if record.is_difference else "Stages"
     listed = "; ".join(
         f"{stage.title} {stage.shape[0]:,} by {stage.shape[1]:,}, {style.three_digits(stage.low)} to "
@@ -43,7 +44,7 @@ def alt(record: HeadStagesRecord) -> str:
     )
     return (
         f"{what} of layer {record.layer}, head {record.head}: {listed}. Selected: query {record.query} "
-        f"{_quoted(record, record.query)}, key {record.key} {_quoted(record, record.key)}: dot product "
+        f"{query}, key {record.key} {key}: dot product "
         f"{style.three_digits(record.path.dot)}, scaled {style.three_digits(record.path.scaled)}, "
         f"probability {style.share(record.path.probability)}."
     )
@@ -108,10 +109,6 @@ def heads_sentence(n_heads: int, largest_error: float) -> str:
         f"All {n_heads} heads' results added up (and the output bias, where there is one) against what "
         f"attention added to the stream: largest difference {style.three_digits(largest_error)}."
     )
-
-
-def _quoted(record: HeadStagesRecord, position: int) -> str:
-    return f"“{style.shorten(style.visible(record.tokens[position]))}”"
 
 
 NO_SUM = (

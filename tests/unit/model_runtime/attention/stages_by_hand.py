@@ -27,8 +27,8 @@ def stages_by_hand(**changes: Any) -> HeadStages:
     pattern = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
     z = pattern @ v
     values: dict[str, Any] = {
-        "layer": 0,
-        "head": 0,
+        "layer": 3,
+        "head": 1,
         "kv_head": 0,
         "group": (0,),
         "queries": np.arange(3),

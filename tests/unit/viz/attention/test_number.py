@@ -9,8 +9,8 @@ import pytest
 
 from tests.unit.model_runtime.attention.stages_by_hand import TOKENS, stages_by_hand, terms_by_hand
 from viz.attention.number import words
-from viz.attention.number.figure import score_terms_figure
-from viz.attention.number.record import MOST_BARS, ScoreTerms, score_terms_record, softmax_row_record
+from viz.attention.number.figure import one_number_figure
+from viz.attention.number.record import MOST_BARS, OneNumber, one_number_record, softmax_row_record
 from viz.attention.number.row import softmax_row_figure
 from viz.attention.pattern import attention_pattern_record
 from viz.attention.pattern_map import cell_map_figure
@@ -18,10 +18,9 @@ from viz.attention.pattern_map import cell_map_figure
 P = 1 / (1 + math.exp(-2))
 
 
-def record(d_rotary: int = 0, **changes: object) -> ScoreTerms:
-    return score_terms_record(
-        terms_by_hand(**changes), TOKENS, layer=3, head=1, measured=P + 1e-8, d_rotary=d_rotary
-    )
+def record(d_rotary: int = 0, **changes: object) -> OneNumber:
+    stages = stages_by_hand(layer=3, head=1, pattern=np.full((3, 3), P + 1e-8))
+    return one_number_record(terms_by_hand(**changes), stages, TOKENS, d_rotary=d_rotary)
 
 
 def test_the_terms_by_hand() -> None:
@@ -37,14 +36,12 @@ def test_the_terms_by_hand() -> None:
 
 def test_two_runs_share_their_scales() -> None:
     other = terms_by_hand(q=terms_by_hand().q * -9, products=terms_by_hand().products * -9)
-    made = score_terms_record(
-        terms_by_hand(), TOKENS, layer=0, head=0, measured=P, shared_with=(terms_by_hand(), other)
-    )
+    made = one_number_record(terms_by_hand(), stages_by_hand(), TOKENS, shared_with=(terms_by_hand(), other))
     assert (made.vector_limit, made.sum_range) == (9.0, (-54.0, 6.0))
 
 
 def test_the_figure_has_both_vectors_their_products_and_the_sum() -> None:
-    drawn = score_terms_figure(record(d_rotary=4))
+    drawn = one_number_figure(record(d_rotary=4))
     q, k, products, running = drawn.figure.data
     assert (list(q.z[0]), list(k.z[0])) == ([1, 1, 0, 0], [2, 4, 0, 0])
     assert list(products.y) == [2, 4, 0, 0]
@@ -84,29 +81,29 @@ def test_the_equation_has_the_numbers() -> None:
     made = record()
     assert r"q_{1} k_{1} &= 1 \cdot 4 &&= 4" in words.dot_line(made)
     assert r"q \cdot k & &&= 6 \end{aligned}" in words.dot_line(made)
-    assert r"\frac{6}{\sqrt{4}} = 3" in words.scale_line(made)
-    assert r"\frac{1}{1.135} = 0.8808" in words.softmax_line(made)
-    assert "both keys" in words.softmax_words(made)
+    assert r"\frac{6}{\sqrt{4}} = 3" in words.scale_line(made.terms)
+    assert r"\frac{1}{1.135} = 0.8808" in words.softmax_line(made.terms)
+    assert "both keys" in words.softmax_words(made.terms)
     assert "difference is 1" in words.agreement(made, "float32")
 
 
 def test_a_hidden_cell_is_explained() -> None:
     hidden = record(key_pos=2, visible=False, exp=0.0, probability=0.0)
-    assert "stands after the query" in words.mask_words(hidden)
-    assert r"e^{-\infty" in words.softmax_line(hidden)
-    assert "the mask of this layer" in words.mask_words(record(key_pos=0, visible=False))
+    assert "stands after the query" in words.mask_words(hidden.terms)
+    assert r"e^{-\infty" in words.softmax_line(hidden.terms)
+    assert "the mask of this layer" in words.mask_words(record(key_pos=0, visible=False).terms)
 
 
 def test_cap_sink_and_own_scales_are_said() -> None:
     capped = record(softcap=2.0, capped=2 * math.tanh(1.5), scaling=0.3)
-    assert r"\tanh" in words.scale_line(capped)
-    assert r"6 \times 0.3" in words.scale_line(capped)
-    assert "no score exceeds ±2" in words.scale_words(capped, False)
+    assert r"\tanh" in words.scale_line(capped.terms)
+    assert r"6 \times 0.3" in words.scale_line(capped.terms)
+    assert "no score exceeds ±2" in words.scale_words(capped.terms, False)
     sunk = record(sink_term=0.5, denominator=1 + math.exp(-2) + 0.5)
-    assert r"\text{sink}" in words.softmax_line(sunk)
-    assert "learned sink" in words.softmax_words(sunk)
-    assert "divides q by √4 before" in words.scale_words(record(scaling=1.0), True)
-    assert "does not divide" in words.scale_words(record(scaling=1.0), False)
+    assert r"\text{sink}" in words.softmax_line(sunk.terms)
+    assert "learned sink" in words.softmax_words(sunk.terms)
+    assert "divides q by √4 before" in words.scale_words(record(scaling=1.0).terms, True)
+    assert "does not divide" in words.scale_words(record(scaling=1.0).terms, False)
 
 
 @pytest.mark.parametrize(

@@ -11,20 +11,20 @@ import pytest
 
 from tests.unit.model_runtime.attention.stages_by_hand import TOKENS, stages_by_hand
 from viz.attention.stages import words
-from viz.attention.stages.difference import difference_record
 from viz.attention.stages.figure import head_stages_figure, trace_stage
 from viz.attention.stages.record import (
     MATRICES,
     HeadStagesRecord,
     Path,
+    difference_record,
     head_stages_record,
-    largest_in,
     shared_limits,
     vector_length,
 )
 from viz.attention.stages.scale import scale_effect_figure, scale_effect_record
+from viz.token_map import largest_in
 
-PLACE: dict[str, Any] = {"layer": 3, "head": 1, "query": 2}
+PLACE: dict[str, Any] = {"query": 2}
 
 
 def record(**changes: Any) -> HeadStagesRecord:
@@ -167,7 +167,7 @@ def test_long_prompts_are_reduced_and_said_to_be() -> None:
         pattern=pattern,
         visible=visible,
     )
-    made = head_stages_record(long, ["x"] * n, layer=0, head=0, query=100, key=77)
+    made = head_stages_record(long, ["x"] * n, query=100, key=77)
     stage = made.stage("dots")
     assert (len(stage.cells), stage.row_block, stage.shape) == (44, 3, (130, 130))
     row, column = stage.origin(33, 25)
