@@ -29,6 +29,12 @@ def attention_pattern(q: np.ndarray, k: np.ndarray) -> np.ndarray:
     return softmax(scores)
 
 
+def masked_pattern(q: np.ndarray, k: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Who reads whom where `visible`, bool [query_pos, key_pos], lets them (Vaswani et al. 2017, 3.2.3)."""
+    scores = q @ k.T / np.sqrt(q.shape[1])  # [query_pos, key_pos]: how well each key answers each query
+    return softmax(np.where(visible, scores, -np.inf))  # exp(-inf) is 0
+
+
 def attention_head(q: np.ndarray, k: np.ndarray, v: np.ndarray, w_o: np.ndarray) -> np.ndarray:
     """What one head adds to the stream, [pos, d_model] (Vaswani et al. 2017, 3.2.2; Elhage et al. 2021).
 
@@ -55,24 +61,26 @@ def rotate(x: np.ndarray, base: float) -> np.ndarray:
 
 def attention(x: np.ndarray, w: Weights, n_heads: int, n_kv_heads: int, rope_base: float) -> np.ndarray:
     """What attention adds, [pos, d_model]: each head reads earlier tokens and writes what it found."""
-    q, k, v = x @ w["q_proj.weight"].T, x @ w["k_proj.weight"].T, x @ w["v_proj.weight"].T
+    q = x @ w["q_proj.weight"].T  # [pos, n_heads * d_head]
+    k = x @ w["k_proj.weight"].T  # [pos, n_kv_heads * d_head]
+    v = x @ w["v_proj.weight"].T
     d_head = q.shape[1] // n_heads
     z = []
     for head in range(n_heads):
         kv_head = head // (n_heads // n_kv_heads)  # several query heads share one key and value head
-        mine, shared = (
-            slice(head * d_head, (head + 1) * d_head),
-            slice(kv_head * d_head, (kv_head + 1) * d_head),
-        )
+        mine = slice(head * d_head, (head + 1) * d_head)
+        shared = slice(kv_head * d_head, (kv_head + 1) * d_head)
         pattern = attention_pattern(rotate(q[:, mine], rope_base), rotate(k[:, shared], rope_base))
         z.append(pattern @ v[:, shared])  # [pos, d_head]: a weighted mean of the values
-    return np.concatenate(z, axis=-1) @ w["o_proj.weight"].T
+    return np.concatenate(z, axis=-1) @ w["o_proj.weight"].T  # heads side by side, [pos, d_model] after W_O
 
 
 def mlp(x: np.ndarray, w: Weights) -> np.ndarray:
     """What the MLP adds, [pos, d_model]: every token by itself (SwiGLU, Shazeer 2020)."""
-    gate = x @ w["gate_proj.weight"].T
-    return (gate / (1 + np.exp(-gate)) * (x @ w["up_proj.weight"].T)) @ w["down_proj.weight"].T
+    gate = x @ w["gate_proj.weight"].T  # [pos, d_mlp]
+    up = x @ w["up_proj.weight"].T
+    silu = gate / (1 + np.exp(-gate))  # lets a number through the more, the larger it is
+    return (silu * up) @ w["down_proj.weight"].T
 
 
 def forward_pass(
@@ -93,9 +101,8 @@ def forward_pass(
         x = x + attention(normed, part_of(block, "self_attn."), n_heads, n_kv_heads, rope_base)
         normed = rms_norm(x, block["post_attention_layernorm.weight"], epsilon)
         x = x + mlp(normed, part_of(block, "mlp."))
-    last = rms_norm(
-        x[-1], w["model.norm.weight"], epsilon
-    )  # 4: only the last token is asked for the next one
+    # 4: only the last token is asked for the next one
+    last = rms_norm(x[-1], w["model.norm.weight"], epsilon)
     logits = w["lm_head.weight"] @ last  # 5: one score for every entry of the vocabulary
     return softmax(logits)
 

@@ -77,10 +77,14 @@ def tokenize_with(key: str, text: str) -> Tokenized:
     """
     _check_length(text)
     utf8(text)
-    encoding = _encoding(key)
-    tokens = tuple(_token(encoding, token_id) for token_id in encoding.encode_ordinary(text))
-    borders = accumulate((len(token.bytes) for token in tokens), initial=0)
-    return Tokenized(TOKENIZERS[key], encoding.n_vocab, text, tokens, tuple(pairwise(borders)))
+    return cut_with(_encoding(key), TOKENIZERS[key], text)
+
+
+def cut_with(encoding: tiktoken.Encoding, name: str, text: str) -> Tokenized:
+    """A text as tiktoken cuts it: a token is a stretch of bytes, so its place follows from those before."""
+    tokens = tuple(token_of(encoding, token_id) for token_id in encoding.encode_ordinary(text))
+    borders = accumulate((len(token.bytes) for token in tokens), initial=0)  # 0, end of the first, ...
+    return Tokenized(name, encoding.n_vocab, text, tokens, tuple(pairwise(borders)))
 
 
 def tokenize_with_model(model: Model, text: str) -> Tokenized:
@@ -106,7 +110,7 @@ def encoding_token(key: str, token_id: int) -> Token:
         SettingError: no such tokenizer.
         TokenizerNotFound: its files are not installed.
     """
-    return _token(_encoding(key), int(token_id))
+    return token_of(_encoding(key), int(token_id))
 
 
 def warm() -> None:
@@ -148,7 +152,8 @@ def _check_length(text: str) -> None:
         )
 
 
-def _token(encoding: tiktoken.Encoding, token_id: int) -> Token:
+def token_of(encoding: tiktoken.Encoding, token_id: int) -> Token:
+    """One entry of an encoding: bytes, and as text what they are alone (part of a character is no text)."""
     try:
         data = encoding.decode_single_token_bytes(token_id)
     except (KeyError, OverflowError):

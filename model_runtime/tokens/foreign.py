@@ -89,7 +89,7 @@ def read_foreign(model: Model, tokenized: Tokenized, turn: Turn = nullcontext) -
         read=tuple(model.token(i) if there else None for i, there in zip(ids, inside, strict=True)),
         foreign_surprise=surprise,
         n_outside=len(ids) - len(kept),
-        error=_refusal(model, ids),
+        error=refusal_of(model, ids),
         own_ids=own_ids,
         own_surprise=own_surprise,
         next_own=next_own,
@@ -100,7 +100,7 @@ def read_foreign(model: Model, tokenized: Tokenized, turn: Turn = nullcontext) -
     )
 
 
-def _refusal(model: Model, ids: tuple[int, ...]) -> str:
+def refusal_of(model: Model, ids: tuple[int, ...]) -> str:
     """What the model says to these ids; "" if it would read them."""
     try:
         model.prompt_ids(ids)
@@ -121,11 +121,11 @@ def surprises_and_next(model: Model, ids: tuple[int, ...]) -> tuple[np.ndarray, 
             if row + 1 < len(ids):
                 surprise[row + 1] = -log_softmax(scores)[ids[row + 1]]
             else:
-                likeliest = _likeliest(scores)
+                likeliest = likeliest_next(scores)
     return surprise, likeliest
 
 
-def _likeliest(scores: np.ndarray) -> Next:
+def likeliest_next(scores: np.ndarray) -> Next:
     probabilities = np.exp(log_softmax(scores))
     best = np.argsort(-probabilities, kind="stable")[:N_NEXT]
     return tuple((int(i), float(probabilities[i])) for i in best)

@@ -34,8 +34,8 @@ def levels(text: str, known_text: str) -> tuple[Level, Level, Level]:
             )
     data = tuple(f"{byte:02X}" for byte in text.encode())
     return (
-        _level("words", words(text), words(known_text)),
-        _level("characters", tuple(text), tuple(known_text)),
+        learned_level("words", words(text), words(known_text)),
+        learned_level("characters", tuple(text), tuple(known_text)),
         Level("bytes", data, (True,) * len(data), 256),
     )
 
@@ -49,16 +49,18 @@ def words(text: str) -> tuple[str, ...]:
     >>> words("We can't stop, 1,234 times.")
     ('We', "can't", 'stop', ',', '1,234', 'times', '.')
     """
-    return tuple(piece.strip() for piece in _boundaries().split(text) if piece.strip())
+    return tuple(piece.strip() for piece in boundaries().split(text) if piece.strip())
 
 
-def _level(name: str, pieces: tuple[str, ...], learned: tuple[str, ...]) -> Level:
+def learned_level(name: str, pieces: tuple[str, ...], learned: tuple[str, ...]) -> Level:
+    """Pieces of a text, and which of them a table of what was learned has: the rest is unknown."""
     table = set(learned)
     return Level(name, pieces, tuple(piece in table for piece in pieces), len(table))
 
 
 @cache
-def _boundaries() -> Any:
+def boundaries() -> Any:
+    """Where words begin and end (UAX #29): the regex package knows Unicode's rule, Python's own does not."""
     import regex
 
     return regex.compile(r"(?V1w)\b")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -68,7 +69,7 @@ def merge_chain(tokenizer: Any, token_id: int) -> MergeChain:
     pieces = table.start(token.bytes)
     if len(pieces) < 2:
         return MergeChain(token, pieces, (), _why_one_piece(token))
-    chain = MergeChain(token, pieces, table.replay(pieces))
+    chain = MergeChain(token, pieces, replay(pieces, table.ranks))
     if chain.result == (token.bytes,):
         return chain
     if token_id in table.added:
@@ -143,20 +144,31 @@ class _Table:
         except UnicodeDecodeError:  # a byte that stands for itself
             return (data,)
 
-    def replay(self, pieces: tuple[bytes, ...]) -> tuple[MergeStep, ...]:
-        """Join the neighbours learned first, the leftmost of equals, until nothing can be joined."""
-        steps: list[MergeStep] = []
-        never = len(self.merges)
-        while len(pieces) > 1:
-            ranks = [self.ranks.get(pair, never) for pair in pairwise(pieces)]
-            rank = min(ranks)
-            if rank == never:
-                break
-            at = ranks.index(rank)
-            left, right = pieces[at], pieces[at + 1]
-            pieces = (*pieces[:at], left + right, *pieces[at + 2 :])
-            steps.append(MergeStep(rank, at, left, right, pieces))
-        return tuple(steps)
+
+def replay(pieces: tuple[bytes, ...], ranks: Mapping[Pair, int]) -> tuple[MergeStep, ...]:
+    """Join the neighbours learned first, the leftmost of equals, until nothing can be joined.
+
+    This is how a byte-pair encoder cuts a word (Sennrich et al. 2016, algorithm 1, applied): not the longest
+    piece first and not from the left, but in the order in which the merges were learned.
+
+    Args:
+        pieces: single bytes of one word.
+        ranks: pair -> the place in which it was learned.
+    """
+    steps: list[MergeStep] = []
+    never = len(ranks)  # later than any
+    while len(pieces) > 1:
+        found = [
+            ranks.get(pair, never) for pair in pairwise(pieces)
+        ]  # one a pair of neighbours
+        rank = min(found)
+        if rank == never:
+            break
+        at = found.index(rank)
+        left, right = pieces[at], pieces[at + 1]
+        pieces = (*pieces[:at], left + right, *pieces[at + 2 :])
+        steps.append(MergeStep(rank, at, left, right, pieces))
+    return tuple(steps)
 
 
 _TABLES: weakref.WeakKeyDictionary[Any, _Table | str] = weakref.WeakKeyDictionary()  # as long as a model is
@@ -221,4 +233,4 @@ def _word_chain(table: _Table, word: bytes) -> MergeChain:
     if word in table.vocabulary:
         why = "This tokenizer takes a word that is in its table whole, without merging."
         return MergeChain(_word(word), (word,), (), why)
-    return MergeChain(_word(word), pieces, table.replay(pieces))
+    return MergeChain(_word(word), pieces, replay(pieces, table.ranks))

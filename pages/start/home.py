@@ -143,7 +143,7 @@ with showing_errors():
     end_part(
         Lesson(
             mathematics=partial(mathematics, records[0], records[0].blocks[sides[0].layer]),
-            code=(teaching.forward_pass, teaching.mlp),
+            code=(teaching,),
             fill={"length": three_digits(records[0].stream_lengths[-1])},
         )
     )

@@ -55,7 +55,9 @@ def draw(sides: Sequence[Side]) -> Lesson:
             built = _draw_one(side)
             first = first or built
     return Lesson(
-        answer=_answer(sides[0]), mathematics=partial(_mathematics, first), code=(merges._Table.replay,)
+        answer=_answer(sides[0]),
+        mathematics=partial(_mathematics, first),
+        code=(merges.replay, merges.MergeStep),
     )
 
 

@@ -20,7 +20,7 @@ def lesson(side: Side, keys: Sequence[str], cuts: Sequence[Tokenized]) -> Lesson
     """What stands below the figures."""
     return Lesson(
         mathematics=partial(mathematics, cuts),
-        code=(encodings.tokenize_with, encodings.agreement),
+        code=(encodings.cut_with, encodings.token_of, encodings.agreement),
         fill={"heroes": heroes(side, keys)},
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from model_runtime.errors import GlassformerError
+from model_runtime.records.distributions import log_softmax
 from model_runtime.tokens import foreign
 from model_runtime.tokens.encodings import TOKENIZERS, encoding_token, tokenize_with
 from model_runtime.tokens.foreign import ForeignReading, read_foreign
@@ -61,7 +62,13 @@ def draw(sides: Sequence[Side]) -> Lesson:
     return Lesson(
         answer=_answer(first),
         mathematics=partial(_mathematics, first),
-        code=(foreign.read_foreign, foreign.surprises_and_next),
+        code=(
+            foreign.read_foreign,
+            foreign.surprises_and_next,
+            foreign.likeliest_next,
+            foreign.refusal_of,
+            log_softmax,
+        ),
     )
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from model_runtime.records import Level, Tokenized
 from model_runtime.tokens import levels as cutting
-from model_runtime.tokens.encodings import tokenize_with_model
+from model_runtime.tokens.encodings import tokenize_with_model, utf8
 from model_runtime.tokens.levels import levels
 from pages.shared.escape import counted, plain, quoted
 from pages.shared.figure.live_figure import live_figure
@@ -142,7 +142,9 @@ def lesson(cut: Cut) -> Lesson:
         f"{counted(len(characters.pieces), 'character')}, {counted(len(data.pieces), 'byte')}"
     )
     return Lesson(
-        mathematics=partial(mathematics, cut), code=(cutting.levels, cutting.words), fill={"now": now}
+        mathematics=partial(mathematics, cut),
+        code=(cutting.levels, cutting.learned_level, cutting.words, cutting.boundaries, utf8),
+        fill={"now": now},
     )
 
 

@@ -26,7 +26,8 @@ def unprinted(code: Sequence[Any]) -> list[str]:
         {
             name
             for name, value in _needed(code)
-            if isinstance(value, FunctionType) and value.__module__.startswith("model_runtime")
+            if isinstance(inspect.unwrap(value), FunctionType)
+            and value.__module__.startswith("model_runtime")
             if id(value) not in shown
         }
     )
