@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,51 +10,43 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
+from viz.panels import SILENT, Json, Look, drawn, figure, ink, line, note
 from viz.vectors.projection import LONGEST_NAME, METHODS, ProjectionMap, kept_words, selected_words
 
-HEIGHT, NARROW_HEIGHT = 560, 430
 # In space symbols are letters of a font; "x" is missing in many.
 _SYMBOLS = ("circle", "square", "diamond", "cross", "circle-open", "square-open", "diamond-open", "circle")
 _FLAT_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
-_CUBE = {
-    "aspectmode": "cube",
-    "dragmode": "turntable",
-    "camera": {"eye": {"x": 1.45, "y": 1.45, "z": 0.9}, "center": {"x": 0, "y": 0, "z": -0.12}},
-}
 
 
 def projection_figure(record: ProjectionMap) -> Drawn:
     """Points coloured by group; the selected one joined to its nearest neighbours in the full space."""
-    return Drawn(
-        figure=_figure(record, narrow=False),
-        alt=_alt(record),
-        stem=f"projection-{record.method}",
-        table=_table(record),
-        narrow_figure=_figure(record, narrow=True),
+    return drawn(_figure, record, alt=_alt(record), stem=f"projection-{record.method}", table=_table(record))
+
+
+def _figure(record: ProjectionMap, look: Look) -> go.Figure:
+    points = _points(record)
+    several = len(points) > 1
+    return figure(
+        [*_neighbours(record), *points, *_rings(record), *_names(record, look)],
+        **(_space(record) if record.n_axes > 2 else _plane(record, look)),
+        height=look.pick(560, 430),
+        title=look.title(_title(record)),
+        margin={"t": look.pick(76, 104) if several else 48},
+        showlegend=several,
+        legend={"font": {"size": look.pick(12, 11)}, "entrywidthmode": "pixels", "entrywidth": 0},
+        hovermode="closest",
+        # Another method or other points are another picture, whose zoom starts anew.
+        uirevision=f"{record.method} {record.n_axes} {len(record.labels)} {record.labels[:3]}",
     )
 
 
-def _figure(record: ProjectionMap, narrow: bool) -> go.Figure:
-    figure = go.Figure()
-    _draw_neighbours(figure, record)
-    _draw_points(figure, record)
-    _draw_rings(figure, record)
-    _draw_names(figure, record, record.named_narrow if narrow else record.named)
-    _finish(figure, record, narrow)
-    if record.n_axes > 2:
-        _lay_out_space(figure, record)
-    else:
-        _lay_out_plane(figure, record, narrow)
-    return figure
-
-
-def _trace(record: ProjectionMap, at: Any, **rest: Any) -> Any:
+def _trace(record: ProjectionMap, name: str, mode: str, at: Sequence[int], **more: Any) -> Json:
     """A scatter trace of the points `at` (indices; -1 breaks a line), in as many dimensions as there are."""
     columns = [
         np.array([np.nan if one < 0 else axis[one] for one in at], dtype=np.float32) for axis in record.places
     ]
-    kind = go.Scatter3d if record.n_axes > 2 else go.Scatter
-    return kind(**dict(zip("xyz", columns, strict=False)), **rest)
+    kind = "scatter3d" if record.n_axes > 2 else "scatter"
+    return {"type": kind, "name": name, "mode": mode, **dict(zip("xyz", columns, strict=False)), **more}
 
 
 def _size(record: ProjectionMap) -> float:
@@ -62,9 +55,10 @@ def _size(record: ProjectionMap) -> float:
     return size * (0.6 if record.n_axes > 2 else 1.0)
 
 
-def _draw_points(figure: go.Figure, record: ProjectionMap) -> None:
+def _points(record: ProjectionMap) -> list[Json]:
     """One trace a group, so that the legend can hide it."""
     symbols = _SYMBOLS if record.n_axes > 2 else _FLAT_SYMBOLS
+    traces = []
     for number, name in enumerate(record.group_names):
         at = [point for point, group in enumerate(record.groups) if group == number]
         if not at:
@@ -76,12 +70,12 @@ def _draw_points(figure: go.Figure, record: ProjectionMap) -> None:
         near = "" if hints is None else "<br>nearest: %{hovertext}"
         shown = style.inert(style.shorten(style.prose(name), 30))
         group = f"<br>{shown}" if len(record.group_names) > 1 else ""
-        figure.add_trace(
+        traces.append(
             _trace(
                 record,
+                shown,
+                "markers",
                 at,
-                name=shown,
-                mode="markers",
                 marker={"size": _size(record), "color": color, "symbol": symbols[number], "opacity": 0.85},
                 text=[style.label(record.labels[point]) for point in at],
                 hovertext=hints,
@@ -89,140 +83,114 @@ def _draw_points(figure: go.Figure, record: ProjectionMap) -> None:
                 hovertemplate=f"<b>%{{text}}</b>{group}{near}<extra></extra>",
             )
         )
+    return traces
 
 
-def _draw_neighbours(figure: go.Figure, record: ProjectionMap) -> None:
+def _neighbours(record: ProjectionMap) -> list[Json]:
     """Lines from the selected point: full where the picture keeps the neighbour near, dotted where not."""
     chosen = record.selected
     if chosen is None:
-        return
+        return []
+    traces = []
     for here, name, dash in ((True, "near here, too", "solid"), (False, "far off here", "dot")):
         ends = [
             other for other, near in zip(chosen.neighbours, chosen.near_here, strict=True) if near is here
         ]
-        if ends:
-            figure.add_trace(
-                _trace(
-                    record,
-                    [point for end in ends for point in (chosen.index, end, -1)],
-                    name=f"neighbour, {name}",
-                    mode="lines",
-                    showlegend=False,
-                    line={"color": style.LIGHT.accent, "width": 2, "dash": dash},
-                    hoverinfo="skip",
-                )
-            )
-
-
-def _draw_rings(figure: go.Figure, record: ProjectionMap) -> None:
-    rings = [("found", record.found[:200], style.LIGHT.ink)]
-    if record.selected is not None:
-        rings.append(("selected", (record.selected.index,), style.LIGHT.accent))
-    for name, at, color in rings:
+        at = [point for end in ends for point in (chosen.index, end, -1)]
+        drawn_as = {"color": style.LIGHT.accent, "width": 2, "dash": dash}
         if at:
-            size = _size(record) * 1.9 if record.n_axes > 2 else _size(record) + 8
-            marker = {"size": size, "symbol": "circle-open", "color": color}
-            figure.add_trace(
-                _trace(
-                    record,
-                    at,
-                    name=name,
-                    mode="markers",
-                    marker={**marker, "line": {"width": 2, "color": color}},
-                    showlegend=False,
-                    hoverinfo="skip",
-                )
-            )
+            more = {"line": drawn_as, "showlegend": False, **SILENT}
+            traces.append(_trace(record, f"neighbour, {name}", "lines", at, **more))
+    return traces
 
 
-def _draw_names(figure: go.Figure, record: ProjectionMap, named: tuple[int, ...]) -> None:
-    if named:
-        figure.add_trace(
-            _trace(
-                record,
-                named,
-                name="names",
-                mode="text",
-                text=[style.label(record.labels[at], LONGEST_NAME) for at in named],
-                textposition="top center",
-                textfont={"size": 12, "color": style.LIGHT.ink},
-                showlegend=False,
-                hoverinfo="skip",
-                **({} if record.n_axes > 2 else {"cliponaxis": False}),
-            )
+def _rings(record: ProjectionMap) -> list[Json]:
+    """Around what was found, and around the selected point."""
+    chosen = () if record.selected is None else (record.selected.index,)
+    size = _size(record) * 1.9 if record.n_axes > 2 else _size(record) + 8
+    rings = (("found", record.found[:200], style.LIGHT.ink), ("selected", chosen, style.LIGHT.accent))
+    return [
+        _trace(
+            record,
+            name,
+            "markers",
+            at,
+            marker={
+                "size": size,
+                "symbol": "circle-open",
+                "color": color,
+                "line": {"width": 2, "color": color},
+            },
+            showlegend=False,
+            **SILENT,
         )
+        for name, at, color in rings
+        if at
+    ]
 
 
-def _finish(figure: go.Figure, record: ProjectionMap, narrow: bool) -> None:
-    several = len([True for trace in figure.data if trace.showlegend is not False]) > 1
-    top = (104 if narrow else 76) if several else 48
-    figure.update_layout(
-        template=style.TEMPLATE,
-        height=NARROW_HEIGHT if narrow else HEIGHT,
-        title={"text": _title(record), "font": {"size": 13 if narrow else 16}},
-        margin={"l": 8, "r": 8, "t": top, "b": 8},
-        showlegend=several,
-        legend={"font": {"size": 11 if narrow else 12}, "entrywidthmode": "pixels", "entrywidth": 0},
-        hovermode="closest",
-        # Another method or other points are another picture, whose zoom starts anew.
-        uirevision=f"{record.method} {record.n_axes} {len(record.labels)} {record.labels[:3]}",
+def _names(record: ProjectionMap, look: Look) -> list[Json]:
+    named = look.pick(record.named, record.named_narrow)
+    texts = [style.label(record.labels[at], LONGEST_NAME) for at in named]
+    more: Json = {"text": texts, "textfont": ink(12), "textposition": "top center", "showlegend": False}
+    if record.n_axes == 2:
+        more["cliponaxis"] = False
+    return [_trace(record, "names", "text", named, **more, **SILENT)] if named else []
+
+
+def _plane(record: ProjectionMap, look: Look) -> Json:
+    x, y = (
+        {
+            "title": {"text": _axis_title(record, number), "font": {"size": look.pick(12, 11)}},
+            "fixedrange": False,
+            "showticklabels": record.explained is not None,
+            **_range(record, number),
+        }
+        for number in range(2)
     )
-
-
-def _lay_out_plane(figure: go.Figure, record: ProjectionMap, narrow: bool) -> None:
-    for number, update in enumerate((figure.update_xaxes, figure.update_yaxes)):
-        title = {"text": _axis_title(record, number), "font": {"size": 11 if narrow else 12}}
-        update(title=title, zeroline=False, fixedrange=False)
-        if record.explained is None:
-            update(showticklabels=False)
-        if record.ranges is not None:
-            update(range=list(record.ranges[number]))
     if record.method == "axis":
-        _draw_ends(figure, record)
-    else:
-        figure.update_yaxes(scaleanchor="x", scaleratio=1)
+        return {"xaxis": x, "yaxis": y, **_ends(record)}
+    return {"xaxis": x, "yaxis": {**y, "scaleanchor": "x", "scaleratio": 1}}
 
 
-def _lay_out_space(figure: go.Figure, record: ProjectionMap) -> None:
-    figure.update_layout(scene=_CUBE)
+def _range(record: ProjectionMap, number: int) -> Json:
+    return {} if record.ranges is None else {"range": list(record.ranges[number])}
+
+
+def _space(record: ProjectionMap) -> Json:
+    scene: Json = {
+        "aspectmode": "cube",
+        "dragmode": "turntable",
+        "camera": {"eye": {"x": 1.45, "y": 1.45, "z": 0.9}, "center": {"x": 0, "y": 0, "z": -0.12}},
+    }
     for number, axis in enumerate("xyz"):
         part = "" if record.explained is None else f": {style.share(record.explained[number])}"
-        figure.update_layout(
-            {
-                f"scene.{axis}axis": {
-                    "title": {"text": f"axis {number + 1}{part}", "font": {"size": 11}},
-                    "showbackground": False,
-                    "gridcolor": style.LIGHT.grid,
-                    "zerolinecolor": style.LIGHT.line,
-                    "linecolor": style.LIGHT.line,
-                    "color": style.LIGHT.muted,
-                    "tickfont": {"size": 10},
-                    "showticklabels": record.explained is not None,
-                    "showspikes": False,
-                }
-            }
-        )
-        if record.ranges is not None:
-            figure.update_layout({f"scene.{axis}axis.range": list(record.ranges[number])})
+        scene[f"{axis}axis"] = {
+            "title": {"text": f"axis {number + 1}{part}", "font": {"size": 11}},
+            "showbackground": False,
+            "gridcolor": style.LIGHT.grid,
+            "zerolinecolor": style.LIGHT.line,
+            "linecolor": style.LIGHT.line,
+            "color": style.LIGHT.muted,
+            "tickfont": {"size": 10},
+            "showticklabels": record.explained is not None,
+            "showspikes": False,
+            **_range(record, number),
+        }
+    return {"scene": scene}
 
 
-def _draw_ends(figure: go.Figure, record: ProjectionMap) -> None:
+def _ends(record: ProjectionMap) -> Json:
     """The axis's own words at both edges, and dotted lines at 0 and 1 where points lie so far out."""
     low, high = min(record.places[0]), max(record.places[0])
-    for at, word in enumerate(record.ends or ()):
-        shown = style.label(word, LONGEST_NAME)
-        figure.add_annotation(
-            x=at,
-            xref="paper",
-            y=0,
-            yref="paper",
-            yanchor="bottom",
-            xanchor="right" if at else "left",
-            text=f"{shown} →" if at else f"← {shown}",
-            font={"color": style.LIGHT.accent, "size": 13},
-        )
-        if low <= at <= high:
-            figure.add_vline(x=at, line={"color": style.LIGHT.line, "width": 1, "dash": "dot"})
+    font = {"color": style.LIGHT.accent, "size": 13}
+    left, right = (style.label(word, LONGEST_NAME) for word in record.ends or ("", ""))
+    words = [
+        note(f"← {left}", 0, 0, "left bottom", within="xy", font=font),
+        note(f"{right} →", 1, 0, "right bottom", within="xy", font=font),
+    ]
+    lines = [line(x=at, dash="dot", color=style.LIGHT.line) for at in (0, 1) if low <= at <= high]
+    return {"annotations": words, "shapes": lines}
 
 
 def _axis_title(record: ProjectionMap, number: int) -> str:

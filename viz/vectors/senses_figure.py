@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import plotly.graph_objects as go
 from viz import style
 from viz.drawn import Drawn
 from viz.labels import apart
+from viz.panels import SILENT, Json, Look, drawn, figure, ink, line, note, scatter
 from viz.vectors.senses import (
     LONGEST_SENTENCE,
     SenseCurves,
@@ -36,112 +38,115 @@ def sense_curves_figure(record: SenseCurves) -> Drawn:
     sentences = "; ".join(
         f"{number + 1}: {style.prose(text)}" for number, text in enumerate(record.sentences)
     )
-    return Drawn(
-        figure=_curves(record, narrow=False),
+    return drawn(
+        _curves,
+        record,
         alt=f"Cosine between the vectors of “{style.prose(record.word)}” by depth. Sentences {sentences}. "
         f"{cosines_sentence(record)}",
         stem="one-word-cosines",
         table=table,
-        narrow_figure=_curves(record, narrow=True),
     )
 
 
-def _curves(record: SenseCurves, narrow: bool) -> go.Figure:
-    figure = go.Figure()
+def _curves(record: SenseCurves, look: Look) -> go.Figure:
     depths = np.arange(record.n_depths, dtype=np.int32)
-    _draw_band(figure, record, depths)
     names = [depth_words(depth) for depth in range(record.n_depths)]
-    for number, (pair, row) in enumerate(zip(record.pairs, record.cosines, strict=True)):
-        figure.add_scatter(
-            name=f"sentences {pair_words(pair)}",
-            x=depths,
-            y=np.array(row, dtype=np.float32),
-            mode="lines+markers",
-            line={"color": style.category(number), "width": 2.5, "dash": _DASHES[number % len(_DASHES)]},
-            marker={"size": 5},
-            customdata=depths,
-            text=names,
-            hovertemplate=f"sentences {pair_words(pair)}, %{{text}}<br>cosine %{{y:.4f}}<extra></extra>",
-        )
     last = record.n_depths - 1
-    figure.add_vline(x=record.depth, line={"color": style.LIGHT.accent, "width": 1.5, "dash": "dot"})
-    figure.update_xaxes(
-        title={"text": f"depth (0: embedding{'' if narrow else '; n: the stream after n blocks'})"},
-        range=[-0.03 * last, last * 1.03],
-        fixedrange=True,
-    )
-    figure.update_yaxes(
-        title={"text": "cosine"},
-        range=[record.bottom - 0.03, 1.04],
-        fixedrange=True,
-        zeroline=True,
-        zerolinecolor=style.LIGHT.line,
-    )
-    figure.update_layout(
-        template=style.TEMPLATE,
-        height=400 if narrow else 440,
-        title={"text": _curves_title(record, narrow), "font": {"size": 13 if narrow else 16}},
-        margin={"l": 8, "r": 8 if narrow else 128, "t": 48, "b": 8},
-        showlegend=narrow,
+    return figure(
+        [
+            *_band(record, depths),
+            *(
+                scatter(
+                    f"sentences {pair_words(pair)}",
+                    depths,
+                    np.array(row, dtype=np.float32),
+                    "lines+markers",
+                    line={"color": style.category(number), "width": 2.5, "dash": _dash(number)},
+                    marker={"size": 5},
+                    customdata=depths,
+                    text=names,
+                    hovertemplate=f"sentences {pair_words(pair)}, %{{text}}<br>"
+                    "cosine %{y:.4f}<extra></extra>",
+                )
+                for number, (pair, row) in enumerate(zip(record.pairs, record.cosines, strict=True))
+            ),
+        ],
+        xaxis={
+            "title": {
+                "text": look.pick(
+                    "depth (0: embedding; n: the stream after n blocks)", "depth (0: embedding)"
+                )
+            },
+            "range": [-0.03 * last, last * 1.03],
+        },
+        yaxis={
+            "title": {"text": "cosine"},
+            "range": [record.bottom - 0.03, 1.04],
+            "zeroline": True,
+            "zerolinecolor": style.LIGHT.line,
+        },
+        shapes=[line(x=record.depth, dash="dot", color=style.LIGHT.accent, width=1.5)],
+        height=look.pick(440, 400),
+        title=look.title(_curves_title(record, look)),
+        margin={"r": look.pick(128, 8), "t": 48},
+        showlegend=look.pick(False, True),
         legend={"y": -0.22, "yanchor": "top", "font": {"size": 11}},
-        annotations=[] if narrow else _end_names(record),
+        annotations=look.pick(_end_names(record), []),
     )
-    return figure
 
 
-def _draw_band(figure: go.Figure, record: SenseCurves, depths: np.ndarray) -> None:
+def _dash(number: int) -> str:
+    return _DASHES[number % len(_DASHES)]
+
+
+def _band(record: SenseCurves, depths: np.ndarray) -> list[Json]:
+    """Unrelated tokens: nine of ten between two lines that are not seen, and their mean."""
     if not record.baseline:
-        return
-    for name, values, fill in (("low", record.low, None), ("high", record.high, "tonexty")):
-        figure.add_scatter(
-            name=name,
-            x=depths,
-            y=np.array(values, dtype=np.float32),
-            mode="lines",
-            line={"width": 0, "color": style.LIGHT.line},
-            fill=fill,
-            fillcolor=style.faded(style.LIGHT.cut_line, 0.2),
-            showlegend=False,
-            hoverinfo="skip",
-        )
-    figure.add_scatter(
-        name=f"{_UNRELATED}, mean and nine of ten",
-        x=depths,
-        y=np.array(record.baseline, dtype=np.float32),
-        mode="lines",
-        line={"color": style.LIGHT.muted, "width": 2, "dash": "dot"},
-        customdata=depths,
-        hovertemplate=f"{_UNRELATED}, depth %{{x}}<br>mean cosine %{{y:.4f}}<extra></extra>",
+        return []
+    unseen = {
+        "line": {"width": 0, "color": style.LIGHT.line},
+        "fillcolor": style.faded(style.LIGHT.cut_line, 0.2),
+        "showlegend": False,
+        **SILENT,
+    }
+    low, high, mean = (
+        np.array(values, dtype=np.float32) for values in (record.low, record.high, record.baseline)
     )
-
-
-def _end_names(record: SenseCurves) -> list[dict[str, Any]]:
-    ends = [(pair_words(pair), row[-1]) for pair, row in zip(record.pairs, record.cosines, strict=True)]
-    if record.baseline:
-        ends.append((_UNRELATED, record.baseline[-1]))
-    heights = apart([height for _, height in ends], 0.06 * (1.07 - record.bottom))
     return [
-        {
-            "x": record.n_depths - 1,
-            "y": height,
-            "xanchor": "left",
-            "yanchor": "middle",
-            "xshift": 8,
-            "text": name,
-            "showarrow": False,
-            "font": {"size": 12, "color": style.LIGHT.muted if name == _UNRELATED else style.LIGHT.ink},
-        }
-        for (name, _), height in zip(ends, heights, strict=True)
+        scatter("low", depths, low, "lines", **unseen),
+        scatter("high", depths, high, "lines", fill="tonexty", **unseen),
+        scatter(
+            f"{_UNRELATED}, mean and nine of ten",
+            depths,
+            mean,
+            "lines",
+            line={"color": style.LIGHT.muted, "width": 2, "dash": "dot"},
+            customdata=depths,
+            hovertemplate=f"{_UNRELATED}, depth %{{x}}<br>mean cosine %{{y:.4f}}<extra></extra>",
+        ),
     ]
 
 
-def _curves_title(record: SenseCurves, narrow: bool) -> str:
+def _end_names(record: SenseCurves) -> list[Json]:
+    ends = [
+        (pair_words(pair), row[-1], ink(12)) for pair, row in zip(record.pairs, record.cosines, strict=True)
+    ]
+    if record.baseline:
+        ends.append((_UNRELATED, record.baseline[-1], {}))
+    heights = apart([height for _, height, _ in ends], 0.06 * (1.07 - record.bottom))
+    return [
+        note(name, record.n_depths - 1, height, "left middle", xshift=8, font=font)
+        for (name, _, font), height in zip(ends, heights, strict=True)
+    ]
+
+
+def _curves_title(record: SenseCurves, look: Look) -> str:
     word = style.label(record.word, 16)
     at = record.farthest
     start, here = (style.three_digits(record.cosines[at][depth]) for depth in (0, record.depth))
     if record.depth == 0:
         return f"“{word}” at the embedding: cosine {here} or more"
-    at_first = "" if narrow else " at the embedding"
+    at_first = look.pick(" at the embedding", "")
     return f"“{word}”: cosine {start}{at_first}, {here} after block {record.depth - 1}"
 
 
@@ -174,55 +179,56 @@ def sense_paths_figure(record: SensePath) -> Drawn:
 
 
 def _paths(record: SensePath) -> go.Figure:
-    figure = go.Figure()
-    for number, (sentence, path) in enumerate(zip(record.sentences, record.places, strict=True)):
-        color = style.category(number)
-        x, y = (np.array(column, dtype=np.float32) for column in zip(*path, strict=True))
-        shown = f"{number + 1}: {style.inert(style.shorten(style.prose(sentence), LONGEST_SENTENCE))}"
-        figure.add_scatter(
-            name=shown,
-            x=x,
-            y=y,
-            mode="lines+markers+text",
-            line={"color": color, "width": 2, "dash": _DASHES[number % len(_DASHES)]},
-            marker={
-                "symbol": "arrow",
-                "angleref": "previous",
-                "size": [8] + [11] * (len(path) - 1),
-                "color": color,
-            },
-            text=[_depth_name(record, number, depth) for depth in range(len(path))],
-            textposition="bottom center" if number % 2 else "top center",
-            textfont={"size": 11, "color": style.LIGHT.ink},
-            customdata=np.arange(len(path), dtype=np.int32),
-            hovertext=[depth_words(depth) for depth in range(len(path))],
-            hovertemplate=f"sentence {shown}<br>%{{hovertext}}<extra></extra>",
-            cliponaxis=False,
-        )
-        figure.add_scatter(
-            name="selected",
-            x=[x[record.depth]],
-            y=[y[record.depth]],
-            mode="markers",
-            marker={"symbol": "circle-open", "size": 18, "color": style.LIGHT.accent, "line": {"width": 2}},
-            showlegend=False,
-            hoverinfo="skip",
-        )
-    axes = [
-        f"principal axis {n + 1}: {style.share(share)} of the variance"
-        for n, share in enumerate(record.explained)
+    paths = [
+        trace
+        for number, (sentence, path) in enumerate(zip(record.sentences, record.places, strict=True))
+        for trace in _path(record, number, sentence, path)
     ]
-    figure.update_xaxes(title={"text": axes[0]}, fixedrange=False)
-    figure.update_yaxes(title={"text": axes[1]}, scaleanchor="x", scaleratio=1, fixedrange=False)
-    figure.update_layout(
-        template=style.TEMPLATE,
+    x, y = (
+        {
+            "title": {"text": f"principal axis {n + 1}: {style.share(share)} of the variance"},
+            "fixedrange": False,
+        }
+        for n, share in enumerate(record.explained)
+    )
+    return figure(
+        paths,
+        xaxis=x,
+        yaxis={**y, "scaleanchor": "x", "scaleratio": 1},
         height=480,
         title={"text": _paths_title(record), "font": {"size": 14}},
-        margin={"l": 8, "r": 8, "t": 52, "b": 8},
+        margin={"t": 52},
         legend={"y": -0.16, "yanchor": "top", "orientation": "v"},
         hovermode="closest",
     )
-    return figure
+
+
+def _path(
+    record: SensePath, number: int, sentence: str, path: Sequence[tuple[float, float]]
+) -> tuple[Json, Json]:
+    """One sentence's arrows from depth to depth, and the ring at the selected depth."""
+    color, n_depths = style.category(number), len(path)
+    x, y = (np.array(column, dtype=np.float32) for column in zip(*path, strict=True))
+    shown = f"{number + 1}: {style.inert(style.shorten(style.prose(sentence), LONGEST_SENTENCE))}"
+    sizes = [8] + [11] * (n_depths - 1)
+    arrows = scatter(
+        shown,
+        x,
+        y,
+        "lines+markers+text",
+        line={"color": color, "width": 2, "dash": _dash(number)},
+        marker={"symbol": "arrow", "angleref": "previous", "size": sizes, "color": color},
+        text=[_depth_name(record, number, depth) for depth in range(n_depths)],
+        textposition="bottom center" if number % 2 else "top center",
+        textfont=ink(11),
+        customdata=np.arange(n_depths, dtype=np.int32),
+        hovertext=[depth_words(depth) for depth in range(n_depths)],
+        hovertemplate=f"sentence {shown}<br>%{{hovertext}}<extra></extra>",
+        cliponaxis=False,
+    )
+    ring = {"symbol": "circle-open", "size": 18, "color": style.LIGHT.accent, "line": {"width": 2}}
+    here = slice(record.depth, record.depth + 1)
+    return arrows, scatter("selected", x[here], y[here], marker=ring, showlegend=False, **SILENT)
 
 
 def _depth_name(record: SensePath, number: int, depth: int) -> str:

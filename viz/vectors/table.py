@@ -10,8 +10,7 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
-
-_WIDE, _NARROW = 64, 32  # cells in a line
+from viz.panels import QUIET, Look, bars, drawn, figure, heat, mono, rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,55 +46,47 @@ def strip_title(record: RowStrip) -> str:
 def row_strip_figure(record: RowStrip) -> Drawn:
     """Cells line by line, as one reads; the exact value on hover."""
     largest = int(np.abs(record.values).argmax()) if len(record.values) else 0
-    return Drawn(
-        figure=_strip(record, _WIDE),
+    return drawn(
+        _strip,
+        record,
         alt=f"{strip_title(record)}. Largest entry: number {largest}, {float(record.values[largest]):.4g}.",
         stem=f"{record.what}-row",
         table={"dimension": list(range(len(record.values))), "value": record.values.tolist()},
-        narrow_figure=_strip(record, _NARROW),
     )
 
 
-def _strip(record: RowStrip, per_line: int) -> go.Figure:
-    n = len(record.values)
+def _strip(record: RowStrip, look: Look) -> go.Figure:
+    n, per_line = len(record.values), look.pick(64, 32)
     lines = -(-n // per_line)
     cells = np.full(lines * per_line, np.nan, dtype=np.float32)
     cells[:n] = record.values
-    narrow = per_line < _WIDE
-    figure = go.Figure(
-        go.Heatmap(
-            z=cells.reshape(lines, per_line),
-            zmin=-record.top,
-            zmax=record.top,
-            colorscale=[list(stop) for stop in style.SIGNED_SCALE],
-            customdata=np.arange(lines * per_line, dtype=np.int32).reshape(lines, per_line),
-            hovertemplate="dimension %{customdata}: %{z:.5g}<extra></extra>",
-            xgap=1,
-            ygap=1,
-            showscale=not narrow,
-            colorbar={"title": {"text": "value"}, "nticks": 3},
-        )
+    starts = range(0, lines, max(1, lines // 9))
+    return figure(
+        [
+            heat(
+                "value",
+                cells.reshape(lines, per_line),
+                -record.top,
+                record.top,
+                style.SIGNED_SCALE,
+                customdata=np.arange(lines * per_line, dtype=np.int32).reshape(lines, per_line),
+                hovertemplate="dimension %{customdata}: %{z:.5g}<extra></extra>",
+                showscale=look.pick(True, False),
+                colorbar={"title": {"text": "value"}, "nticks": 3},
+            )
+        ],
+        title=look.title(style.inert(strip_title(record)), ":"),
+        height=look.pick(64, 84) + max(90, min(420, look.pick(16, 12) * lines)),
+        margin={"t": look.pick(44, 64)},
+        xaxis=QUIET,
+        yaxis={
+            "range": [lines - 0.5, -0.5],
+            "showgrid": False,
+            "tickvals": list(starts),
+            "ticktext": [f"{line * per_line:,}" for line in starts],
+            "title": {"text": look.pick("dimension", "")},
+        },
     )
-    starts = [line for line in range(lines) if line % max(1, lines // 9) == 0]
-    title = style.inert(strip_title(record))
-    figure.update_layout(
-        template=style.TEMPLATE,
-        title={"text": title.replace(": ", ":<br>", 1), "font": {"size": 13}, "pad": {"t": 36, "b": 0}}
-        if narrow
-        else {"text": title},
-        height=(84 if narrow else 64) + max(90, min(420, (12 if narrow else 16) * lines)),
-        margin={"l": 8, "r": 8, "t": 64 if narrow else 44, "b": 8},
-    )
-    figure.update_xaxes(showticklabels=False, showgrid=False, fixedrange=True)
-    figure.update_yaxes(
-        range=[lines - 0.5, -0.5],
-        showgrid=False,
-        fixedrange=True,
-        tickvals=starts,
-        ticktext=[f"{line * per_line:,}" for line in starts],
-        title={"text": "" if narrow else "dimension"},
-    )
-    return figure
 
 
 @dataclass(frozen=True)
@@ -147,49 +138,31 @@ def ranked_tokens_figure(record: RankedTokens, stem: str = "nearest-tokens") -> 
 
 
 def _ranked(record: RankedTokens) -> go.Figure:
-    rows = list(range(len(record.ids)))
     quantity = "cosine" if record.by == "cosine" else "distance (Euclid)"
     color = style.category(0 if record.by == "cosine" else 2)
     marked = [token_id in record.marked for token_id in record.ids]
-    figure = go.Figure(
-        go.Bar(
-            orientation="h",
-            name=quantity,
-            x=list(record.values),
-            y=rows,
-            marker={
-                "color": [style.LIGHT.cut if mark else color for mark in marked],
-                "pattern": {
-                    "shape": ["/" if mark else "" for mark in marked],
-                    "fgcolor": style.LIGHT.cut_line,
-                },
-            },
-            text=[style.three_digits(value) for value in record.values],
-            textposition="outside",
-            cliponaxis=False,
-            textfont={"size": 12, "color": style.LIGHT.ink},
-            customdata=list(record.ids),
-            hovertext=[style.label(text) for text in record.texts],
-            hovertemplate="%{hovertext}, id %{customdata:,}: %{x:.5f}<extra></extra>",
-        )
-    )
-    low = min(0.0, *record.values) if record.values else 0.0
-    figure.update_layout(
-        template=style.TEMPLATE,
+    hatched = {"shape": ["/" if mark else "" for mark in marked], "fgcolor": style.LIGHT.cut_line}
+    return figure(
+        [
+            bars(
+                quantity,
+                record.values,
+                [style.three_digits(value) for value in record.values],
+                size=12,
+                marker={"color": [style.LIGHT.cut if mark else color for mark in marked], "pattern": hatched},
+                customdata=list(record.ids),
+                hovertext=[style.label(text) for text in record.texts],
+                hovertemplate="%{hovertext}, id %{customdata:,}: %{x:.5f}<extra></extra>",
+            )
+        ],
         title={"text": style.inert(record.title)},
-        height=76 + 27 * max(1, len(rows)),
+        height=76 + 27 * max(1, len(record.ids)),
         uniformtext={"minsize": 8, "mode": "show"},
-        margin={"l": 8, "r": 56, "t": 48, "b": 8},
+        margin={"r": 56, "t": 48},
+        xaxis={
+            "range": [1.1 * min([0.0, *record.values]), 1.05 * record.top],
+            "nticks": 5,
+            "title": {"text": quantity},
+        },
+        yaxis=rows([style.label(text, 18) for text in record.texts], tickfont=mono()),
     )
-    figure.update_xaxes(
-        range=[1.1 * low, 1.05 * record.top], fixedrange=True, nticks=5, title={"text": quantity}
-    )
-    figure.update_yaxes(
-        range=[len(rows) - 0.5, -0.5],
-        fixedrange=True,
-        showgrid=False,
-        tickvals=rows,
-        ticktext=[style.label(text, 18) for text in record.texts],
-        tickfont={"family": style.MONO, "size": 12, "color": style.LIGHT.ink},
-    )
-    return figure

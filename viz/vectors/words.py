@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
+from viz.panels import Look, columns, drawn, figure, heat, rows
 
 MOST_NUMBERS = 12  # words; in a larger matrix the cells are too small for their numbers
 
@@ -45,49 +46,39 @@ def word_similarity_record(words: Sequence[str], cosines: np.ndarray) -> WordSim
 def word_similarity_figure(record: WordSimilarity) -> Drawn:
     """Square cells on the signed scale, with their numbers where there is room."""
     names = [style.visible(word) for word in record.words]
-    return Drawn(
-        figure=_figure(record, narrow=False),
+    return drawn(
+        _figure,
+        record,
         alt=f"Cosine of every two of {len(names)} words: {', '.join(names)}. {record.title}.",
         stem="word-similarity",
         table={"word": names, **{name: record.cosines[:, i].tolist() for i, name in enumerate(names)}},
-        narrow_figure=_figure(record, narrow=True),
     )
 
 
-def _figure(record: WordSimilarity, narrow: bool) -> go.Figure:
+def _figure(record: WordSimilarity, look: Look) -> go.Figure:
     n = len(record.words)
-    most = MOST_NUMBERS // 2 if narrow else MOST_NUMBERS
-    numbers = [[f"{value:.2f}" if n <= most else "" for value in row] for row in record.cosines]
-    labels = [style.label(word, 10 if narrow else 18) for word in record.words]
-    figure = go.Figure(
-        go.Heatmap(
-            z=record.cosines.astype(np.float32),
-            zmin=-1,
-            zmax=1,
-            colorscale=[list(stop) for stop in style.SIGNED_SCALE],
-            text=numbers,
-            texttemplate="%{text}",
-            textfont={"size": 12},
-            hovertemplate="%{z:.5f}<extra></extra>",
-            showscale=not narrow,
-            colorbar={"title": {"text": "cosine"}, "nticks": 5},
-        )
+    long, numbered = n > 8, n <= look.pick(MOST_NUMBERS, MOST_NUMBERS // 2)
+    labels = [style.label(word, look.pick(18, 10)) for word in record.words]
+    size = look.pick(44 if n <= 12 else 26, 30)
+    return figure(
+        [
+            heat(
+                "cosine",
+                record.cosines,
+                -1,
+                1,
+                style.SIGNED_SCALE,
+                text=[[f"{value:.2f}" if numbered else "" for value in row] for row in record.cosines],
+                texttemplate="%{text}",
+                textfont={"size": 12},
+                hovertemplate="%{z:.5f}<extra></extra>",
+                showscale=look.pick(True, False),
+                colorbar={"title": {"text": "cosine"}, "nticks": 5},
+            )
+        ],
+        title=look.title(style.inert(record.title), ",", phone_lines=2),
+        height=look.pick(200 if long else 150, 190) + size * n,
+        margin={"t": look.pick(110 if long else 64, 124)},
+        xaxis=columns(labels, side="top", tickangle=look.pick(-60 if long else 0, -60)),
+        yaxis=rows(labels),
     )
-    axis = {"tickvals": list(range(n)), "ticktext": labels, "fixedrange": True, "showgrid": False}
-    size = 30 if narrow else 44 if n <= 12 else 26
-    title = style.inert(record.title)
-    figure.update_layout(
-        template=style.TEMPLATE,
-        title={
-            "text": title.replace(", cosine", ",<br>cosine"),
-            "font": {"size": 13},
-            "pad": {"t": 36, "b": 0},
-        }
-        if narrow
-        else {"text": title},
-        height=(190 if narrow else 200 if n > 8 else 150) + size * n,
-        margin={"l": 8, "r": 8, "t": 124 if narrow else 110 if n > 8 else 64, "b": 8},
-    )
-    figure.update_xaxes(side="top", tickangle=-60 if narrow or n > 8 else 0, **axis)
-    figure.update_yaxes(range=[n - 0.5, -0.5], **axis)
-    return figure
