@@ -124,5 +124,7 @@ def draw(sides: Sequence[Side]) -> Lesson:
         "this is emulated, because processors widen to fp32 inside. “fp32 inside”: scores are widened, "
         "computed as this machine does, and the shares rounded once. A learned sink is left out."
     )
-    code = (narrow.softmax, narrow.row_total, narrow.running_sum)
-    return Lesson(mathematics=partial(mathematics, reports[0]), code=code)
+    return Lesson(
+        mathematics=partial(mathematics, reports[0]),
+        code=(narrow.softmax, narrow.row_total, narrow.running_sum),
+    )

@@ -155,5 +155,7 @@ def draw(sides: Sequence[Side]) -> Lesson:
         "In every row the numbers are rounded to the format first, then each product, then each sum, step by "
         "step: emulated, except “fp16 numbers, fp32 sum”, which is what tensor cores do."
     )
-    code = (partial_sums, narrow.pairwise_sum, narrow.running_sum)
-    return Lesson(mathematics=partial(mathematics, lengths[0]), code=code)
+    return Lesson(
+        mathematics=partial(mathematics, lengths[0]),
+        code=(partial_sums, narrow.pairwise_sum, narrow.running_sum),
+    )

@@ -37,11 +37,8 @@ BY_HAND = {
     "model_runtime/moe/sizes.py": 1,
     "model_runtime/numbers/formats.py": 1,
     "model_runtime/points.py": 1,
-    # rows of controls, one below the other as on the page
-    "pages/numbers/precisions.py": 2,
     # axes and traces that want a plainer layout
     "viz/numbers/gguf_block.py": 8,
-    "viz/numbers/order_patterns.py": 5,
     "viz/numbers/quant_errors.py": 1,
     "viz/numbers/quant_schemes.py": 2,
     "viz/numbers/spacing.py": 8,

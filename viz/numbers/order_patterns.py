@@ -12,7 +12,8 @@ from model_runtime.records.numbers import ORDERS, OrderReport
 from viz import style
 from viz.drawn import Drawn
 from viz.numbers.scaling_order import ORDER_TITLES
-from viz.panels import PHONE, Json, Look, columns, drawn, figure, heading, heat, ink, note, on, panels, rows
+from viz.panels import PHONE, Json, Look, columns, drawn, figure, heading, ink, note, on, panels, rows
+from viz.token_map import token_map
 
 MOST_TOKENS = 48  # drawn; more would be cells too small to see
 _NARROW_LABELLED = 12  # on a phone: queries only
@@ -123,16 +124,15 @@ def _maps(title: str, matrix: np.ndarray, panel: int) -> list[Json]:
     n = len(matrix)
     future = np.triu(np.ones((n, n), dtype=bool), 1)
     broken = np.isnan(matrix).any(1)
-    gap = 1 if n <= 24 else 0
     words = f"{title}<br>query %{{y}}, key %{{x}}: %{{z:.3%}}<extra></extra>"
-    cell: Json = {"showscale": False, "hoverongaps": False, **on(panel)}
+    cell: Json = {"showscale": False, **on(panel)}
     shown = np.where(future | broken[:, None], np.nan, matrix)
-    whole = heat(title, shown, 0, 1, style.PROBABILITY_SCALE, xgap=gap, ygap=gap, hovertemplate=words, **cell)
+    whole = token_map(title, shown, 0, 1, style.PROBABILITY_SCALE, hovertemplate=words, **cell)
     if not broken.any():
         return [whole]
     lost = np.where(broken[:, None] & ~future, 1.0, np.nan)
     grey, words = ((0, style.LIGHT.cut), (1, style.LIGHT.cut)), "query %{y}: NaN<extra></extra>"
-    return [heat("NaN", lost, 0, 1, grey, xgap=0, hovertemplate=words, **cell), whole]
+    return [token_map("NaN", lost, 0, 1, grey, xgap=0, ygap=1, hovertemplate=words, **cell), whole]
 
 
 def _nan_notes(matrix: np.ndarray, panel: int) -> list[Json]:
