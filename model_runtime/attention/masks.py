@@ -52,30 +52,19 @@ def visible_under(kind: MaskKind, n: int, window: int | None = None, prefix: int
     Raises:
         SettingError: an unknown kind, or a window or prefix that is missing or too small.
     """
-    return _cells(kind, torch.arange(n), n, window, prefix).numpy()
-
-
-def _cells(
-    kind: MaskKind, queries: torch.Tensor, n_keys: int, window: int | None, prefix: int | None
-) -> torch.Tensor:
-    """`visible_under` for some queries only, bool [query_pos, key_pos]."""
-    rows, keys = queries[:, None], torch.arange(n_keys, device=queries.device)[None, :]
-    causal = keys <= rows
-    if kind == "causal":
-        return causal
-    if kind == "bidirectional":
-        return torch.ones_like(causal)
+    if kind not in MASK_KINDS:
+        raise SettingError(f"There is no mask {kind!r}.", f"Masks are {', '.join(MASK_KINDS)}.")
+    size = {"window": window, "prefix": prefix}.get(kind, 1)
+    if size is None or size < (kind == "window"):
+        least = int(kind == "window")
+        raise SettingError(f"The mask's {kind} is {size}.", f"Give a whole number of {least} or more.")
+    query, key = np.arange(n)[:, None], np.arange(n)[None, :]
+    causal = key <= query  # [query_pos, key_pos]: no token sees a later one
     if kind == "window":
-        return causal & (keys > rows - _at_least(1, "window", window))
+        return causal & (key > query - size)
     if kind == "prefix":
-        return causal | (keys < _at_least(0, "prefix", prefix)) & (rows < _at_least(0, "prefix", prefix))
-    raise SettingError(f"There is no mask {kind!r}.", f"Masks are {', '.join(MASK_KINDS)}.")
-
-
-def _at_least(least: int, name: str, value: int | None) -> int:
-    if value is None or value < least:
-        raise SettingError(f"The mask's {name} is {value}.", f"Give a whole number of {least} or more.")
-    return value
+        return causal | (query < size) & (key < size)
+    return causal if kind == "causal" else np.ones_like(causal)
 
 
 def encoder_decoder_masks(n_source: int, n_target: int) -> EncoderDecoderMasks:
@@ -123,6 +112,7 @@ def pattern_under(
         SettingError: as `visible_under`. NotCaptured, PointUnavailable: as `head_stages`.
     """
     call = run.trace.call(layer, head, queries)
-    cells = _cells(kind, query_rows(call), call.key.shape[2], window, prefix)
+    rows, n_keys = query_rows(call), call.key.shape[2]
+    cells = torch.from_numpy(visible_under(kind, n_keys, window, prefix)).to(rows.device)[rows]
     pattern, _ = pattern_and_sink(replace(call, mask=cells[None, None]), head)
     return np.array(pattern[0].float().nan_to_num(nan=0.0).cpu().numpy())

@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from model_runtime import teaching
 from model_runtime.attention import masks
 from model_runtime.attention.masks import MASK_KINDS
 from pages.shared.escape import counted, plain, quoted
@@ -231,5 +232,5 @@ def draw(sides: Sequence[Side]) -> Lesson:
     encoder_decoder(sides[0])
     return Lesson(
         mathematics=partial(mathematics, several[0]),
-        code=(masks.visible_under, masks._cells, masks.pattern_under),
+        code=(masks.visible_under, teaching.masked_pattern, teaching.softmax),
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from model_runtime import teaching
+from model_runtime.attention.masks import pattern_under, visible_under
 from model_runtime.attention.stages import head_stages, head_weight, score_terms
 from model_runtime.model import Model
 from model_runtime.open_run import open_run
@@ -53,3 +54,17 @@ def test_the_lesson_s_head_adds_what_the_model_s_head_adds() -> None:
     np.testing.assert_allclose(
         teaching.attention_head(stages.q, stages.k, stages.v, w_o), stages.result, atol=1e-6
     )
+
+
+def test_the_lesson_s_pattern_under_a_mask_is_the_runtime_s() -> None:
+    run = open_run(model_of("llama"), TEXT)
+    stages = head_stages(run, LAYER, HEAD)
+    for kind, size in (
+        ("causal", {}),
+        ("bidirectional", {}),
+        ("window", {"window": 3}),
+        ("prefix", {"prefix": 4}),
+    ):
+        visible = visible_under(kind, len(run.tokens), **size)
+        found = teaching.masked_pattern(stages.q, stages.k, visible)
+        np.testing.assert_allclose(found, pattern_under(run, LAYER, HEAD, kind, **size), atol=1e-6)

@@ -14,6 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from model_runtime.records import HeadStages
+from model_runtime.records.distributions import softmax
 from viz import style
 from viz.drawn import Drawn
 from viz.panels import Json, figure, mono
@@ -65,7 +66,8 @@ def scale_effect_record(
     dots = stages.dots[query, visible].astype(np.float64) * undone
     own = undone / stages.scaling
     divisors = np.geomspace(own, 1.0 if own > 1.001 else math.sqrt(stages.q.shape[1]), N_STEPS)
-    rows = [_softmax(dots / divisor, stages.softcap, sink_logit) for divisor in divisors]
+    sink = [] if sink_logit is None else [sink_logit]
+    rows = [softmax(np.append(_capped(dots / divisor, stages.softcap), sink)) for divisor in divisors]
     largest = np.sort(np.argsort(-rows[0][: len(visible)], kind="stable")[:MOST_BARS])
     steps = tuple(
         ScaleStep(
@@ -79,14 +81,8 @@ def scale_effect_record(
     )
 
 
-def _softmax(scores: np.ndarray, softcap: float | None, sink_logit: float | None) -> np.ndarray:
-    """Shares of the keys, then of the sink if there is one."""
-    if softcap is not None:
-        scores = np.tanh(scores / softcap) * softcap
-    if sink_logit is not None:
-        scores = np.append(scores, sink_logit)
-    powers = np.exp(scores - scores.max())
-    return powers / powers.sum()
+def _capped(scores: np.ndarray, softcap: float | None) -> np.ndarray:
+    return scores if softcap is None else np.tanh(scores / softcap) * softcap
 
 
 def _entropy(row: np.ndarray) -> float:
