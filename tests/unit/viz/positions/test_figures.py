@@ -120,7 +120,12 @@ def test_a_scheme_holds_its_diagonals_and_says_what_decides() -> None:
 
 
 def test_four_schemes_are_drawn_and_a_missing_one_is_said() -> None:
-    records = [scheme("sinusoidal"), Missing("learned", "nowhere <i>"), scheme("rotary"), scheme("alibi")]
+    records: list[Scheme | Missing] = [
+        scheme("sinusoidal"),
+        Missing("learned", "nowhere <i>"),
+        scheme("rotary"),
+        scheme("alibi"),
+    ]
     drawn = schemes_figure(records)
     for figure in (drawn.figure, drawn.narrow_figure):
         assert figure is not None
