@@ -47,17 +47,11 @@ class WordVector:
 
 
 @dataclass(frozen=True, eq=False)
-class OutputRow:
-    """How a token is written: its row of the head. cosine: with its row of the input embedding."""
-
-    tied: bool  # the head uses the input embedding itself
-    row: np.ndarray
-    cosine: float
-
-
-@dataclass(frozen=True, eq=False)
 class TokenRow:
-    """A token's row of the table, float32 [d_model], and what lies near it."""
+    """How a token is read, what lies near it, and how it is written.
+
+    values: its row of the input embedding, float32 [d_model]; head: of the language-model head, likewise.
+    """
 
     token_id: int
     values: np.ndarray
@@ -65,11 +59,13 @@ class TokenRow:
     one_hot_difference: float
     by_cosine: Ranked  # without the token itself, as in `by_distance`
     by_distance: Ranked
-    head: OutputRow
+    tied: bool  # the head uses the input embedding itself
+    head: np.ndarray
+    head_cosine: float  # of both rows
 
     @property
     def nbytes(self) -> int:
-        return self.values.nbytes + self.head.row.nbytes + self.by_cosine.nbytes + self.by_distance.nbytes
+        return self.values.nbytes + self.head.nbytes + self.by_cosine.nbytes + self.by_distance.nbytes
 
 
 def embedding_table(model: Model) -> torch.Tensor:
@@ -90,9 +86,10 @@ def token_row(model: Model, token_id: int, k: int = 10) -> TokenRow:
     Raises:
         PromptError: there is no such row.
     """
-    values = embedding_row(model, token_id)
-    norms = table_norms(model)
+    values, norms = embedding_row(model, token_id), table_norms(model)
     by_cosine, by_distance = (nearest(model, values, norms, by, k, [token_id]) for by in MEASURES)
+    output: Any = model.hf_model.get_output_embeddings()
+    head = np.array(output.weight[token_id].detach().float().cpu().numpy())
     return TokenRow(
         token_id,
         values,
@@ -100,7 +97,9 @@ def token_row(model: Model, token_id: int, k: int = 10) -> TokenRow:
         one_hot_difference=one_hot_difference(model, token_id),
         by_cosine=by_cosine,
         by_distance=by_distance,
-        head=output_row(model, token_id),
+        tied=output.weight.data_ptr() == embedding_table(model).data_ptr(),
+        head=head,
+        head_cosine=cosine(head, values),
     )
 
 
@@ -184,15 +183,6 @@ def nearest(
     top = top[np.argsort(-order[top], kind="stable")]  # [k]: the largest k, sorted
     values = order[top] if by == "cosine" else -order[top]
     return Ranked(by, tuple(top.tolist()), tuple(float(value) for value in values))
-
-
-def output_row(model: Model, token_id: int) -> OutputRow:
-    """The token's row of the language-model head, and how it lies to its row of the input embedding."""
-    head: Any = model.hf_model.get_output_embeddings()
-    weight = head.weight.detach()
-    row = np.array(weight[token_id].float().cpu().numpy())
-    own = embedding_row(model, token_id)
-    return OutputRow(weight.data_ptr() == embedding_table(model).data_ptr(), row, cosine(row, own))
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:

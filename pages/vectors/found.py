@@ -1,9 +1,9 @@
-"""What a part finds for each side; where it finds nothing, the reason stands in the side's place."""
+"""What a part finds for each side, or why it finds nothing; and where the side's figures stand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -13,6 +13,7 @@ from pages.shared.frame.errors import explain
 from pages.shared.frame.sides import Side, column, places
 
 Found = TypeVar("Found")
+Places = list[DeltaGenerator]
 
 
 def found_by(sides: Sequence[Side], find: Callable[[Side], Found]) -> list[tuple[DeltaGenerator, Found]]:
@@ -27,3 +28,9 @@ def found_by(sides: Sequence[Side], find: Callable[[Side], Found]) -> list[tuple
                 except GlassformerError as error:
                     explain(error)
     return found
+
+
+def beside(side: Side, widths: int | Sequence[int], gap: Literal["small", "medium"] = "medium") -> Places:
+    """Places beside each other; below each other where two runs share the page."""
+    n = widths if isinstance(widths, int) else len(widths)
+    return [st.container() for _ in range(n)] if side.name else st.columns(widths, gap=gap)

@@ -16,7 +16,7 @@ from pages.shared.figure.provenance import Provenance
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side
 from pages.shared.settings import url_state as state
-from pages.vectors.found import found_by
+from pages.vectors.found import beside, found_by
 from pages.vectors.placed import Placed, ends_now, kept_by, placed
 from pages.vectors.projection_controls import controls
 from viz.palette import token_color
@@ -105,11 +105,7 @@ def _on_one_scale(records: Sequence[ProjectionMap]) -> list[ProjectionMap]:
 
 
 def _draw_one(one: Placed, record: ProjectionMap) -> None:
-    if one.side.name:
-        _figure(one, record)
-        _words(one, record)
-        return
-    left, right = st.columns([13, 7], gap="medium")
+    left, right = beside(one.side, [13, 7])
     with left:
         _figure(one, record)
     with right:

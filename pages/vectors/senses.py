@@ -21,7 +21,7 @@ from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state as state
 from pages.shared.settings.edit_codes import fitting
 from pages.shared.settings.word_lists import SENTENCES
-from pages.vectors.found import found_by
+from pages.vectors.found import beside, found_by
 from viz.style import three_digits
 from viz.vectors.senses import (
     SenseCurves,
@@ -117,24 +117,16 @@ def edits_that_fit(run: PageRun, sentence: str) -> tuple[Intervention, ...]:
 
 def _draw_one(one: Seen) -> None:
     st.markdown(_occurrences(one))
-    if one.side.name:
-        _curves(one)
-        _curves_words(one)
-        _path(one, apart=False)
-        _path(one, apart=True)
-        _paths_words(one)
-        return
-    left, right = st.columns([13, 7], gap="medium")
+    left, right = beside(one.side, [13, 7])
     with left:
         _curves(one)
     with right:
         _curves_words(one)
-    st.subheader("The paths of its vectors", anchor=False)
-    whole, parting = st.columns(2, gap="medium")
-    with whole:
-        _path(one, apart=False)
-    with parting:
-        _path(one, apart=True)
+    if not one.side.name:
+        st.subheader("The paths of its vectors", anchor=False)
+    for place, apart in zip(beside(one.side, 2), (False, True), strict=True):
+        with place:
+            _path(one, apart=apart)
     _paths_words(one)
 
 

@@ -24,7 +24,7 @@ from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side
 from pages.shared.settings import url_state as state
-from pages.vectors.found import found_by
+from pages.vectors.found import beside, found_by
 from viz.style import share, shared_range, three_digits
 from viz.vectors.table import (
     ranked_tokens_figure,
@@ -61,7 +61,7 @@ def draw(sides: Sequence[Side]) -> Lesson:
     for place, one in rows:
         with place:
             strip(one, cells)
-            left, right = st.columns(2) if len(sides) == 1 else (st.container(), st.container())
+            left, right = beside(one.side, 2, gap="small")
             with left:
                 neighbours(one, one.row.by_cosine, 1.0)
             with right:
@@ -116,7 +116,7 @@ def id_of(side: Side, selected: int) -> int:
 
 def tops_of(rows: Sequence[TokenRow]) -> tuple[float, float]:
     """Ends of the shared scales: of the cells, and of the distances."""
-    strips = [values for row in rows for values in (row.values, row.head.row)]
+    strips = [values for row in rows for values in (row.values, row.head)]
     cells = shared_range(*strips, symmetric=True)[1]
     far = max((value for row in rows for value in row.by_distance.values), default=1.0)
     return cells, far or 1.0
@@ -167,8 +167,8 @@ def overlap_words(row: TokenRow) -> None:
 def head_words(one: LookedUp, top: float) -> None:
     """Reading and writing: one table, or two."""
     st.subheader("Reading and writing", anchor=False)
-    name, head = plain(one.side.spec.name), one.row.head
-    if head.tied:
+    name = plain(one.side.spec.name)
+    if one.row.tied:
         st.markdown(
             f"{name} has one table for both (**tied** embeddings): the row that is read where the token "
             "stands is the row that the last vector is multiplied with to get this token's logit."
@@ -176,10 +176,10 @@ def head_words(one: LookedUp, top: float) -> None:
         return
     st.markdown(
         f"{name} has two tables (**untied**): the head has a row of its own for {quoted(one.text)}. Cosine "
-        f"of the two rows: {three_digits(head.cosine)}."
+        f"of the two rows: {three_digits(one.row.head_cosine)}."
     )
     live_figure(
-        row_strip_figure(row_strip_record(one.text, one.token_id, head.row, top, "head")),
+        row_strip_figure(row_strip_record(one.text, one.token_id, one.row.head, top, "head")),
         key=one.side.key_figure("head-row"),
         provenance=one.side.run.origin(row=one.token_id),
     )

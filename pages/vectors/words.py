@@ -14,7 +14,7 @@ from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side
 from pages.shared.settings import url_state as state
-from pages.vectors.found import found_by
+from pages.vectors.found import beside, found_by
 from viz.style import three_digits
 from viz.vectors.table import ranked_tokens_figure, ranked_tokens_record
 from viz.vectors.words import word_similarity_figure, word_similarity_record
@@ -119,9 +119,8 @@ def analogy(side: Side) -> None:
         if isinstance(click.customdata, int):
             state.set(space="table", row=str(click.customdata))
 
-    places = [st.container(), st.container()] if side.name else st.columns(2)
     lists = (("Without the three words", found.without), ("All of the vocabulary", found.with_own))
-    for place, (title, ranked) in zip(places, lists, strict=True):
+    for place, (title, ranked) in zip(beside(side, 2, gap="small"), lists, strict=True):
         texts = [side.run.text_of(token_id) for token_id in ranked.ids]
         record = ranked_tokens_record(title, "cosine", ranked.ids, texts, ranked.values, sorted(own))
         with place:

@@ -15,7 +15,6 @@ from model_runtime.vectors.embeddings import (
     embedding_scale,
     nearest,
     one_hot_difference,
-    output_row,
     parse_analogy,
     parse_words,
     similarities,
@@ -68,7 +67,7 @@ def test_a_token_s_row_and_its_neighbours_are_looked_up_together() -> None:
     assert row.longer_than == np.mean(norms < norms[11])
     assert row.by_cosine == nearest(model, values, norms, "cosine", 5, [11])
     assert row.by_distance == nearest(model, values, norms, "euclidean", 5, [11])
-    assert (row.one_hot_difference, row.head.tied) == (0, False)
+    assert (row.one_hot_difference, row.tied) == (0, False)
     with pytest.raises(PromptError, match="There is no row"):
         token_row(model, -1)
 
@@ -90,12 +89,16 @@ def test_an_id_outside_the_table_is_the_real_error(token_id: int) -> None:
 
 
 def test_the_head_is_tied_or_not() -> None:
-    tied = output_row(model_of("gpt2"), 9)
+    tied = token_row(model_of("gpt2"), 9)
     assert tied.tied
-    assert tied.cosine == pytest.approx(1.0)
-    apart = output_row(model_of("llama"), 9)
+    assert tied.head_cosine == pytest.approx(1.0)
+    model = model_of("llama")
+    apart = token_row(model, 9)
     assert not apart.tied
-    assert abs(apart.cosine) < 0.9
+    assert abs(apart.head_cosine) < 0.9
+    np.testing.assert_array_equal(
+        apart.head, model.hf_model.get_output_embeddings().weight.detach().numpy()[9]
+    )
 
 
 def set_rows(model: Model, rows: dict[str, list[float]]) -> None:

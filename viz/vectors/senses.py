@@ -44,15 +44,12 @@ class SenseCurves:
 
 @dataclass(frozen=True)
 class SensePath:
-    """Paths in a plane, (x, y) [sentence][depth]; `unit`: of vectors scaled to length 1; `apart`: less the
-    mean over the sentences at each depth."""
+    """Paths in a plane, (x, y) [sentence][depth], and how they were made."""
 
     word: str
     sentences: tuple[str, ...]
     places: tuple[tuple[tuple[float, float], ...], ...]
-    explained: tuple[float, ...]
-    unit: bool
-    apart: bool
+    made: SensePaths
     depth: int  # selected
 
     @property
@@ -89,8 +86,7 @@ def sense_path_record(paths: SensePaths, found: Senses, word: str, depth: int) -
     """What was measured -> what is drawn."""
     places = tuple(tuple((float(x), float(y)) for x, y in path) for path in paths.coordinates)
     sentences = tuple(occurrence.sentence for occurrence in found.occurrences)
-    depth = min(depth, len(places[0]) - 1)
-    return SensePath(word.strip(), sentences, places, paths.explained, paths.unit, paths.apart, depth)
+    return SensePath(word.strip(), sentences, places, paths, min(depth, len(places[0]) - 1))
 
 
 def depth_words(depth: int) -> str:

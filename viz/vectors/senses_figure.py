@@ -157,15 +157,15 @@ def sense_paths_figure(record: SensePath) -> Drawn:
         for depth, (x, y) in enumerate(path):
             for name, value in zip(table, (style.prose(sentence), depth_words(depth), x, y), strict=True):
                 table[name].append(value)
-    shares = " and ".join(style.share(share) for share in record.explained)
-    scaled = "scaled to length 1" if record.unit else "as long as they are"
-    less = ", less their mean at each depth" if record.apart else ""
+    shares = " and ".join(style.share(share) for share in record.made.explained)
+    scaled = "scaled to length 1" if record.made.unit else "as long as they are"
+    less = ", less their mean at each depth" if record.made.apart else ""
     return Drawn(
         figure=_paths(record),
         alt=f"The vectors of “{style.prose(record.word)}” in {len(record.sentences)} sentences, "
         f"{scaled}{less}, from the embedding through {record.n_depths - 1} blocks, in the plane of their two "
         f"principal axes, which hold {shares} of the variance. Selected: {depth_words(record.depth)}.",
-        stem="one-word-parting" if record.apart else "one-word-paths",
+        stem="one-word-parting" if record.made.apart else "one-word-paths",
         table=table,
         narrow_layout={
             "height": 420,
@@ -189,7 +189,7 @@ def _paths(record: SensePath) -> go.Figure:
             "title": {"text": f"principal axis {n + 1}: {style.share(share)} of the variance"},
             "fixedrange": False,
         }
-        for n, share in enumerate(record.explained)
+        for n, share in enumerate(record.made.explained)
     )
     return figure(
         paths,
@@ -242,7 +242,7 @@ def _depth_name(record: SensePath, number: int, depth: int) -> str:
 
 
 def _paths_title(record: SensePath) -> str:
-    total, word = style.share(min(sum(record.explained), 1.0)), style.label(record.word, 16)
-    if record.apart:
+    total, word = style.share(min(sum(record.made.explained), 1.0)), style.label(record.word, 16)
+    if record.made.apart:
         return f"Where “{word}” parts, less the mean: {total} shown"
     return f"The way of “{word}”: {total} of the variance shown"
