@@ -134,12 +134,8 @@ def loss_by_position(
     tokens = _checked(model, ids)
     edits = as_interventions(interventions)
     start = time.perf_counter()
-    loss, entropy = read_in_chunks(model, tokens, edits, chunk, progress or _silent, turn)
+    loss, entropy = read_in_chunks(model, tokens, edits, chunk, progress, turn)
     return LengthReading(tokens, loss, entropy, model.spec.n_ctx, edits, time.perf_counter() - start)
-
-
-def _silent(done: int, of: int, seconds: float) -> None:
-    pass
 
 
 def read_in_chunks(
@@ -147,7 +143,7 @@ def read_in_chunks(
     tokens: tuple[int, ...],
     edits: tuple[Intervention, ...],
     chunk: int,
-    progress: Progress,
+    progress: Progress | None,
     turn: Turn,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Loss and entropy at every position, float32 [pos]: one forward a chunk, after the keys of all before.
@@ -156,20 +152,18 @@ def read_in_chunks(
     """
     plan = model.planner.plan(edits, None)  # what the edits change, in every forward
     cache = DynamicCache(config=model.hf_model.config)
-    loss, entropy = [np.array([np.nan])], [np.array([np.nan])]  # nothing comes before the first token
+    loss, entropy = np.full((2, len(tokens) + 1), np.nan, dtype=np.float32)  # nothing comes before the first
     start = time.perf_counter()
     for first in range(0, len(tokens), chunk):
         part = tokens[first : first + chunk]
+        predicted = slice(first + 1, first + 1 + len(part))
         with turn():  # others get theirs in between
             run = Run(model.adapter, plan, offset=first)
             logits, cache = model.forward(part, run, tuple(range(len(part))), cache)  # [chunk, d_vocab]
-        measured = loss_and_entropy(logits, tokens[first + 1 : first + 1 + len(part)])
-        for whole, new in zip((loss, entropy), measured, strict=True):
-            whole.append(new)
-        progress(first + len(part), len(tokens), time.perf_counter() - start)
-    # What the last token's logits predict never came: it is left out.
-    found = [np.concatenate(parts)[:-1].astype(np.float32) for parts in (loss, entropy)]
-    return found[0], found[1]
+        loss[predicted], entropy[predicted] = loss_and_entropy(logits, tokens[predicted])
+        if progress is not None:
+            progress(first + len(part), len(tokens), time.perf_counter() - start)
+    return loss[:-1], entropy[:-1]  # what the last token's logits predict never came
 
 
 def _checked(model: Model, ids: Sequence[int]) -> tuple[int, ...]:
