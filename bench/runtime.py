@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from bench.measure import Row, ratio_row
 from model_runtime import Model, SamplingSettings, head_measures, load_model
 from model_runtime.loading.convert import ensure_converted
-from model_runtime.open_run import open_run
+from model_runtime.run import open_run
 
 OVERVIEWS = {64: 15, 512: 5}  # tokens -> pairs measured
 LENGTHS = {64: 21, 256: 11, 1024: 5}  # tokens -> pairs measured

@@ -12,7 +12,7 @@ from bench.runtime import forward, prompt_ids
 from model_runtime import load_model
 from model_runtime.loading.convert import ensure_converted
 from model_runtime.numbers.precisions import compare_precisions
-from model_runtime.open_run import open_run
+from model_runtime.run import open_run
 
 DTYPES = ("float32", "bfloat16", "float16")
 N_TOKENS, PAIRS = 64, 21

@@ -43,6 +43,8 @@ from .moe.domains import read_heldout as read_heldout
 from .moe.domains import typical_tokens as typical_tokens
 from .moe.effects import ExpertEffects as ExpertEffects
 from .moe.effects import expert_effects as expert_effects
+from .moe.experts import ExpertOutputs as ExpertOutputs
+from .moe.experts import ask_experts as ask_experts
 from .moe.load import Balance as Balance
 from .moe.load import Dispatch as Dispatch
 from .moe.load import PromptDivergence as PromptDivergence
@@ -52,8 +54,6 @@ from .moe.load import js_divergence as js_divergence
 from .moe.load import noisy_top_k as noisy_top_k
 from .moe.load import pooled_loss as pooled_loss
 from .moe.load import prompt_divergence as prompt_divergence
-from .moe.outputs import ExpertOutputs as ExpertOutputs
-from .moe.outputs import ask_experts as ask_experts
 from .moe.routing import RouterRule as RouterRule
 from .moe.routing import Routing as Routing
 from .moe.routing import router_rule as router_rule
@@ -67,6 +67,7 @@ from .moe.sizes import shape_sizes as shape_sizes
 from .numbers.formats import parse_number as parse_number
 from .numbers.gradients import GradientReport as GradientReport
 from .numbers.gradients import loss_gradients as loss_gradients
+from .numbers.gradients import loss_scaling as loss_scaling
 from .numbers.precision_texts import PrecisionTexts as PrecisionTexts
 from .numbers.precision_texts import compare_texts as compare_texts
 from .numbers.precisions import PrecisionReport as PrecisionReport
@@ -77,10 +78,8 @@ from .numbers.quantization import dequantize as dequantize
 from .numbers.quantization import quantize as quantize
 from .numbers.quantization import quantized as quantized
 from .numbers.scaling_order import HeadSizes as HeadSizes
-from .numbers.scaling_order import OrderReport as OrderReport
 from .numbers.scaling_order import compare_orders as compare_orders
 from .numbers.scaling_order import head_sizes as head_sizes
-from .numbers.softmax_ways import RowReport as RowReport
 from .numbers.softmax_ways import break_curve as break_curve
 from .numbers.softmax_ways import softmax_row as softmax_row
 from .numbers.sums import SumTerms as SumTerms
@@ -112,6 +111,9 @@ from .records.attention import HeadMeasures as HeadMeasures
 from .records.attention import HeadStages as HeadStages
 from .records.attention import ScoreTerms as ScoreTerms
 from .records.formats import FORMATS as FORMATS
+from .records.numbers import LossScaling as LossScaling
+from .records.numbers import OrderReport as OrderReport
+from .records.numbers import RowReport as RowReport
 from .records.sampling import SamplingReport as SamplingReport
 from .records.spec import LayerSpec as LayerSpec
 from .records.spec import ModelSpec as ModelSpec
@@ -122,6 +124,8 @@ from .records.vectors import Projection as Projection
 from .records.vectors import ProjectionSettings as ProjectionSettings
 from .records.vectors import Senses as Senses
 from .records.weights import WeightRanges as WeightRanges
+from .run import OpenRun as OpenRun
+from .run import open_run as open_run
 from .sampling.generation import DecodeState as DecodeState
 from .sampling.generation import GeneratedToken as GeneratedToken
 from .sampling.generation import Generation as Generation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from model_runtime.model import Model
-from model_runtime.open_run import OpenRun
+from model_runtime.run import OpenRun
 from model_runtime.trace import Trace
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from model_runtime.errors import PointUnavailable
 from model_runtime.model import Model
-from model_runtime.open_run import OpenRun
 from model_runtime.records import WrittenPatterns
+from model_runtime.run import OpenRun
 
 DECIMALS = 4
 _WRITTEN = [f"{step / 10**DECIMALS:.{DECIMALS}g}" for step in range(10**DECIMALS + 1)]

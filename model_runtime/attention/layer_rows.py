@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from model_runtime.capture.attention_function import pattern_and_sink
-from model_runtime.open_run import OpenRun
 from model_runtime.records import HeadOverlap
+from model_runtime.run import OpenRun
 
 MOST_QUERIES = 128  # of a long prompt, evenly spaced: the overlap's work is bounded
 

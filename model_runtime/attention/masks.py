@@ -18,7 +18,7 @@ import torch
 
 from model_runtime.capture.attention_function import pattern_and_sink, query_rows, visible_cells
 from model_runtime.errors import SettingError
-from model_runtime.open_run import OpenRun
+from model_runtime.run import OpenRun
 
 MaskKind = Literal["causal", "window", "bidirectional", "prefix"]
 MASK_KINDS: tuple[MaskKind, ...] = ("causal", "window", "bidirectional", "prefix")

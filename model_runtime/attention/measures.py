@@ -10,8 +10,8 @@ import torch
 
 from model_runtime.capture.attention_function import AttentionCall, pattern_and_sink, query_rows
 from model_runtime.errors import NotCaptured
-from model_runtime.open_run import OpenRun
 from model_runtime.records import HeadMeasures
+from model_runtime.run import OpenRun
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from model_runtime.capture.attention_function import pattern_and_sink, query_rows, visible_cells
-from model_runtime.open_run import OpenRun
+from model_runtime.run import OpenRun
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from model_runtime.capture.attention_function import (
     scores,
     visible_cells,
 )
-from model_runtime.open_run import OpenRun
+from model_runtime.run import OpenRun
 
 _CELLS = 2**22  # of [head, query_pos, key_pos] at a time
 

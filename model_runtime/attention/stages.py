@@ -26,8 +26,8 @@ from model_runtime.capture.attention_function import (
 from model_runtime.errors import NotCaptured, PointUnavailable
 from model_runtime.interventions import Intervention, Patch, ScaleHead, Steer
 from model_runtime.model import Model
-from model_runtime.open_run import OpenRun
 from model_runtime.records import HeadStages, ScoreTerms
+from model_runtime.run import OpenRun
 
 
 def head_stages(

@@ -28,8 +28,8 @@ from model_runtime.capture.context import Run
 from model_runtime.capture.planner import Plan
 from model_runtime.errors import ModelTooLarge, PromptError
 from model_runtime.model import Model
-from model_runtime.open_run import Turn
 from model_runtime.records.numbers import LossScaling
+from model_runtime.run import Turn
 
 LOWEST, HIGHEST = -64, 24  # powers of two; the ends hold what lies beyond
 MOST_WEIGHTS = 20_000_000  # a larger model would take longer than a page can wait

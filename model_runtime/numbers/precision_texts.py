@@ -12,10 +12,10 @@ from model_runtime.errors import SamplingError
 from model_runtime.interventions import Intervention
 from model_runtime.model import Model
 from model_runtime.numbers.precisions import COMPARED, narrow
-from model_runtime.open_run import ModelIn, OpenRun, Turn
 from model_runtime.records import Token
 from model_runtime.records.distributions import softmax
 from model_runtime.records.formats import FORMATS
+from model_runtime.run import ModelIn, OpenRun, Turn
 from model_runtime.sampling.arithmetic import checked_scores
 from model_runtime.sampling.generation import end_ids
 from model_runtime.tokenizer import Tokens

@@ -20,8 +20,8 @@ import torch
 from model_runtime.errors import ModelTooLarge, SamplingError, UnsupportedModel
 from model_runtime.limits import MIB
 from model_runtime.model import Model
-from model_runtime.open_run import ModelIn, OpenRun, Turn
 from model_runtime.records.formats import FORMATS
+from model_runtime.run import ModelIn, OpenRun, Turn
 from model_runtime.sampling.arithmetic import checked_scores
 from model_runtime.trace import Trace
 

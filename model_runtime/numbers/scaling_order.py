@@ -20,8 +20,8 @@ import torch
 from model_runtime.capture.attention_function import AttentionCall, dots, soft_capped, visible_cells
 from model_runtime.model import Model
 from model_runtime.numbers.narrow import DTYPES, product_sums
-from model_runtime.open_run import OpenRun
 from model_runtime.records.numbers import ORDERS, Inside, Order, OrderReport, OrderResult
+from model_runtime.run import OpenRun
 
 OVERFLOW = 65_520.0  # from here on fp16 rounds to infinity: half a gap beyond 65,504
 

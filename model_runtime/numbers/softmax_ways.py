@@ -16,8 +16,8 @@ import torch
 from model_runtime.capture.attention_function import soft_capped, visible_cells
 from model_runtime.numbers.narrow import DTYPES, row_total, softmax
 from model_runtime.numbers.scaling_order import unscaled
-from model_runtime.open_run import OpenRun
 from model_runtime.records.numbers import BreakCurve, RowReport, RowResult, Way
+from model_runtime.run import OpenRun
 
 WAYS: tuple[Way, ...] = ((False, "narrow"), (False, "wide"), (True, "narrow"), (True, "wide"))
 

@@ -20,8 +20,8 @@ import torch
 
 from model_runtime.model import Model
 from model_runtime.numbers.narrow import blocked_sum, pairwise_sum, running_sum
-from model_runtime.open_run import OpenRun
 from model_runtime.records.numbers import LengthErrors
+from model_runtime.run import OpenRun
 
 SumKind = Literal["norm", "logit", "vocabulary"]
 KINDS: tuple[SumKind, ...] = ("norm", "logit", "vocabulary")

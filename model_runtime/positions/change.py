@@ -8,7 +8,7 @@ import numpy as np
 
 from model_runtime.capture.attention_function import pattern_and_sink, scores
 from model_runtime.interventions import Intervention
-from model_runtime.open_run import OpenRun
+from model_runtime.run import OpenRun
 from model_runtime.trace import Trace
 
 

@@ -24,7 +24,7 @@ from model_runtime.errors import PromptError, SettingError
 from model_runtime.interventions import Intervention, as_interventions
 from model_runtime.loading.device import free_memory
 from model_runtime.model import Model
-from model_runtime.open_run import Turn
+from model_runtime.run import Turn
 
 HELDOUT = Path(__file__).resolve().parents[2] / "assets" / "heldout"
 TEXTS = ("plays", "scripture", "python")

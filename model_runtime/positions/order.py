@@ -19,7 +19,7 @@ from model_runtime.capture.context import Run
 from model_runtime.errors import PromptError, SettingError
 from model_runtime.interventions import Intervention, PositionsOff
 from model_runtime.model import Model
-from model_runtime.open_run import OpenRun
+from model_runtime.run import OpenRun
 
 LONGEST = 256  # tokens of the prompt that are read: six forwards are made
 _POINTS = ("resid_pre", "attn_out", "z", "resid_post")

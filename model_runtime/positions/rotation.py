@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from model_runtime.errors import PointUnavailable
-from model_runtime.open_run import OpenRun
 from model_runtime.positions.schemes import first_turn, model_frequencies, model_rotary_table
+from model_runtime.run import OpenRun
 
 POINTS: tuple[str, ...] = ("q", "k", "rot_q", "rot_k", "rope_cos", "rope_sin", "attn_scores")
 OFFSETS: tuple[int, ...] = (1, 10, 100, 1000)

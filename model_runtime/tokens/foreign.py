@@ -13,9 +13,9 @@ import numpy as np
 
 from model_runtime.errors import PromptError
 from model_runtime.model import Model
-from model_runtime.open_run import Turn
 from model_runtime.records import Token, Tokenized
 from model_runtime.records.distributions import log_softmax
+from model_runtime.run import Turn
 
 MAX_TOKENS = 256  # tokens that are read of each text
 N_NEXT = 5  # likeliest next tokens kept

@@ -17,8 +17,8 @@ import numpy as np
 from model_runtime.errors import PromptError
 from model_runtime.interventions import Intervention
 from model_runtime.model import Model
-from model_runtime.open_run import Turn
 from model_runtime.records import Occurrence, SensePaths, Senses
+from model_runtime.run import Turn
 from model_runtime.trace import Trace
 from model_runtime.vectors.projection import pca, unit_length
 

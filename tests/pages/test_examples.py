@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model_runtime import head_measures, load_model
-from model_runtime.open_run import open_run
+from model_runtime.run import open_run
 from pages.shared.frame import contents
 from pages.shared.frame.examples import EXAMPLES, Example
 from pages.shared.settings.kinds import Refused

@@ -13,13 +13,21 @@ from model_runtime.interventions import ScaleHead
 from model_runtime.model import Model
 from model_runtime.numbers import quantization_effects
 from model_runtime.numbers.quantization import QuantScheme
+from model_runtime.numbers.quantization_effects import QuantEffect, effect_of
+from model_runtime.run import open_run
 from model_runtime.tokens import foreign
 from pages.shared.run import measurements, runtime
+from pages.shared.run.opened import opened
 from pages.shared.run.runs import Run
 from tests.pages.test_runtime import run
 
 FOUR = QuantScheme(4, "absmax", "tensor")
 CUT = (ScaleHead(0, 0),)
+
+
+def quantized(asked: Run, scheme: QuantScheme, layers: tuple[int, ...] | None) -> QuantEffect:
+    """What the page asks for."""
+    return opened(asked).measure(effect_of, slow=True, scheme=scheme, layers=layers)
 
 
 def test_a_text_in_another_tokenizers_numbers_is_read_once(
@@ -43,9 +51,9 @@ def test_a_text_in_another_tokenizers_numbers_is_read_once(
 def test_a_packed_model_is_made_once_whatever_the_sampling(tiny: str) -> None:
     first = run(tiny, "packed once")
     warmer = replace(first, sampling=replace(first.sampling, temperature=0.1))
-    effect = measurements.quantized_for(first, FOUR, (0,))
-    assert measurements.quantized_for(warmer, FOUR, (0,)) is effect
-    assert measurements.quantized_for(first, QuantScheme(4, "absmax", "tensor"), (0,)) is effect
+    effect = quantized(first, FOUR, (0,))
+    assert quantized(warmer, FOUR, (0,)) is effect
+    assert quantized(first, QuantScheme(4, "absmax", "tensor"), (0,)) is effect
 
 
 @pytest.mark.parametrize(
@@ -66,11 +74,9 @@ def test_what_decides_a_packed_model_s_logits_is_in_its_key(
 ) -> None:
     first = run(tiny, "packed here")
     other: Run = replace(first, **asked)
-    before = measurements.quantized_for(first, FOUR, (0,))
-    found = measurements.quantized_for(other, scheme, layers)
-    alone = quantization_effects.effect_of(
-        runtime.model_for(other), other.prompt, scheme, layers, other.edits
-    )
+    before = quantized(first, FOUR, (0,))
+    found = quantized(other, scheme, layers)
+    alone = effect_of(open_run(runtime.model_for(other), other.prompt, other.edits), scheme, layers)
     np.testing.assert_array_equal(found.logits, alone.logits)
     assert not np.array_equal(found.logits, before.logits)
 
@@ -99,7 +105,7 @@ def test_packing_waits_in_the_slow_line_and_only_the_forward_takes_a_turn(
     monkeypatch.setattr(Model, "trace", watched("forward", Model.trace))
     packing = watched("packing", quantization_effects.quantized)
     monkeypatch.setattr(quantization_effects, "quantized", packing)
-    measurements.quantized_for(asked, FOUR, (0,))
+    quantized(asked, FOUR, (0,))
     assert held == [("packing", True, False), ("forward", True, True)]
     assert not taken(turns)
     assert not taken(runtime.slow_turns())

@@ -95,7 +95,7 @@ def test_the_closed_lines_have_the_numbers_and_the_code(tiny: str) -> None:
     codes = {
         "bits": "def encode",
         "spacing": "def gap_at",
-        "weights": "class _Tally",
+        "weights": "def round_trip",
         "quant": "def quantize",
         "blocks": "def decode_block",
     }

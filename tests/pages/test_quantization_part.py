@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def test_clicks_choose_scheme_matrix_and_layer(monkeypatch: pytest.MonkeyPatch) 
 def test_without_memory_the_rest_is_drawn_and_the_reason_said(
     tiny: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime._cache().clear()
+    runtime._dear().clear()
     matrices = quantization_effects.matrices_of(load_model(tiny), 0).values()
     enough = 32 * max(matrix.numel() for matrix in matrices)  # for the measurements, not for packing
     monkeypatch.setattr(quantization_effects, "free_memory", lambda device: enough)
@@ -114,7 +115,7 @@ def test_where_nothing_can_be_measured_a_pinned_run_is_drawn_all_the_same(
     tiny: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = str(Path(tiny).parent / "gpt2")
-    runtime._cache().clear()
+    runtime._dear().clear()
     part(other, prompt="hello hello")
     monkeypatch.setattr(quantization_effects, "free_memory", lambda device: 10)
     app = part(tiny, pin=pinned(other))
@@ -127,10 +128,10 @@ def test_where_nothing_can_be_measured_a_pinned_run_is_drawn_all_the_same(
 
 
 def test_a_large_layer_says_which_rows_were_measured(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime._cache().clear()
+    runtime._dear().clear()
     app = part(tiny)
     assert "every 3rd row" not in said(app) + captions(app)
-    runtime._cache().clear()
+    runtime._dear().clear()
     monkeypatch.setattr(quantization_effects, "step_for", lambda n_weights: 3)
     app = part(tiny)
     assert "errors are measured on every 3rd row of each matrix" in captions(app)
@@ -138,7 +139,7 @@ def test_a_large_layer_says_which_rows_were_measured(tiny: str, monkeypatch: pyt
     for key in ("quant-schemes", "quant-places", "quant-grid"):
         assert "measured on every 3rd row" in figures(app)[key]["caption"], key
     assert "every 3rd row" not in figures(app)["quant-next"]["caption"]
-    runtime._cache().clear()
+    runtime._dear().clear()
 
 
 def captions(app: AppTest) -> str:
@@ -146,17 +147,18 @@ def captions(app: AppTest) -> str:
 
 
 def test_errors_and_looks_wait_in_the_slow_line(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime._cache().clear()
+    runtime._dear().clear()
     held: list[str] = []
     for name in ("layer_errors", "close_look"):
         measure = getattr(quantization_effects, name)
 
-        def watched(*given: object, name: str = name, measure: Any = measure) -> object:
+        @wraps(measure)
+        def watched(*given: object, name: str = name, measure: Any = measure, **more: object) -> object:
             free = runtime.slow_turns().places.acquire(blocking=False)
             held.append(f"{name} {'alone' if not free else 'beside others'}")
             if free:
                 runtime.slow_turns().places.release()
-            return measure(*given)
+            return measure(*given, **more)
 
         monkeypatch.setattr(quantization_effects, name, watched)
     part(tiny)
@@ -165,7 +167,7 @@ def test_errors_and_looks_wait_in_the_slow_line(tiny: str, monkeypatch: pytest.M
 
 def test_only_small_results_are_kept(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[object] = []
-    cache = runtime._cache()
+    cache = runtime._dear()
     get = cache.get
     monkeypatch.setattr(cache, "get", lambda key, make: get(key, lambda: kept.append(v := make()) or v))
     part(tiny, prompt="another one", scope="model", bits="8", group="64")

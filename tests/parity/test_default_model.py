@@ -8,8 +8,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from model_runtime import Model, head_measures, load_model, self_proof
-from model_runtime.open_run import open_run
 from model_runtime.loading.convert import ensure_converted
+from model_runtime.run import open_run
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import torch
 from model_runtime.errors import PointUnavailable
 from model_runtime.interventions import ForceExperts, ScaleExpert, ScaleMLP
 from model_runtime.model import Model
-from model_runtime.moe import outputs as eo
+from model_runtime.moe import experts as eo
 from model_runtime.moe.effects import expert_effects, n_forwards
 from model_runtime.moe.routing import (
     RouterRule,
@@ -21,6 +21,7 @@ from model_runtime.moe.routing import (
     sparse_layers,
     weights_by_rule,
 )
+from model_runtime.run import open_run
 from tests.tiny_models import TEXT, tiny_model
 
 FAMILIES = ("mixtral", "mixtral-window", "qwen2_moe", "qwen3_moe", "olmoe", "gpt_oss")
@@ -49,7 +50,7 @@ def test_the_rule_of_each_family(model: Model) -> None:
     rule = router_rule(model)
     name = model.spec.model_id
     assert (rule.over, rule.renormalised, rule.bias, rule.shared) == RULES[name]
-    sums = routing(model, model.trace(TEXT)).weights.sum(axis=-1)
+    sums = routing(open_run(model, TEXT)).weights.sum(axis=-1)
     assert rule.sums_to_one == bool(np.allclose(sums, 1, atol=1e-6))
 
 
@@ -71,7 +72,7 @@ def test_weights_and_indices_are_what_the_experts_were_given(model: Model) -> No
         for layer in layers
     ]
     try:
-        found = routing(model, model.trace(TEXT))
+        found = routing(open_run(model, TEXT))
     finally:
         for handle in handles:
             handle.remove()
@@ -88,10 +89,10 @@ def test_weights_and_indices_are_what_the_experts_were_given(model: Model) -> No
 
 
 def test_experts_recombine_to_the_mlp_output(model: Model) -> None:
-    trace = model.trace(TEXT, points=eo.POINTS)
+    run = open_run(model, TEXT)
     for layer in sparse_layers(model):
-        for position in (0, len(trace.tokens) - 1):
-            found = eo.ask_experts(model, trace, layer, position)
+        for position in (0, len(run.tokens) - 1):
+            found = eo.ask_experts(run, layer, position)
             assert found.largest_error < 1e-5 * max(1.0, found.largest)
             assert np.allclose(found.contributions().sum(axis=0), found.mlp_out, atol=1e-5 * found.largest)
             assert found.projection_shares().sum() == pytest.approx(1)
@@ -115,41 +116,43 @@ def test_a_wrong_weight_does_not_recombine(model: Model) -> None:
 
 
 def test_other_experts_are_run_too_and_weigh_nothing(model: Model) -> None:
-    trace, layer = model.trace(TEXT, points=eo.POINTS), sparse_layers(model)[0]
-    found = eo.ask_experts(model, trace, layer, 3, others=range(model.spec.n_experts))
+    layer = sparse_layers(model)[0]
+    found = eo.ask_experts(open_run(model, TEXT), layer, 3, others=range(model.spec.n_experts))
     assert sorted(found.experts) == list(range(model.spec.n_experts))
     assert found.n_asked == model.spec.experts_per_token
     assert (found.weights[found.n_asked :] == 0).all()
+    assert found.idle_length(found.experts[0]) is None
+    idle = np.linalg.norm(found.outputs[-1]) / np.linalg.norm(found.mlp_out)
+    assert found.idle_length(found.experts[-1]) == pytest.approx(idle)
     assert np.diag(found.cosines()) == pytest.approx(1)
 
 
 def test_edited_routers_are_named_and_left_out_of_the_check(model: Model) -> None:
     layer = sparse_layers(model)[0]
-    plain = routing(model, model.trace(TEXT))
+    plain = routing(open_run(model, TEXT))
     expert = int(plain.indices[0, 0, 0])
-    points = (*model.default_points, *eo.POINTS)
-    cut = model.trace(TEXT, interventions=ScaleExpert(layer, expert), points=points)
-    found = routing(model, cut)
+    cut = open_run(model, TEXT, ScaleExpert(layer, expert))
+    found = routing(cut)
     assert found.edited == (layer,)
     assert found.largest_error < 1e-6
     assert found.weights[0][found.indices[0] == expert].max() == 0
-    outputs = eo.ask_experts(model, cut, layer, 0)
+    outputs = eo.ask_experts(cut, layer, 0)
     assert outputs.largest_error < 1e-5 * max(1.0, outputs.largest)
 
 
 def test_forced_experts_and_a_scaled_mlp(model: Model) -> None:
     layer, k = sparse_layers(model)[0], model.spec.experts_per_token
-    forced = model.trace(TEXT, interventions=ForceExperts(layer, tuple(range(k))))
-    assert {*routing(model, forced).indices[0].ravel().tolist()} == {*range(k)}
-    scaled = model.trace(TEXT, interventions=ScaleMLP(layer, 0.5), points=eo.POINTS)
-    assert np.isnan(eo.ask_experts(model, scaled, layer, 0).largest_error)
+    forced = open_run(model, TEXT, ForceExperts(layer, tuple(range(k))))
+    assert {*routing(forced).indices[0].ravel().tolist()} == {*range(k)}
+    scaled = open_run(model, TEXT, ScaleMLP(layer, 0.5))
+    assert np.isnan(eo.ask_experts(scaled, layer, 0).largest_error)
 
 
 def test_effects_are_those_of_single_edited_runs(model: Model) -> None:
     """Against torch's own KL divergence of two traces; experts without tokens are left out."""
     prompt = "the quick"
-    decisions = routing(model, model.trace(prompt))
-    found = expert_effects(model, prompt, decisions)
+    run = open_run(model, prompt)
+    decisions, found = routing(run), expert_effects(run)
     counts = decisions.tokens_per_expert()
     assert (np.isnan(found.divergence) == (counts == 0)).all()
     assert n_forwards(decisions) == (counts > 0).sum()
@@ -163,8 +166,15 @@ def test_effects_are_those_of_single_edited_runs(model: Model) -> None:
     assert found.divergence[row, expert] == pytest.approx(float(expected), rel=1e-4)
 
 
+def test_experts_by_score_begin_with_the_asked_ones(model: Model) -> None:
+    found, layer = routing(open_run(model, TEXT)), sparse_layers(model)[-1]
+    order, k = found.by_score(layer, 2), found.indices.shape[-1]
+    assert sorted(order) == list(range(found.n_experts))
+    assert list(order[:k]) == found.indices[found.row(layer), 2].tolist()
+
+
 def test_counts_and_shares(model: Model) -> None:
-    found = routing(model, model.trace(TEXT))
+    found = routing(open_run(model, TEXT))
     n_tokens, k = found.indices.shape[1:]
     assert (found.tokens_per_expert().sum(axis=-1) == n_tokens * k).all()
     assert found.shares().sum(axis=-1) == pytest.approx(1)
@@ -172,22 +182,21 @@ def test_counts_and_shares(model: Model) -> None:
 
 
 def test_what_does_not_exist_is_refused(model: Model) -> None:
-    trace = model.trace(TEXT, points=eo.POINTS)
-    layer = sparse_layers(model)[0]
+    run, layer = open_run(model, TEXT), sparse_layers(model)[0]
     for wrong in ({"position": 999}, {"position": 0, "others": (99,)}):
         with pytest.raises(PointUnavailable, match="There is no"):
-            eo.ask_experts(model, trace, layer, **wrong)  # type: ignore[arg-type]
+            eo.ask_experts(run, layer, **wrong)  # type: ignore[arg-type]
     dense = {*range(model.spec.n_layers)} - {*sparse_layers(model)}
     for number in (*dense, 99):
         with pytest.raises(PointUnavailable, match="no mixture of experts"):
             moe_block(model, number)
     with pytest.raises(PointUnavailable, match="no router"):
-        routing(model, model.trace(TEXT)).row(99)
+        routing(open_run(model, TEXT)).row(99)
 
 
 def test_a_dense_model_has_no_router() -> None:
     with pytest.raises(PointUnavailable, match="dense"):
-        routing(model_of("llama"), model_of("llama").trace(TEXT))
+        routing(open_run(model_of("llama"), TEXT))
 
 
 def test_the_rule_by_hand() -> None:

@@ -13,11 +13,13 @@ from model_runtime.errors import SettingError
 from model_runtime.numbers.gguf_blocks import (
     BLOCK,
     BLOCK_BYTES,
+    block_error,
     decode_block,
     encode_block,
     file_block,
     file_tensors,
     gguf_file_of,
+    tensors_of,
 )
 
 DEFAULT = "smollm2-135m-instruct"
@@ -40,7 +42,12 @@ def test_our_decoding_is_the_package_s(kind: str) -> None:
     data = np.frombuffer(block.data, np.uint8)[None]
     np.testing.assert_array_equal(block.weights, quants.dequantize(data, GGMLQuantizationType[kind])[0])
     step = abs(block.scale)
-    assert np.abs(np.array(block.weights) - weights[0]).max() <= 0.52 * step
+    off = np.array(block.weights) - weights[0]
+    assert np.abs(off).max() <= 0.52 * step
+    assert block_error(block, tuple(map(float, weights[0]))) == pytest.approx(
+        np.linalg.norm(off) / np.linalg.norm(weights[0].astype(np.float64))
+    )
+    assert block_error(block, (0.0,) * BLOCK) == 0
 
 
 def test_blocks_of_the_default_model_s_own_file() -> None:
@@ -49,6 +56,10 @@ def test_blocks_of_the_default_model_s_own_file() -> None:
     tensors = {tensor.name: tensor for tensor in file_tensors(file)}
     assert {tensor.kind for tensor in tensors.values()} == {"Q4_1", "Q8_0"}
     reader = {tensor.name: tensor for tensor in GGUFReader(file).tensors}
+    assert all(tensor.n_bytes == reader[name].n_bytes for name, tensor in tensors.items())
+    assert tensors_of(file, 7)["ffn_down.weight"] == tensors["blk.7.ffn_down.weight"]
+    assert {*tensors} - {*tensors_of(file, None)} == {"token_embd.weight"}
+    assert len(tensors_of(file, 1)) * 30 == len(tensors_of(file, None))
     hf_model = load_model(DEFAULT).hf_model
     for name, weight in (
         ("blk.7.ffn_down.weight", hf_model.model.layers[7].mlp.down_proj.weight),

@@ -37,7 +37,7 @@ from model_runtime.numbers.precisions import (
     largest_value,
     stream_errors,
 )
-from model_runtime.open_run import ModelIn, Turn, open_run
+from model_runtime.run import ModelIn, Turn, open_run
 from model_runtime.sampling.greedy import greedy_text
 from tests.tiny_models import FAMILY_CASES, build_model, tiny_tokenizer
 

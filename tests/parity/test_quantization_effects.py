@@ -18,8 +18,10 @@ from model_runtime.numbers.quantization_effects import (
     effect_of,
     layer_errors,
     matrices_of,
+    matrix_shapes,
     row_strip,
 )
+from model_runtime.run import open_run
 from tests.parity.test_quantization import IDS, model_of
 
 MODELS = ("llama", "gpt2", "mixtral", "gpt_oss")  # plain, [in, out], experts, experts as [in, out]
@@ -120,11 +122,11 @@ def test_the_effect_is_that_of_a_packed_twin_under_the_same_edits(
     family: str, layers: tuple[int, ...] | None
 ) -> None:
     model, scheme, edits = model_of(family), QuantScheme(4, "absmax", "channel"), (ScaleHead(0, 1, 0.0),)
-    effect = effect_of(model, IDS, scheme, layers, edits)
+    effect = effect_of(open_run(model, IDS, edits), scheme, layers)
     twin, report = quantized(model, scheme, layers)
     np.testing.assert_array_equal(effect.logits, twin.trace(IDS, interventions=edits).next_token_logits())
     assert effect.report.error == report.error
-    assert not np.array_equal(effect.logits, effect_of(model, IDS, scheme, layers).logits)
+    assert not np.array_equal(effect.logits, effect_of(open_run(model, IDS), scheme, layers).logits)
     assert not np.array_equal(effect.logits, model.trace(IDS, interventions=edits).next_token_logits())
 
 
@@ -132,7 +134,7 @@ def test_too_little_memory_is_said_before_anything_is_packed(monkeypatch: pytest
     monkeypatch.setattr(effects, "free_memory", lambda device: 10)
     monkeypatch.setattr(effects, "quantized", lambda *a: pytest.fail("packed all the same"))
     with pytest.raises(SettingError, match=r"0\.00 GiB of memory is free"):
-        effect_of(model_of("llama"), IDS, SCHEMES[0])
+        effect_of(open_run(model_of("llama"), IDS), SCHEMES[0])
 
 
 def test_the_default_model_s_weights_lie_on_q4_1_s_grid_and_not_on_a_zero_point_s() -> None:
@@ -151,6 +153,7 @@ def test_a_strip_of_a_row_counts_experts_through(family: str) -> None:
     model = model_of(family)
     for name, matrix in matrices_of(model, 1).items():
         rows = matrix.reshape(-1, matrix.shape[-1])
+        assert matrix_shapes(model, 1)[name] == rows.shape
         for row in (0, len(rows) - 1):
             found = row_strip(model, 1, name, row, matrix.shape[-1] - 8, 8)
             np.testing.assert_array_equal(found, rows[row, -8:].float().numpy())

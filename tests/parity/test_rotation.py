@@ -8,7 +8,6 @@ import pytest
 from model_runtime import Model
 from model_runtime.errors import PointUnavailable
 from model_runtime.interventions import RopeBase, RopeOffset
-from model_runtime.open_run import open_run
 from model_runtime.positions.change import pattern_change
 from model_runtime.positions.rotation import (
     HeadRotation,
@@ -21,6 +20,7 @@ from model_runtime.positions.rotation import (
     rotate_split,
     score_by_distance,
 )
+from model_runtime.run import open_run
 from tests.tiny_models import ALL_CASES, TEXT, build_model, tiny_tokenizer
 
 ROTATING = sorted(set(ALL_CASES) - {"gpt2", "opt", "gpt2-upcast", "gpt2-layer-scale"})

@@ -13,7 +13,7 @@ from model_runtime.interventions import CutEdge
 from model_runtime.numbers.scaling_order import ORDERS, compare_orders, head_sizes
 from model_runtime.numbers.softmax_ways import WAYS, break_curve, softmax_row
 from model_runtime.numbers.sums import KINDS, batch_shapes, error_by_length, in_orders, sum_terms
-from model_runtime.open_run import OpenRun, open_run
+from model_runtime.run import OpenRun, open_run
 from tests.tiny_models import FAMILY_CASES, build_model, tiny_tokenizer
 
 IDS = [1, 2, 3, 4, 5, 6, 7]

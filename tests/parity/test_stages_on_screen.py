@@ -9,7 +9,7 @@ from model_runtime import teaching
 from model_runtime.attention.masks import pattern_under, visible_under
 from model_runtime.attention.stages import head_stages, head_weight, score_terms
 from model_runtime.model import Model
-from model_runtime.open_run import open_run
+from model_runtime.run import open_run
 from tests.open_runs import run_with
 from tests.tiny_models import FAMILY_CASES, TEXT, tiny_model
 from viz.attention.number.record import one_number_record, softmax_row_record

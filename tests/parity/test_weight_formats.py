@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from model_runtime.numbers.formats import FORMATS
-from model_runtime.numbers.weight_formats import LOWEST, ROUND_TRIPS, weight_ranges
+from model_runtime.numbers.weight_formats import LOWEST, ROUND_TRIPS
+from model_runtime.numbers.weight_formats import weight_ranges as ranges_of_model
+from model_runtime.records.formats import FORMATS
+from model_runtime.records.weights import WeightRanges
 from tests.tiny_models import build_model
+
+
+def weight_ranges(hf_model: nn.Module) -> WeightRanges:
+    return ranges_of_model(SimpleNamespace(hf_model=hf_model))  # type: ignore[arg-type]  # all that is read
 
 
 class Two(nn.Module):

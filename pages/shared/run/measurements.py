@@ -41,32 +41,6 @@ def foreign_for(run: Run, key: str, text: str) -> Any:
     return runtime.kept(("foreign", key, text, runtime.model_key(run)), read, words)
 
 
-def quantized_for(run: Run, scheme: Any, layers: tuple[int, ...] | None) -> Any:
-    """What the run's model says with its weights packed (`quantization_effects.QuantEffect`).
-
-    The packed model is made, run once and let go; only its logits and the report are kept, for all visitors.
-    One such model exists at a time (`slow_turns`), and its forward takes a turn.
-
-    Args:
-        scheme: a `QuantScheme`.
-        layers: whose matrices are packed; None: all.
-
-    Raises:
-        SettingError: not enough memory for the packed weights.
-    """
-    from model_runtime.numbers.quantization_effects import effect_of
-
-    model = runtime.model_for(run)
-
-    def make() -> Any:
-        with runtime.slow_turns().take():
-            return effect_of(model, run.prompt, scheme, layers, run.edits, runtime.turns().take)
-
-    place = "all layers" if layers is None else f"layer {layers[0]}"
-    words = f"Packing {place} of {model.spec.name} in {scheme.bits} bits and running the prompt"
-    return runtime.kept(("quantized", scheme, layers, runtime.recipe(run, {})), make, words)
-
-
 def cost_for(run: Run) -> Any:
     """What attention costs on this machine for the run's model (`CostMeasurement`): about 20 s of work.
 

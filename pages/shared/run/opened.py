@@ -22,8 +22,8 @@ import numpy as np
 from model_runtime.capture.trace_cache import HasBytes
 from model_runtime.interventions import Intervention
 from model_runtime.model import Model
-from model_runtime.open_run import OpenRun
 from model_runtime.records import Token
+from model_runtime.run import OpenRun
 from model_runtime.trace import Trace
 from pages.shared.escape import token_text
 from pages.shared.figure.provenance import Kind, Provenance

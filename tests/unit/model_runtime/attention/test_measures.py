@@ -13,7 +13,7 @@ from model_runtime.attention import measures
 from model_runtime.capture.attention_function import AttentionCall
 from model_runtime.errors import NotCaptured
 from model_runtime.interventions import CutEdge
-from model_runtime.open_run import open_run
+from model_runtime.run import open_run
 from tests.open_runs import run_with
 from tests.tiny_models import build_model, tiny_tokenizer
 

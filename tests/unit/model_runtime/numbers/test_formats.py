@@ -15,12 +15,13 @@ from model_runtime.numbers.formats import (
     FORMATS,
     Exact,
     NumberFormat,
-    around,
     decode,
     encode,
     gap_at,
     number_text,
+    numbers_between,
     parse_number,
+    window_around,
 )
 
 SMALL = [FORMATS[key] for key in ("fp16", "bf16", "e4m3", "e5m2")]
@@ -142,9 +143,11 @@ def test_adding_one_stops(key: str) -> None:
 
 def test_neighbours_and_gaps() -> None:
     fp16 = FORMATS["fp16"]
-    assert around(Fraction(2048), fp16, 2) == (2046, 2047, 2048, 2050, 2052)
-    assert around(Fraction(0), fp16, 1) == (-fp16.smallest, 0, fp16.smallest)
-    assert around(Fraction(70000), fp16, 1)[-1] == 65504
+    assert window_around(Fraction(2048), fp16, 2) == (2044, 2052)
+    assert numbers_between(Fraction(2046), Fraction(2052), fp16, 9)[1] == (2046, 2047, 2048, 2050, 2052)
+    assert numbers_between(-fp16.smallest, fp16.smallest, fp16, 9)[1] == (-fp16.smallest, 0, fp16.smallest)
+    assert window_around(Fraction(70000), fp16, 1) == (70000 - 32, 70000 + 32)  # gaps of the largest
+    assert numbers_between(Fraction(65500), Fraction(70000), fp16, 9)[1] == (65504,)
     assert gap_at(Fraction(2048), fp16) == 2
     assert gap_at(Fraction(2047), fp16) == 1
     assert gap_at(Fraction(0), fp16) == fp16.smallest

@@ -11,7 +11,6 @@ import torch
 from model_runtime import Model
 from model_runtime.errors import PromptError, SettingError
 from model_runtime.interventions import Intervention, PositionsOff, ScaleHead
-from model_runtime.open_run import open_run
 from model_runtime.positions.order import (
     LONGEST,
     OrderExperiment,
@@ -19,6 +18,7 @@ from model_runtime.positions.order import (
     order_experiment,
     shuffled_order,
 )
+from model_runtime.run import open_run
 from tests.tiny_models import FAMILY_CASES, VARIANT_CASES, VOCABULARY, build_model, tiny_tokenizer
 
 IDS = torch.randint(1, VOCABULARY, (12,), generator=torch.Generator().manual_seed(5)).tolist()

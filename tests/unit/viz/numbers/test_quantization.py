@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
+from model_runtime.records.weights import CloseLook, Strip
 from viz.numbers.quant_errors import quant_errors_figure, quant_errors_record
 from viz.numbers.quant_errors import title_of as errors_title
 from viz.numbers.quant_schemes import BlockPoint, SchemePoint, quant_schemes_figure, quant_schemes_record
 from viz.numbers.quant_schemes import title_of as schemes_title
-from viz.numbers.weight_grid import GridStrip, weight_grid_figure, weight_grid_record
 from viz.numbers.weight_grid import title_of as grid_title
+from viz.numbers.weight_grid import weight_grid_figure, weight_grid_record
 
 GROUPS = ("tensor", "channel", "128", "64", "32")
 POINTS = [
@@ -62,16 +64,18 @@ def test_two_runs_share_the_axis_and_no_error_at_all_can_be_drawn() -> None:
     assert quant_schemes_figure(quant_schemes_record("a", perfect, [], CHOSEN)).figure.data
 
 
-def strip(
-    values: list[float], scale: float, zero: float = 0.0, levels: tuple[int, int] = (-7, 7)
-) -> GridStrip:
+def strip(values: list[float], scale: float, zero: float = 0.0, levels: tuple[int, int] = (-7, 7)) -> Strip:
     codes = [max(levels[0], min(levels[1], round(v / scale + zero))) if scale else 0 for v in values]
     after = [scale * (code - zero) for code in codes]
-    return GridStrip("w", 2, 64, tuple(values), tuple(after), tuple(codes), scale, zero, levels)
+    return Strip(2, 64, np.array(values), np.array(after), np.array(codes), scale, zero, levels)
+
+
+def look(largest: Strip, typical: Strip) -> CloseLook:
+    return CloseLook(largest, typical, to_zero=0.0)
 
 
 def test_levels_stand_where_codes_can_be() -> None:
-    record = weight_grid_record("m", (strip([4.0, 0.1], 4 / 7), strip([0.2, -0.3, 0.1, 0.0], 4 / 7)))
+    record = weight_grid_record("m", look(strip([4.0, 0.1], 4 / 7), strip([0.2, -0.3, 0.1, 0.0], 4 / 7)))
     drawn = weight_grid_figure(record)
     levels = drawn.figure.data[0].y[::3]
     assert min(abs(level - 4.0) for level in levels) < 1e-9
@@ -83,21 +87,21 @@ def test_levels_stand_where_codes_can_be() -> None:
 
 def test_a_grid_too_fine_to_draw_says_so() -> None:
     fine = strip([1.0, -1.0, 0.5], 1 / 127, levels=(-127, 127))
-    drawn = weight_grid_figure(weight_grid_record("m", (fine, fine)))
+    drawn = weight_grid_figure(weight_grid_record("m", look(fine, fine)))
     assert [*drawn.figure.data[0].x] == [None]
     assert all("too close to draw" in note.text for note in drawn.figure.layout.annotations)
 
 
 @pytest.mark.parametrize("values", [[0.0, 0.0], [3.0]])
 def test_equal_weights_have_an_axis(values: list[float]) -> None:
-    record = weight_grid_record("m", (strip(values, 0.0), strip(values, 0.0)))
+    record = weight_grid_record("m", look(strip(values, 0.0), strip(values, 0.0)))
     low, high = record.ranges[0]
     assert low < high
     assert weight_grid_figure(record).figure.data
 
 
 def test_two_runs_share_the_grid_s_axes() -> None:
-    small, large = (strip([1.0, 0.5], 0.1),) * 2, (strip([9.0, -2.0], 2.0),) * 2
+    small, large = look(*[strip([1.0, 0.5], 0.1)] * 2), look(*[strip([9.0, -2.0], 2.0)] * 2)
     assert weight_grid_record("m", small, [small, large]).ranges == (
         weight_grid_record("m", large, [small, large]).ranges
     )
