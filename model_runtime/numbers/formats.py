@@ -13,13 +13,19 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 from model_runtime.errors import SettingError
+from model_runtime.records.formats import (
+    FORMATS,  # noqa: F401  # the examples below name it
+    Exact,
+    Kind,
+    NumberFormat,
+    Stored,
+    decimal_text,
+    power_of_two,
+)
 
-Kind = Literal["zero", "subnormal", "normal", "infinity", "nan"]
 LONGEST_TEXT = 60  # characters
 _MOST_EXPONENT = 400  # powers of ten or two that a text may name
 _FAR = Fraction(10) ** 300  # larger, and smaller than its inverse, is refused: every format ends long before
@@ -27,108 +33,6 @@ _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,4})?\Z", re.IGNORECA
 _POWER = re.compile(r"([+-]?)(?:(\d+)\*)?2(?:\^|\*\*)([+-]?\d{1,4})\Z")
 _RATIO = re.compile(r"([+-]?\d+)/(\d+)\Z")
 _SPECIAL = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "∞": math.inf}
-
-
-@dataclass(frozen=True)
-class NumberFormat:
-    """A binary floating-point format: 1 sign bit, then the exponent, then the significand.
-
-    >>> FORMATS["fp16"].largest == 65504, FORMATS["e4m3"].largest == 448
-    (True, True)
-    """
-
-    key: str
-    title: str
-    exponent_bits: int
-    significand_bits: int  # stored ones; a normal number has one more, always 1, in front
-    torch_dtype: str | None  # None: torch has no such type
-    has_infinity: bool = True
-    says: str = ""
-
-    @property
-    def bits(self) -> int:
-        return 1 + self.exponent_bits + self.significand_bits
-
-    @property
-    def bias(self) -> int:
-        """What is taken off the stored exponent."""
-        return 2 ** (self.exponent_bits - 1) - 1
-
-    @property
-    def largest(self) -> Fraction:
-        """The largest finite value."""
-        top = 2**self.exponent_bits - 1
-        if self.has_infinity:  # the top exponent is for infinity and NaN
-            return (2 - Fraction(1, 2**self.significand_bits)) * _power(top - 1 - self.bias)
-        # Only the pattern of all ones is NaN (e4m3): the last significand below it is a number.
-        return (2 - Fraction(2, 2**self.significand_bits)) * _power(top - self.bias)
-
-    @property
-    def smallest_normal(self) -> Fraction:
-        return _power(1 - self.bias)
-
-    @property
-    def smallest(self) -> Fraction:
-        """The smallest above 0: a subnormal."""
-        return _power(1 - self.bias - self.significand_bits)
-
-    @property
-    def epsilon(self) -> Fraction:
-        """The gap from 1 to the next number."""
-        return _power(-self.significand_bits)
-
-    @property
-    def counts_to(self) -> int:
-        """The whole number from which adding 1 changes nothing: the gap is 2, and the tie goes to even."""
-        return int(2 ** (self.significand_bits + 1))
-
-
-FORMATS: dict[str, NumberFormat] = {
-    row.key: row
-    for row in (
-        NumberFormat("fp32", "fp32", 8, 23, "float32", says="single precision: what a CPU computes in"),
-        NumberFormat("tf32", "tf32", 8, 10, None, says="inside NVIDIA's tensor cores: stored in 32 bits"),
-        NumberFormat("fp16", "fp16", 5, 10, "float16", says="half precision: fine steps, a narrow range"),
-        NumberFormat("bf16", "bf16", 8, 7, "bfloat16", says="fp32 cut in half: its range, coarse steps"),
-        NumberFormat("e4m3", "fp8 e4m3", 4, 3, "float8_e4m3fn", False, "no infinity: it stops at 448"),
-        NumberFormat("e5m2", "fp8 e5m2", 5, 2, "float8_e5m2", says="fp16 cut in half"),
-    )
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Exact:
-    """A number as it was meant, before any format: `value` None is NaN or, with a sign, infinity."""
-
-    value: Fraction | None
-    negative: bool = False
-    infinite: bool = False
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What a number became in a format.
-
-    `pattern` has the bits from the sign down, as text of 0 and 1. `value` is exact; None for infinity and
-    NaN. `error` is value - meant, `relative` |error / meant|; None where either is not finite.
-    """
-
-    number_format: NumberFormat
-    pattern: str
-    kind: Kind
-    value: Fraction | None
-    error: Fraction | None
-    relative: float | None
-
-    @property
-    def negative(self) -> bool:
-        return self.pattern[0] == "1"
-
-    @property
-    def fields(self) -> tuple[str, str, str]:
-        """Sign, exponent and significand bits."""
-        end = 1 + self.number_format.exponent_bits
-        return self.pattern[0], self.pattern[1:end], self.pattern[end:]
 
 
 def parse_number(text: str) -> Exact:
@@ -188,18 +92,10 @@ def number_text(number: Exact, longest: int = 24) -> str:
     return f"{sign}{size.numerator >> zeros}*2^{zeros - twos}"
 
 
-def decimal_text(value: Fraction) -> str:
-    """A number whose denominator is a power of two (all that a format holds) with all its decimals."""
-    twos = value.denominator.bit_length() - 1
-    digits = str(abs(value.numerator) * 5**twos).rjust(twos + 1, "0")
-    whole, part = (digits[:-twos], digits[-twos:]) if twos else (digits, "")
-    return f"{'-' if value < 0 else ''}{whole}{'.' if part else ''}{part}"
-
-
 def _finite(words: str) -> Fraction | None:
     if power := _POWER.match(words):
         exponent = int(power[3])
-        size = None if abs(exponent) > _MOST_EXPONENT else int(power[2] or 1) * _power(exponent)
+        size = None if abs(exponent) > _MOST_EXPONENT else int(power[2] or 1) * power_of_two(exponent)
         return size if size is None or power[1] != "-" else -size
     if ratio := _RATIO.match(words):
         return Fraction(int(ratio[1]), int(ratio[2])) if int(ratio[2]) else None
@@ -221,20 +117,20 @@ def encode(number: Exact, number_format: NumberFormat) -> Stored:
     'infinity'
     """
     if number.value is None:
-        return _special(number.infinite, number.negative, number_format)
+        return special_code(number.infinite, number.negative, number_format)
     size = abs(number.value)
-    exponent = max(_exponent(size), 1 - number_format.bias) if size else 1 - number_format.bias
-    gap = _power(exponent - number_format.significand_bits)
+    exponent = max(exponent_of(size), 1 - number_format.bias) if size else 1 - number_format.bias
+    gap = power_of_two(exponent - number_format.significand_bits)
     steps = round(size / gap)  # Fraction's round takes ties to even
     if steps * gap > number_format.largest:
-        return _special(True, number.negative, number_format, number.value)
-    return _finite_code(steps, exponent, number, number_format)
+        return special_code(True, number.negative, number_format, number.value)
+    return finite_code(steps, exponent, number, number_format)
 
 
-def _finite_code(steps: int, exponent: int, number: Exact, number_format: NumberFormat) -> Stored:
+def finite_code(steps: int, exponent: int, number: Exact, number_format: NumberFormat) -> Stored:
     """`steps` gaps of the binade `exponent`, as bits."""
     m = number_format.significand_bits
-    value = steps * _power(exponent - m)
+    value = steps * power_of_two(exponent - m)
     if steps >= 2 ** (m + 1):  # rounded up into the next binade
         steps, exponent = steps // 2, exponent + 1
     normal = steps >= 2**m
@@ -248,7 +144,7 @@ def _finite_code(steps: int, exponent: int, number: Exact, number_format: Number
     return Stored(number_format, pattern, kind, signed, error, relative)
 
 
-def _special(
+def special_code(
     infinite: bool, negative: bool, number_format: NumberFormat, meant: Fraction | None = None
 ) -> Stored:
     """Infinity or NaN; where a format has no infinity, its largest number."""
@@ -279,7 +175,7 @@ def decode(pattern: str, number_format: NumberFormat) -> Exact:
     if not number_format.has_infinity and pattern[1:] == "1" * (e + m):
         return Exact(None, negative)
     exponent = max(stored, 1) - number_format.bias
-    value = (significand + (2**m if stored else 0)) * _power(exponent - m)
+    value = (significand + (2**m if stored else 0)) * power_of_two(exponent - m)
     return Exact(-value if negative else value, negative)
 
 
@@ -288,16 +184,8 @@ def gap_at(size: Fraction, number_format: NumberFormat) -> Fraction | None:
     size = abs(size)
     if size > number_format.largest:
         return None
-    exponent = max(_exponent(size), 1 - number_format.bias) if size else 1 - number_format.bias
-    return _power(exponent - number_format.significand_bits)
-
-
-def around(meant: Fraction, number_format: NumberFormat, each_side: int) -> tuple[Fraction, ...]:
-    """The numbers of a format nearest to `meant`, up to `each_side` below or at it and as many above."""
-    code = _ordinal(encode(Exact(meant, meant < 0), number_format), number_format)
-    codes = range(code - each_side, code + each_side + 1)
-    top = _ordinal(encode(Exact(number_format.largest), number_format), number_format)
-    return tuple(_of_ordinal(c, number_format) for c in codes if -top <= c <= top)
+    exponent = max(exponent_of(size), 1 - number_format.bias) if size else 1 - number_format.bias
+    return power_of_two(exponent - number_format.significand_bits)
 
 
 def _ordinal(stored: Stored, number_format: NumberFormat) -> int:
@@ -312,14 +200,10 @@ def _of_ordinal(place: int, number_format: NumberFormat) -> Fraction:
     return value
 
 
-def _power(exponent: int) -> Fraction:
-    return Fraction(2**exponent) if exponent >= 0 else Fraction(1, 2**-exponent)
-
-
-def _exponent(size: Fraction) -> int:
+def exponent_of(size: Fraction) -> int:
     """floor(log2(size)), exactly."""
     guess = size.numerator.bit_length() - size.denominator.bit_length()
-    return guess if size >= _power(guess) else guess - 1
+    return guess if size >= power_of_two(guess) else guess - 1
 
 
 def numbers_between(
@@ -342,14 +226,23 @@ def numbers_between(
     return count, tuple(_of_ordinal(place, number_format) for place in inside)
 
 
-def add_one(start: int, number_format: NumberFormat) -> Fraction:
-    """`start` + 1 in a format: the exact sum of what is stored, rounded once, as IEEE arithmetic does.
+def window_around(value: Fraction, number_format: NumberFormat, n: int) -> tuple[Fraction, Fraction]:
+    """From `n` gaps of a format below a number to as many above it."""
+    held = encode(Exact(value, value < 0), number_format).value
+    gap = gap_at(number_format.largest if held is None else held, number_format)
+    assert gap is not None
+    return value - n * gap, value + n * gap
 
-    >>> add_one(2048, FORMATS["fp16"]) == 2048, add_one(2047, FORMATS["fp16"]) == 2048
+
+def add(start: int, more: int, number_format: NumberFormat) -> Fraction:
+    """`start` + `more` in a format: the exact sum of what is stored, rounded once, as IEEE arithmetic does.
+
+    >>> add(2048, 1, FORMATS["fp16"]) == 2048, add(2047, 1, FORMATS["fp16"]) == 2048
     (True, True)
     """
-    held = encode(Exact(Fraction(start)), number_format).value
+    held, added = (encode(Exact(Fraction(number)), number_format).value for number in (start, more))
     assert held is not None, start
-    result = encode(Exact(held + 1), number_format).value
+    assert added is not None, more
+    result = encode(Exact(held + added), number_format).value
     assert result is not None, start
     return result

@@ -8,32 +8,24 @@ code i in its low half and code i + 16 in its high half. Source: ggml's `block_q
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from model_runtime.errors import SettingError
 from model_runtime.loading.catalogue import row_of
 from model_runtime.loading.convert import find_wheel_file
+from model_runtime.records.weights import Block
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader
 
 BLOCK = 32  # weights
 BLOCK_BYTES: Mapping[str, int] = {"Q4_1": 20, "Q8_0": 34}
-
-
-@dataclass(frozen=True)
-class Block:
-    """One block: `data` its bytes; scale and minimum (0 in Q8_0), codes and weights [32]."""
-
-    kind: str
-    data: bytes
-    scale: float
-    minimum: float
-    codes: tuple[int, ...]
-    weights: tuple[float, ...]
 
 
 def decode_block(kind: str, data: bytes) -> Block:
@@ -58,13 +50,20 @@ def decode_block(kind: str, data: bytes) -> Block:
     )
 
 
-def encode_block(kind: str, weights: Any) -> Block:
+def encode_block(kind: str, weights: Sequence[float] | np.ndarray) -> Block:
     """32 weights as a block, by the `gguf` package's own quantizer; a file may hold better ones."""
     from gguf import GGMLQuantizationType, quants
 
     values = np.asarray(weights, dtype=np.float32).reshape(1, BLOCK)
     data = quants.quantize(values, GGMLQuantizationType[kind])
     return decode_block(kind, data.tobytes())
+
+
+def block_error(block: Block, weights: Sequence[float]) -> float:
+    """|near - weight| / |weight| of the 32 weights that a block stands for; 0 where all are 0."""
+    own = np.array(weights)
+    size = float(np.linalg.norm(own))
+    return float(np.linalg.norm(np.array(block.weights) - own)) / size if size else 0.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,10 @@ class FileTensor:
     rows: int
     width: int
 
+    @property
+    def n_bytes(self) -> int:
+        return self.rows * self.width // BLOCK * BLOCK_BYTES[self.kind]
+
 
 def gguf_file_of(model_id: str) -> Path | None:
     """The GGUF file that a catalogue model's weights come from, if they come from one on this machine."""
@@ -85,7 +88,20 @@ def gguf_file_of(model_id: str) -> Path | None:
 
 def file_tensors(file: Path) -> tuple[FileTensor, ...]:
     """The tensors of a file that are kept in blocks known here, in its order."""
-    return tuple(_tensors(file))
+    shapes = (
+        (str(t.name), t.tensor_type.name, int(t.shape[1]), int(t.shape[0]))
+        for t in _reader(file).tensors
+        if t.tensor_type.name in BLOCK_BYTES
+    )
+    return tuple(FileTensor(*shape) for shape in shapes)
+
+
+def tensors_of(file: Path, layer: int | None) -> dict[str, FileTensor]:
+    """The block tensors of a layer by their name without "blk.3."; None: of all layers, by their names."""
+    start = "blk." if layer is None else f"blk.{layer}."
+    cut = "" if layer is None else start
+    found = file_tensors(file)
+    return {t.name.removeprefix(cut): t for t in found if t.name.startswith(start)}
 
 
 def file_block(file: Path, tensor: FileTensor, row: int, block: int) -> Block:
@@ -106,7 +122,7 @@ def file_block(file: Path, tensor: FileTensor, row: int, block: int) -> Block:
 
 
 @lru_cache(maxsize=2)
-def _reader(file: Path) -> Any:
+def _reader(file: Path) -> GGUFReader:
     """The file, mapped into memory: only what is looked at is read."""
     from gguf import GGUFReader
 
@@ -116,13 +132,3 @@ def _reader(file: Path) -> Any:
 @lru_cache(maxsize=2)
 def _places(file: Path) -> dict[str, int]:
     return {tensor.name: place for place, tensor in enumerate(_reader(file).tensors)}
-
-
-def _tensors(file: Path) -> list[FileTensor]:
-    found = []
-    for tensor in _reader(file).tensors:
-        kind = tensor.tensor_type.name
-        if kind in BLOCK_BYTES:
-            width, rows = (int(n) for n in tensor.shape[:2])
-            found.append(FileTensor(str(tensor.name), kind, rows, width))
-    return found

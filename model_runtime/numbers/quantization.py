@@ -113,22 +113,22 @@ def quantize(
         ends: least and largest number of the whole matrix, where `weight` is some rows of it and one scale
             serves all of them (group "tensor"); other groups do not need it.
     """
-    rows, width = _groups(weight.detach().float(), scheme.group)
+    rows, width = in_groups(weight.detach().float(), scheme.group)
     if ends is None or scheme.group != "tensor":
         ends = rows.amin(1, keepdim=True), rows.amax(1, keepdim=True)
     low, high = scheme.levels
     if scheme.kind == "absmax":
-        scales = _fp16(torch.maximum(-ends[0], ends[1]) / high)
+        scales = (torch.maximum(-ends[0], ends[1]) / high).half().float()
         zeros = torch.zeros_like(scales)
     else:
         least, most = ends[0].clamp(max=0), ends[1].clamp(min=0)
-        scales = _fp16((most - least) / high)
-        zeros = _steps(-least, scales).round().clamp(low, high)
-    codes = (_steps(rows, scales).round() + zeros).clamp(low, high).to(torch.int16)
+        scales = ((most - least) / high).half().float()
+        zeros = in_steps(-least, scales).round().clamp(low, high)
+    codes = (in_steps(rows, scales).round() + zeros).clamp(low, high).to(torch.int16)
     return Packed(scheme, codes, scales, zeros, tuple(weight.shape), width)
 
 
-def _steps(numbers: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+def in_steps(numbers: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
     """numbers / scales; 0 where the scale is 0, because all of the group is."""
     return torch.where(scales > 0, numbers / scales, torch.zeros_like(numbers))
 
@@ -142,7 +142,7 @@ def dequantize(packed: Packed) -> torch.Tensor:
     return numbers.reshape(n_rows, -1)[:, : packed.width].reshape(packed.shape)
 
 
-def _groups(weight: torch.Tensor, group: str) -> tuple[torch.Tensor, int]:
+def in_groups(weight: torch.Tensor, group: str) -> tuple[torch.Tensor, int]:
     """[..., in] as [group, member]; the last group of a row is filled up with its last number."""
     width = weight.shape[-1]
     if group == "tensor":
@@ -154,16 +154,6 @@ def _groups(weight: torch.Tensor, group: str) -> tuple[torch.Tensor, int]:
     if spare := -width % size:
         rows = torch.cat((rows, rows[:, -1:].expand(-1, spare)), dim=1)
     return rows.reshape(-1, size), width
-
-
-def _fp16(value: torch.Tensor) -> torch.Tensor:
-    return value.half().float()
-
-
-def relative_error(weight: torch.Tensor, near: torch.Tensor) -> float:
-    """|near - weight| / |weight|, both lengths over all numbers (root of the sum of squares)."""
-    own = sum_of_squares(weight)
-    return math.sqrt(sum_of_squares(near - weight) / max(own, torch.finfo(torch.float64).tiny))
 
 
 # Models
@@ -199,6 +189,11 @@ class QuantReport:
     bytes_after: int
     error: float  # |near - weight| / |weight| over all
     errors_by_layer: tuple[float, ...]  # NaN for layers left alone
+
+    @property
+    def bits(self) -> float:
+        """Bits a weight, scales and zero points counted."""
+        return 8 * self.bytes_after / self.n_weights
 
 
 def quantized(

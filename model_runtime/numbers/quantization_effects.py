@@ -2,7 +2,7 @@
 
     errors = layer_errors(model, layer=3)          # all twenty schemes, and GGUF's two kinds of blocks
     look = close_look(model, 3, "mlp.down_proj.weight", QuantScheme(4, "absmax", "tensor"))
-    effect = effect_of(model, "The quick", QuantScheme(4), layers=(3,))   # logits of the packed model
+    effect = effect_of(open_run(model, "The quick"), QuantScheme(4), layers=(3,))   # its next token
 
 Nothing here keeps a second model: `effect_of` makes one, runs it once and lets it go.
 """
@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
 from model_runtime.errors import SettingError
-from model_runtime.interventions import Intervention
 from model_runtime.limits import in_gib
 from model_runtime.loading.device import free_memory
-from model_runtime.model import Model, Prompt
+from model_runtime.model import Model
 from model_runtime.numbers.gguf_blocks import BLOCK, BLOCK_BYTES
 from model_runtime.numbers.quantization import (
     GROUPS,
@@ -35,6 +34,8 @@ from model_runtime.numbers.quantization import (
     quantized,
 )
 from model_runtime.numbers.weight_rows import chunk_weights, row_chunks, sum_of_squares
+from model_runtime.records.weights import CloseLook, Strip
+from model_runtime.run import OpenRun, Turn
 
 SCHEMES: tuple[QuantScheme, ...] = tuple(
     QuantScheme(bits, kind, group) for bits in (4, 8) for kind in KINDS for group in GROUPS
@@ -71,6 +72,12 @@ def matrices_of(model: Model, layer: int) -> dict[str, torch.Tensor]:
         name: parameter.detach().transpose(-1, -2) if transposed else parameter.detach()
         for name, _, parameter, transposed in block_matrices(model, (layer,))
     }
+
+
+def matrix_shapes(model: Model, layer: int) -> dict[str, tuple[int, int]]:
+    """Rows, and weights in a row, of a layer's matrices by name; experts' rows are counted through."""
+    matrices = matrices_of(model, layer)
+    return {name: (math.prod(m.shape[:-1]), m.shape[-1]) for name, m in matrices.items()}
 
 
 def step_for(n_weights: int) -> int:
@@ -143,45 +150,6 @@ def _block_error(matrices: Sequence[torch.Tensor], kind: str, step: int = 1) -> 
 
 
 # Thirty-two weights
-
-
-@dataclass(frozen=True, eq=False)
-class Strip:
-    """Neighbours of one row, before and after: weights, near float32 [n], codes int64 [n].
-
-    Level c of their grid is scale x (c - zero), c from levels[0] to levels[1].
-    """
-
-    row: int  # of the matrix; rows of stacked experts are counted through
-    start: int  # column of the first
-    weights: np.ndarray
-    near: np.ndarray
-    codes: np.ndarray
-    scale: float
-    zero: float
-    levels: tuple[int, int]
-
-    @property
-    def nbytes(self) -> int:
-        return int(self.weights.nbytes + self.near.nbytes + self.codes.nbytes)
-
-
-@dataclass(frozen=True, eq=False)
-class CloseLook:
-    """Up to 32 neighbours around the largest weight of a matrix, and 32 typical ones.
-
-    Largest: of the whole matrix; at the end of a row its strip may be shorter. Typical: of all whole strips,
-    the one whose largest weight is the median. This one, and `to_zero`, are found on every `step`-th row.
-    """
-
-    largest: Strip
-    typical: Strip
-    to_zero: float  # share of the weights, 0 to 1, that were not 0 and became 0
-    step: int = 1
-
-    @property
-    def nbytes(self) -> int:
-        return self.largest.nbytes + self.typical.nbytes
 
 
 def close_look(model: Model, layer: int, name: str, scheme: QuantScheme) -> CloseLook:
@@ -319,27 +287,19 @@ def _require(needed: int, model: Model, work: str, remedy: str) -> None:
 
 
 def effect_of(
-    model: Model,
-    prompt: Prompt,
-    scheme: QuantScheme,
-    layers: Sequence[int] | None = None,
-    interventions: Sequence[Intervention] = (),
-    turn: Any = None,
+    run: OpenRun, scheme: QuantScheme, layers: tuple[int, ...] | None = None, turn: Turn = nullcontext
 ) -> QuantEffect:
     """Pack the matrices of `layers` (None: all), run the prompt once, keep the logits.
 
     Args:
-        turn: a context manager factory around the forward pass alone, for servers.
+        turn: around the forward pass alone, for servers.
 
     Raises:
         SettingError: not enough memory.
         PromptError, InterventionError: as `Model.trace`.
     """
-    check_room(model, layers)
-    twin, report = quantized(model, scheme, layers)
-    if turn is None:
-        trace = twin.trace(prompt, points=(), interventions=tuple(interventions))
-    else:
-        with turn():
-            trace = twin.trace(prompt, points=(), interventions=tuple(interventions))
+    check_room(run.model, layers)
+    twin, report = quantized(run.model, scheme, layers)
+    with turn():
+        trace = twin.trace(run.prompt, points=(), interventions=run.interventions)
     return QuantEffect(report, trace.next_token_logits())

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
-from model_runtime.numbers.formats import FORMATS
+from model_runtime.model import Model
 from model_runtime.numbers.weight_rows import sum_of_squares
+from model_runtime.records.formats import FORMATS, NumberFormat
+from model_runtime.records.weights import RoundTrip, WeightRanges
 
 LOWEST, HIGHEST = -40, 16  # powers of two; the ends hold what lies beyond
 ROUND_TRIPS: tuple[str, ...] = ("fp16", "bf16", "e4m3", "e5m2")
@@ -20,117 +18,59 @@ _CHUNK = 2**24  # numbers at a time, so that a large model needs little memory b
 _LAYER = re.compile(r"\.(\d+)\.")
 
 
-@dataclass(frozen=True, eq=False)
-class RoundTrip:
-    """What a format does to the weights of each group (rows as in `WeightRanges.names`).
-
-    Counts are int64 [group]: `above` the largest number, `subnormal` below the smallest normal one, `gone` to
-    zero (also counted as subnormal). error float64 [group]: |stored - weight| / |weight| over the group, of
-    those that stay finite.
-    """
-
-    above: np.ndarray
-    subnormal: np.ndarray
-    gone: np.ndarray
-    error: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class WeightRanges:
-    """Sizes of all weights by layer.
-
-    counts int64 [group, exponent]: weights with 2^e <= |w| < 2^(e+1), e from `LOWEST` to `HIGHEST`.
-    zeros, sizes int64 [group]; largest float64 [group].
-    """
-
-    names: tuple[str, ...]  # "embedding and head", "layer 0", ...
-    counts: np.ndarray
-    zeros: np.ndarray
-    sizes: np.ndarray
-    largest: np.ndarray
-    trips: dict[str, RoundTrip]
-
-    @property
-    def nbytes(self) -> int:
-        return int(self.counts.nbytes + 8 * len(self.names) * (3 + 4 * len(self.trips)))
-
-
-def weight_ranges(hf_model: Any) -> WeightRanges:
+def weight_ranges(model: Model) -> WeightRanges:
     """Count the weights of a model by size and send them through each format and back.
 
     Weights are compared as float32; a tied matrix is counted once. Casts are torch's: to the nearest, ties to
     even; e4m3 stops at 448, where "above" counts what was larger.
     """
-    names: list[str] = []
-    tallies: list[_Tally] = []
-    for group, tensor in _grouped(hf_model):
-        if group not in names:
-            names.append(group)
-            tallies.append(_Tally())
-        for chunk in tensor.detach().reshape(-1).split(_CHUNK):
-            tallies[names.index(group)].add(chunk.float())
-    order = sorted(range(len(names)), key=lambda i: _rank(names[i]))
-    return _collected([names[i] for i in order], [tallies[i] for i in order])
-
-
-def _grouped(hf_model: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    for name, parameter in hf_model.named_parameters():
+    groups: dict[str, list[torch.Tensor]] = {}
+    for name, parameter in model.hf_model.named_parameters():
         layer = _LAYER.search(f".{name}")
-        yield (f"layer {layer[1]}" if layer else "outside the layers"), parameter
+        group = f"layer {layer[1]}" if layer else "outside the layers"
+        groups.setdefault(group, []).append(parameter.detach().reshape(-1))
+    names = sorted(groups, key=lambda name: int(name.removeprefix("layer ")) if name[-1].isdigit() else -1)
+    counts = np.zeros((len(names), HIGHEST - LOWEST + 1), dtype=np.int64)
+    sizes, largest, squares = (np.zeros(len(names)) for _ in range(3))
+    lost = {key: np.zeros((len(names), 4)) for key in ROUND_TRIPS}
+    for row, name in enumerate(names):
+        for weights in (chunk.float() for tensor in groups[name] for chunk in tensor.split(_CHUNK)):
+            counts[row] += count_sizes(weights)
+            sizes[row] += len(weights)
+            largest[row] = max(largest[row], float(weights.abs().max()))
+            squares[row] += sum_of_squares(weights)
+            for key in ROUND_TRIPS:
+                lost[key][row] += round_trip(weights, FORMATS[key])
+    whole = sizes.astype(np.int64)
+    trips = {}
+    for key, table in lost.items():
+        above, subnormal, gone = table[:, :3].T.astype(np.int64)
+        error = np.sqrt(np.divide(table[:, 3], squares, out=np.zeros(len(names)), where=squares > 0))
+        trips[key] = RoundTrip(above, subnormal, gone, error)
+    return WeightRanges(tuple(names), LOWEST, counts, whole - counts.sum(1), whole, largest, trips)
 
 
-def _rank(name: str) -> int:
-    return int(name.removeprefix("layer ")) if name.startswith("layer ") else -1
+def count_sizes(weights: torch.Tensor) -> np.ndarray:
+    """How many weights [n] have each size, int64 [exponent]: 2^e <= |w| < 2^(e+1), e from `LOWEST` on."""
+    sizes = weights.abs()
+    present = sizes[sizes > 0]
+    # frexp gives m 2^e with m from 1/2 to 1, so the power of two below is e - 1.
+    exponents = (torch.frexp(present).exponent - 1).clamp(LOWEST, HIGHEST) - LOWEST
+    return torch.bincount(exponents, minlength=HIGHEST - LOWEST + 1).cpu().numpy()
 
 
-class _Tally:
-    """Running counts of one group."""
+def round_trip(weights: torch.Tensor, number_format: NumberFormat) -> tuple[int, int, int, float]:
+    """Weights [n], float32, cast to a format and back: to the nearest, ties to even (IEEE 754-2019, 4.3.1).
 
-    def __init__(self) -> None:
-        self.counts = torch.zeros(HIGHEST - LOWEST + 1, dtype=torch.int64)
-        self.zeros = self.size = 0
-        self.largest = self.squares = 0.0
-        self.trips = {key: [0, 0, 0, 0.0] for key in ROUND_TRIPS}  # above, subnormal, gone, squared error
-
-    def add(self, weights: torch.Tensor) -> None:
-        sizes = weights.abs()
-        present = sizes[sizes > 0]
-        # frexp gives m 2^e with m from 1/2 to 1, so the power of two below is e - 1.
-        exponents = (torch.frexp(present).exponent - 1).clamp(LOWEST, HIGHEST) - LOWEST
-        self.counts += torch.bincount(exponents, minlength=len(self.counts)).cpu()
-        self.zeros += weights.numel() - present.numel()
-        self.size += weights.numel()
-        self.largest = max(self.largest, float(sizes.max()))
-        self.squares += sum_of_squares(weights)
-        for key in ROUND_TRIPS:
-            self._add_trip(key, weights, sizes)
-
-    def _add_trip(self, key: str, weights: torch.Tensor, sizes: torch.Tensor) -> None:
-        row, trip = FORMATS[key], self.trips[key]
-        assert row.torch_dtype is not None
-        stored = weights.to(getattr(torch, row.torch_dtype)).float()
-        above = sizes > float(row.largest)
-        off = torch.where(above, 0.0, stored - weights)
-        trip[0] += int(above.sum())
-        trip[1] += int(((sizes > 0) & (sizes < float(row.smallest_normal))).sum())
-        trip[2] += int(((stored == 0) & (sizes > 0)).sum())
-        trip[3] += sum_of_squares(off)
-
-
-def _collected(names: list[str], tallies: list[_Tally]) -> WeightRanges:
-    def column(key: str, place: int) -> np.ndarray:
-        return np.array([tally.trips[key][place] for tally in tallies], dtype=np.int64)
-
-    def error(key: str) -> np.ndarray:
-        return np.array(
-            [math.sqrt(t.trips[key][3] / t.squares) if t.squares else 0.0 for t in tallies], dtype=np.float64
-        )
-
-    return WeightRanges(
-        tuple(names),
-        torch.stack([tally.counts for tally in tallies]).numpy(),
-        np.array([tally.zeros for tally in tallies], dtype=np.int64),
-        np.array([tally.size for tally in tallies], dtype=np.int64),
-        np.array([tally.largest for tally in tallies], dtype=np.float64),
-        {key: RoundTrip(column(key, 0), column(key, 1), column(key, 2), error(key)) for key in ROUND_TRIPS},
-    )
+    Returns:
+        How many are above the largest number, below the smallest normal one, and set to 0; and the squared
+        error of those that are not above.
+    """
+    dtype = getattr(torch, str(number_format.torch_dtype))
+    stored = weights.to(dtype).float()  # [n]
+    sizes = weights.abs()
+    above = sizes > float(number_format.largest)  # infinity now, or in e4m3 its largest number
+    subnormal = (sizes > 0) & (sizes < float(number_format.smallest_normal))
+    gone = (stored == 0) & (sizes > 0)
+    off = torch.where(above, 0.0, stored - weights)
+    return int(above.sum()), int(subnormal.sum()), int(gone.sum()), sum_of_squares(off)

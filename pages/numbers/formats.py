@@ -5,12 +5,8 @@ from __future__ import annotations
 from pages.shared.frame.page import end_page, showing_errors, start_page
 from pages.shared.frame.parts import choose, draw, end_part
 
-view = start_page(
-    "Numbers in the machine",
-    "Number formats",
-    "A machine keeps each number in a few bits. Fewer bits save memory and time, and cost digits or range.",
-)
+sides = start_page()
 with showing_errors():
     part = choose()
-    end_part(draw(part, view), part)
+    end_part(draw(part, sides), part)
 end_page()

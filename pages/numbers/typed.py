@@ -5,16 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from model_runtime.errors import SettingError
-from model_runtime.numbers.formats import (
-    FORMATS,
-    Exact,
-    Stored,
-    decimal_text,
-    encode,
-    number_text,
-    parse_number,
-)
+from model_runtime.numbers.formats import encode, number_text, parse_number
+from model_runtime.records.formats import FORMATS, Exact, Stored
 from pages.shared.escape import plain
+from pages.shared.figure.provenance import Provenance
 from pages.shared.settings import url_state as state
 from viz.style import three_digits
 
@@ -70,43 +64,9 @@ def _same(text: str, number: Exact) -> bool:
         return False
 
 
-def stored_words(stored: Stored) -> str:
-    """What is stored, with all its decimals where they are few."""
-    if stored.value is None:
-        return "NaN" if stored.kind == "nan" else f"{'−' if stored.negative else '+'}∞"
-    if not stored.value:
-        return "−0" if stored.negative else "0"
-    text = decimal_text(stored.value)
-    if len(text) > 20:
-        text = (
-            f"{float(stored.value):.10g}…"
-            if "e" not in f"{float(stored.value):.10g}"
-            else number_short(stored)
-        )
-    elif stored.value.denominator == 1:
-        text = f"{int(stored.value):,}"
-    return text.replace("-", "−")
-
-
-def number_short(stored: Stored) -> str:
-    """A very large or small number in powers of ten."""
-    assert stored.value is not None
-    return f"{float(stored.value):.8g}"
-
-
-def error_words(stored: Stored) -> str:
-    """How far off what is stored is; "0" where it is exact, "" where there is no distance."""
-    if stored.error is None:
-        return ""
-    if not stored.error:
-        return "0"
-    relative = "" if stored.relative is None else f" ({_percent(stored.relative)})"
-    return f"{three_digits(float(stored.error))}{relative}"
-
-
-def _percent(relative: float) -> str:
-    """A relative error as percent, however small."""
-    return f"{three_digits(100 * relative)} %"
+def origin(number: Exact) -> Provenance:
+    """Of a figure that is computed from the number alone."""
+    return Provenance("computed", extra={"number": words_of(number)})
 
 
 def all_formats(number: Exact) -> dict[str, Stored]:

@@ -15,8 +15,9 @@ from model_runtime.numbers import quantization_effects
 from model_runtime.numbers.quantization import QuantScheme
 from model_runtime.numbers.quantization_effects import QuantEffect, effect_of
 from model_runtime.run import open_run
-from model_runtime.tokens import foreign
-from pages.shared.run import measurements, runtime
+from model_runtime.tokens.encodings import tokenize_with
+from model_runtime.tokens.foreign import ForeignReading, read_foreign
+from pages.shared.run import runtime
 from pages.shared.run.opened import opened
 from pages.shared.run.runs import Run
 from tests.pages.test_runtime import run
@@ -30,22 +31,19 @@ def quantized(asked: Run, scheme: QuantScheme, layers: tuple[int, ...] | None) -
     return opened(asked).measure(effect_of, slow=True, scheme=scheme, layers=layers)
 
 
-def test_a_text_in_another_tokenizers_numbers_is_read_once(
-    tiny: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = []
-    read = foreign.read_foreign
-    monkeypatch.setattr(foreign, "read_foreign", lambda *given: made.append(1) or read(*given))
+def test_a_text_in_another_tokenizers_numbers_is_read_once(tiny: str) -> None:
+    def read(asked: Run, key: str, text: str) -> ForeignReading:
+        return opened(asked).measure(read_foreign, tokenized=tokenize_with(key, text))
+
     edited = run(tiny, "another prompt", edits=CUT)
-    first = measurements.foreign_for(run(tiny), "gpt2", "hello you")
-    assert measurements.foreign_for(edited, "gpt2", "hello you") is first
-    assert len(made) == 1
+    first = read(run(tiny), "gpt2", "hello you")
+    assert read(edited, "gpt2", "hello you") is first
     assert first.ids == (31373, 345)
     assert first.read == (None, None)  # the tiny model's table has 256 rows
     assert "Token id 31373 does not exist" in first.error
-    assert measurements.foreign_for(run(tiny), "cl100k", "hello you").ids != first.ids
+    assert read(run(tiny), "cl100k", "hello you").ids != first.ids
     with pytest.raises(PromptError, match="blank"):
-        measurements.foreign_for(run(tiny), "gpt2", " ")
+        read(run(tiny), "gpt2", " ")
 
 
 def test_a_packed_model_is_made_once_whatever_the_sampling(tiny: str) -> None:

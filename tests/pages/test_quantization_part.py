@@ -149,18 +149,20 @@ def captions(app: AppTest) -> str:
 def test_errors_and_looks_wait_in_the_slow_line(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime._dear().clear()
     held: list[str] = []
-    for name in ("layer_errors", "close_look"):
-        measure = getattr(quantization_effects, name)
 
+    def watch(measure: Any) -> Any:
         @wraps(measure)
-        def watched(*given: object, name: str = name, measure: Any = measure, **more: object) -> object:
+        def watched(*given: object, **more: object) -> object:
             free = runtime.slow_turns().places.acquire(blocking=False)
-            held.append(f"{name} {'alone' if not free else 'beside others'}")
+            held.append(f"{measure.__name__} {'alone' if not free else 'beside others'}")
             if free:
                 runtime.slow_turns().places.release()
             return measure(*given, **more)
 
-        monkeypatch.setattr(quantization_effects, name, watched)
+        return watched
+
+    for name in ("layer_errors", "close_look"):
+        monkeypatch.setattr(quantization_effects, name, watch(getattr(quantization_effects, name)))
     part(tiny)
     assert held == ["layer_errors alone", "close_look alone"]
 

@@ -35,13 +35,6 @@ CROSSINGS = {
 BY_HAND = {
     # tables that are read down their columns
     "model_runtime/moe/sizes.py": 1,
-    "model_runtime/numbers/formats.py": 1,
     "model_runtime/points.py": 1,
     # axes and traces that want a plainer layout
-    "viz/numbers/gguf_block.py": 8,
-    "viz/numbers/quant_errors.py": 1,
-    "viz/numbers/quant_schemes.py": 2,
-    "viz/numbers/spacing.py": 8,
-    "viz/numbers/weight_grid.py": 9,
-    "viz/numbers/weight_ranges.py": 7,
 }

@@ -2,196 +2,160 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import plotly.graph_objects as go
 
+from model_runtime.records.weights import CloseLook, Strip
 from viz import style
 from viz.drawn import Drawn
+from viz.panels import SILENT, Json, Look, drawn, figure, ink, note, on, panels, scatter
 
 MOST_LINES = 40  # grid lines in a panel; more would be a grey wash
-
-
-@dataclass(frozen=True)
-class GridStrip:
-    """Neighbours of one row, before and after, and the grid: level c is scale x (c - zero)."""
-
-    what: str  # "around the largest weight", "typical"
-    row: int
-    start: int
-    before: tuple[float, ...]
-    after: tuple[float, ...]
-    codes: tuple[int, ...]
-    scale: float
-    zero: float
-    levels: tuple[int, int]
-
-    @property
-    def used(self) -> int:
-        """On how many levels the weights end."""
-        return len(set(self.codes))
-
-    @property
-    def n_levels(self) -> int:
-        return self.levels[1] - self.levels[0] + 1
-
-    def span(self) -> tuple[float, float]:
-        """Least and largest of all drawn values."""
-        values = (*self.before, *self.after)
-        return min(values), max(values)
+WHATS = ("around the largest weight", "typical weights")
 
 
 @dataclass(frozen=True)
 class WeightGrid:
-    """Two strips of a matrix, each with the ends of its axis."""
+    """Two strips of a matrix, as in `WHATS`, each with the ends of its axis."""
 
     matrix: str
-    strips: tuple[GridStrip, GridStrip]  # around the largest weight, typical
+    strips: tuple[Strip, Strip]
     ranges: tuple[tuple[float, float], tuple[float, float]]
 
 
-def weight_grid_record(
-    matrix: str,
-    strips: tuple[GridStrip, GridStrip],
-    others: Sequence[tuple[GridStrip, GridStrip]] = (),
-) -> WeightGrid:
+def weight_grid_record(matrix: str, look: CloseLook, others: Sequence[CloseLook] = ()) -> WeightGrid:
     """Strips -> what will be drawn; `others` are a second run's, which share the axes."""
-    ends = []
-    for place in (0, 1):
-        spans = [pair[place].span() for pair in (strips, *others)]
-        low, high = min(span[0] for span in spans), max(span[1] for span in spans)
-        room = 0.06 * (high - low) or abs(high) or 1.0
-        ends.append((low - room, high + room))
-    return WeightGrid(matrix, strips, (ends[0], ends[1]))
+    looks = (look, *others)
+    ranges = _ends([one.largest for one in looks]), _ends([one.typical for one in looks])
+    return WeightGrid(matrix, (look.largest, look.typical), ranges)
+
+
+def _ends(strips: Sequence[Strip]) -> tuple[float, float]:
+    """Of an axis that has room for all values of these strips."""
+    values = np.concatenate([part for strip in strips for part in (strip.weights, strip.near)])
+    low, high = float(values.min()), float(values.max())
+    room = 0.06 * (high - low) or abs(high) or 1.0
+    return low - room, high + room
 
 
 def title_of(record: WeightGrid) -> str:
     """The finding: how much of the grid typical weights get."""
     typical = record.strips[1]
-    only = "only " if typical.used <= 3 < len(typical.before) else ""
+    n = len(typical.weights)
+    only = "only " if typical.used <= 3 < n else ""
     noun = "level" if typical.used == 1 else "levels"
-    return f"{len(typical.before)} typical weights use {only}{typical.used} {noun} of {typical.n_levels}"
+    return f"{n} typical weights use {only}{typical.used} {noun} of {typical.n_levels}"
 
 
 def weight_grid_figure(record: WeightGrid) -> Drawn:
     """Two panels: dots for the weights, diamonds where they are rounded to, lines for the grid."""
-    columns: dict[str, list[object]] = {
-        "strip": [], "row": [], "column": [], "before": [], "after": [], "code": []
-    }  # fmt: skip
-    for strip in record.strips:
-        n = len(strip.before)
-        columns["strip"] += [strip.what] * n
-        columns["row"] += [strip.row] * n
-        columns["column"] += range(strip.start, strip.start + n)
-        columns["before"] += strip.before
-        columns["after"] += strip.after
-        columns["code"] += strip.codes
+    pairs = list(zip(WHATS, record.strips, strict=True))
     said = "; ".join(
-        f"{strip.what}, row {strip.row}: levels {style.three_digits(strip.scale)} apart, {strip.used} of "
+        f"{what}, row {strip.row}: levels {style.three_digits(strip.scale)} apart, {strip.used} of "
         f"{strip.n_levels} used, off by at most {style.three_digits(_most_off(strip))}"
-        for strip in record.strips
+        for what, strip in pairs
     )
-    return Drawn(
-        figure=_figure(record, narrow=False),
+    cells = [
+        (what, strip.row, strip.start + place, *weight)
+        for what, strip in pairs
+        for place, weight in enumerate(
+            zip(strip.weights.tolist(), strip.near.tolist(), strip.codes.tolist(), strict=True)
+        )
+    ]
+    names = ("strip", "row", "column", "before", "after", "code")
+    return drawn(
+        _figure,
+        record,
         alt=f"Weights of {record.matrix} before and after rounding. {title_of(record)}. {said}.",
         stem="weight-grid",
-        table=columns,
-        narrow_figure=_figure(record, narrow=True),
+        table=dict(zip(names, map(list, zip(*cells, strict=True)), strict=True)),
     )
 
 
-def _most_off(strip: GridStrip) -> float:
-    return max(abs(a - b) for a, b in zip(strip.before, strip.after, strict=True))
+def _most_off(strip: Strip) -> float:
+    return float(np.abs(strip.weights.astype(np.float64) - strip.near).max())
 
 
-def _figure(record: WeightGrid, narrow: bool) -> go.Figure:
-    figure = go.Figure()
-    for place, strip in enumerate(record.strips):
-        _add_strip(figure, strip, place, record.ranges[place])
+def _figure(record: WeightGrid, look: Look) -> go.Figure:
+    x: list[Json] = [
+        {
+            "showgrid": False,
+            "range": [strip.start - 1, strip.start + len(strip.weights)],
+            "tickformat": "d",
+            "nticks": 6,
+            "title": {"text": f"column of row {strip.row:,}"},
+        }
+        for strip in record.strips
+    ]
+    y: list[Json] = [
+        {"showgrid": False, "range": list(ends), "title": {"text": "weight"}, "nticks": 7}
+        for ends in record.ranges
+    ]
+    across = look.pick([(0.0, 0.46), (0.54, 1.0)], [(0.0, 1.0)])
+    up = look.pick([(0.0, 0.91)], [(0.56, 0.94), (0.0, 0.38)])
     title = style.inert(title_of(record))
-    figure.update_layout(
-        template=style.TEMPLATE,
-        title={"text": title, "font": {"size": 13}, "pad": {"t": 36, "b": 0}} if narrow else {"text": title},
-        height=720 if narrow else 400,
-        width=None if narrow else style.WIDE_PRINT,
-        annotations=[_heading(record, place, narrow) for place in (0, 1)],
-        legend={
-            "y": 1.0, "yanchor": "bottom", "itemclick": False, "itemdoubleclick": False,
-        },
-        margin={"l": 8, "r": 12, "t": 88 if narrow else 64, "b": 8},
-    )  # fmt: skip
-    for place in (0, 1):
-        number = "" if place == 0 else "2"
-        across, up = ([0, 1], [0.56, 0.94] if place == 0 else [0, 0.38]) if narrow else (
-            [0, 0.46] if place == 0 else [0.54, 1], [0, 0.91])  # fmt: skip
-        strip = record.strips[place]
-        figure.update_layout({
-            f"xaxis{number}": {
-                "domain": across, "anchor": f"y{number}", "fixedrange": True, "showgrid": False,
-                "range": [strip.start - 1, strip.start + len(strip.before)], "tickformat": "d",
-                "nticks": 6, "title": {"text": f"column of row {strip.row:,}"},
-            },
-            f"yaxis{number}": {
-                "domain": up, "anchor": f"x{number}", "fixedrange": True, "showgrid": False,
-                "range": list(record.ranges[place]), "title": {"text": "weight"}, "nticks": 7,
-            },
-        })  # fmt: skip
-    return figure
+    return figure(
+        [trace for place in (0, 1) for trace in _strip(record, place)],
+        **panels(across, up, x, y),
+        title=look.title(title, phone_lines=2),
+        height=look.pick(400, 720),
+        width=look.pick(style.WIDE_PRINT, None),
+        annotations=[_heading(record, place, look) for place in (0, 1)],
+        legend={"itemclick": False, "itemdoubleclick": False},
+        margin={"r": 12, "t": look.pick(64, 88)},
+    )
 
 
-def _heading(record: WeightGrid, place: int, narrow: bool) -> dict[str, object]:
+def _heading(record: WeightGrid, place: int, look: Look) -> Json:
     strip = record.strips[place]
-    step = style.three_digits(strip.scale)
-    grid = f"levels {step} apart" if strip.scale else "all zero"
+    grid = f"levels {style.three_digits(strip.scale)} apart" if strip.scale else "all zero"
     if _lines(strip, record.ranges[place]) is None:
         grid += ", too close to draw"
-    return {
-        "x": 0 if narrow or place == 0 else 0.54, "xref": "paper", "xanchor": "left",
-        "y": (0.945 if place == 0 else 0.385) if narrow else 0.92, "yref": "paper", "yanchor": "bottom",
-        "showarrow": False, "text": f"<b>{style.inert(strip.what)}</b>: {grid}",
-        "font": {"size": 12, "color": style.LIGHT.ink},
-    }  # fmt: skip
+    x, y = look.pick([(0.0, 0.92), (0.54, 0.92)], [(0.0, 0.945), (0.0, 0.385)])[place]
+    words = f"<b>{style.inert(WHATS[place])}</b>: {grid}"
+    return note(words, x, y, "left bottom", xref="paper", yref="paper", font=ink(12))
 
 
-def _lines(strip: GridStrip, ends: tuple[float, float]) -> list[float] | None:
+def _lines(strip: Strip, ends: tuple[float, float]) -> list[float] | None:
     """The levels in sight; None where they are too many to draw."""
     if not strip.scale:
         return [0.0]
     low, high = strip.levels
-    first = max(low, int(np.ceil(ends[0] / strip.scale + strip.zero)))
-    last = min(high, int(np.floor(ends[1] / strip.scale + strip.zero)))
+    first = max(low, math.ceil(ends[0] / strip.scale + strip.zero))
+    last = min(high, math.floor(ends[1] / strip.scale + strip.zero))
     if last - first + 1 > MOST_LINES:
         return None
     return [strip.scale * (code - strip.zero) for code in range(first, last + 1)]
 
 
-def _add_strip(figure: go.Figure, strip: GridStrip, place: int, ends: tuple[float, float]) -> None:
-    axes = {"xaxis": "x" if place == 0 else "x2", "yaxis": "y" if place == 0 else "y2"}
-    columns = list(range(strip.start, strip.start + len(strip.before)))
-    left, right = strip.start - 1, strip.start + len(strip.before)
-    levels = _lines(strip, ends) or []
-    figure.add_scatter(
-        name="level", legendgroup="grid", showlegend=place == 0, mode="lines",
-        x=[x for _ in levels for x in (left, right, None)] or [None],
-        y=[y for level in levels for y in (level, level, None)] or [None],
-        line={"color": style.LIGHT.line, "width": 1}, hoverinfo="skip", **axes,
-    )  # fmt: skip
-    figure.add_scatter(
-        name="error", legendgroup="error", showlegend=False, mode="lines", hoverinfo="skip",
-        x=[x for column in columns for x in (column, column, None)],
-        y=[y for pair in zip(strip.before, strip.after, strict=True) for y in (*pair, None)],
-        line={"color": style.LIGHT.warning, "width": 2}, **axes,
-    )  # fmt: skip
-    figure.add_scatter(
-        name="weight", legendgroup="weight", showlegend=place == 0, mode="markers", x=columns, y=strip.before,
-        marker={"symbol": "circle-open", "size": 8, "color": style.LIGHT.ink, "line": {"width": 1.5}},
-        hovertemplate="column %{x}: %{y:.6g}<extra></extra>", **axes,
-    )  # fmt: skip
-    figure.add_scatter(
-        name="rounded to", legendgroup="rounded", showlegend=place == 0, mode="markers", x=columns,
-        y=strip.after, customdata=list(strip.codes),
-        marker={"symbol": "diamond", "size": 7, "color": style.LIGHT.accent},
-        hovertemplate="column %{x}: code %{customdata}, %{y:.6g}<extra></extra>", **axes,
-    )  # fmt: skip
+def _strip(record: WeightGrid, place: int) -> list[Json]:
+    strip = record.strips[place]
+    before, after = strip.weights.tolist(), strip.near.tolist()
+    left, right = strip.start - 1, strip.start + len(before)
+    columns, levels = list(range(strip.start, right)), _lines(strip, record.ranges[place]) or []
+    ends = [x for _ in levels for x in (left, right, None)] or [None]
+    upright = list(chain.from_iterable((column, column, None) for column in columns))
+    fall = list(chain.from_iterable((*pair, None) for pair in zip(before, after, strict=True)))
+    grid: Json = {"line": {"color": style.LIGHT.line, "width": 1}, **SILENT}
+    off: Json = {"line": {"color": style.LIGHT.warning, "width": 2}, "showlegend": False, **SILENT}
+    dot = {"symbol": "circle-open", "size": 8, "color": style.LIGHT.ink, "line": {"width": 1.5}}
+    diamond = {"symbol": "diamond", "size": 7, "color": style.LIGHT.accent}
+    weight: Json = {"marker": dot, "hovertemplate": "column %{x}: %{y:.6g}<extra></extra>"}
+    rounded: Json = {
+        "marker": diamond,
+        "customdata": strip.codes.tolist(),
+        "hovertemplate": "column %{x}: code %{customdata}, %{y:.6g}<extra></extra>",
+    }
+    first: Json = {"showlegend": place == 0, **on(place)}
+    level = [y for at in levels for y in (at, at, None)] or [None]
+    return [
+        scatter("level", ends, level, "lines", legendgroup="grid", **grid, **first),
+        scatter("error", upright, fall, "lines", legendgroup="error", **off, **on(place)),
+        scatter("weight", columns, before, legendgroup="weight", **weight, **first),
+        scatter("rounded to", columns, after, legendgroup="rounded", **rounded, **first),
+    ]
