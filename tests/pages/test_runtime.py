@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,11 @@ import pytest
 import model_runtime
 from model_runtime.errors import GlassformerError, ModelNotFound, PromptError
 from model_runtime.interventions import ScaleHead
+from model_runtime.model import Model
+from model_runtime.run import OpenRun, Turn
 from pages.shared.figure.provenance import caption
 from pages.shared.run import runtime
+from pages.shared.run.opened import opened
 from pages.shared.run.runs import Run, run_of, sampling_words
 from pages.shared.settings.edit_codes import parse_edits
 from pages.shared.settings.table import defaults
@@ -82,7 +85,7 @@ def test_thirty_students_get_their_own_numbers(tiny: str) -> None:
     prompts = [f"{number} apples" for number in range(30)]
     alone = [runtime.trace_for(run(tiny, prompt)).next_token_logits() for prompt in prompts]
     runtime._cache().clear()
-    together = in_threads([lambda prompt=prompt: runtime.logits_for(run(tiny, prompt)) for prompt in prompts])
+    together = in_threads([lambda prompt=prompt: opened(run(tiny, prompt)).logits for prompt in prompts])
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -95,19 +98,47 @@ def test_the_shared_recipe_runs_once_whatever_the_sampling(tiny: str) -> None:
 
 def test_edits_are_part_of_the_recipe(tiny: str) -> None:
     cut = runtime.trace_for(run(tiny, edits=(ScaleHead(0, 0), ScaleHead(1, 1))))
-    assert not np.array_equal(cut.next_token_logits(), runtime.logits_for(run(tiny)))
+    assert not np.array_equal(cut.next_token_logits(), opened(run(tiny)).logits)
 
 
 def test_what_follows_from_a_trace_is_computed_once(tiny: str) -> None:
     made = []
 
-    def compute(trace: Any) -> np.ndarray:
-        made.append(1)
-        return trace.next_token_logits() * 2
+    def times(run: OpenRun, factor: int) -> np.ndarray:
+        made.append(factor)
+        return run.trace.next_token_logits() * factor
 
-    twice = [runtime.derived(run(tiny), "twice", compute) for _ in range(3)]
-    assert len(made) == 1
-    np.testing.assert_array_equal(twice[0], runtime.logits_for(run(tiny)) * 2)
+    assert opened(run(tiny)).known(times, factor=2) is None
+    twice = [opened(run(tiny)).measure(times, factor=2) for _ in range(3)]
+    assert made == [2]
+    np.testing.assert_array_equal(twice[0], opened(run(tiny)).logits * 2)
+    assert opened(run(tiny)).known(times, factor=2) is twice[0]
+    thrice = opened(run(tiny)).measure(times, factor=3)
+    assert made == [2, 3]
+    np.testing.assert_array_equal(thrice, opened(run(tiny)).logits * 3)
+    opened(run(tiny, "other")).measure(times, factor=2)
+    assert made == [2, 3, 2]
+
+
+def test_what_a_measurement_takes_first_decides_its_key(tiny: str) -> None:
+    made: list[str] = []
+
+    def of_model(model: Model, turn: Turn = nullcontext) -> np.ndarray:
+        made.append("model")
+        with turn():
+            return np.zeros(1)
+
+    def of_nothing(n: int) -> np.ndarray:
+        made.append("nothing")
+        return np.zeros(n)
+
+    for prompt in ("one", "two"):
+        opened(run(tiny, prompt)).measure(of_model)
+        opened(run(tiny, prompt)).measure(of_nothing, n=3)
+        opened(run(tiny, prompt, dtype="bfloat16")).measure(of_nothing, n=3)
+    assert made == ["model", "nothing"]
+    opened(run(tiny, dtype="bfloat16")).measure(of_model)
+    assert made == ["model", "nothing", "model"]
 
 
 def test_edits_that_do_not_fit_are_left_out(tiny: str) -> None:
@@ -183,11 +214,12 @@ def test_who_waits_for_a_turn_is_told_how_many_are_ahead(monkeypatch: pytest.Mon
 
 
 def test_a_compared_run_is_told_with_its_own_edits_and_sampling(tiny: str) -> None:
-    here = run_of({**defaults(), "model": tiny, "prompt": "hello", "temperature": 0.4})
-    pinned = run_of({**defaults(), "model": tiny, "prompt": "hello", "edits": parse_edits("h1.1*0")})
-    words = caption(runtime.provenance_of(here, compared_with=pinned, **sampling_words(here.sampling)))
+    given = {**defaults(), "model": tiny, "prompt": "hello"}
+    here = opened(run_of({**given, "temperature": 0.4}))
+    pinned = opened(run_of({**given, "edits": parse_edits("h1.1*0")}))
+    words = caption(here.origin(compared_with=pinned, **sampling_words(here.settings.sampling)))
     first, second = words.split("Compared with: ")
     assert "Temperature 0.4, top-p 0.9." in first
     assert "Edited" not in first
     assert "Edited: head 1 of layer 1 off. Temperature 0.8, top-p 0.9." in second
-    assert "emperature" not in caption(runtime.provenance_of(here, compared_with=pinned, selected="token 1"))
+    assert "emperature" not in caption(here.origin(compared_with=pinned, selected="token 1"))

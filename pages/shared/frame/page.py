@@ -1,12 +1,9 @@
 """The frame of every page: title and claim, the run to draw, the foot, and what happens on errors.
 
-view = start_page("Attention", "Attention", "Each row shows ...")
+sides = start_page()
 with showing_errors():
-    for run in view.runs:
-        trace = runtime.trace_for(run)
-        live_figure(...)
-try_this("Which head ...?", "Head 5: ...")
-details(mathematics=..., code=..., sources=...)
+    part = choose()
+    end_part(draw(part, sides), part)
 end_page()
 """
 
@@ -14,18 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from model_runtime.errors import GlassformerError
-from model_runtime.records import Token
 from pages.shared.figure import scripts
-from pages.shared.figure.provenance import Kind, badge_text
 from pages.shared.frame import contents, errors, opening, proof, sidebar
+from pages.shared.frame.sides import Side, sides
 from pages.shared.run import runs, runtime
-from pages.shared.run.opened import opened
+from pages.shared.run.opened import PageRun, opened
 from pages.shared.run.runs import Run
 from pages.shared.settings import history, url_state
 from pages.shared.settings.edit_codes import describe, misfit
@@ -36,63 +32,36 @@ _FAILED = "gf.failed"  # (run, error): found while a page was drawn
 TEXT_PIXELS = {"normal": 16, "large": 22}
 
 
-@dataclass(frozen=True)
-class View:
-    """What a page draws: the runs (a pinned one second), the first run's model and tokens, the selection."""
+def start_page() -> tuple[Side, ...]:
+    """Draw title and claim of the page on screen, load the model, clamp the selection, draw the sidebar.
 
-    runs: tuple[Run, ...]
-    model: Any
-    tokens: tuple[Token, ...]
-    layer: int
-    head: int
-    token: int  # position in `tokens`
-
-
-def start_page(section: str = "", title: str = "", claim: str = "", kind: Kind | None = None) -> Any:
-    """Draw title and claim, load the model, clamp the selection, draw the sidebar.
-
-    Where the current run cannot be computed, the reason is shown and the view is of the last run that
+    Where the current run cannot be computed, the reason is shown and the sides are of the last run that
     could; where there is none the script ends here, with the reason and a way on.
-
-    Args:
-        kind: "measured", "computed" or "illustration" puts a badge beside the title.
     """
-    new = not title
-    if new:
-        entry = contents.entry_of(url_state.page())
-        section, title, claim = entry.section, entry.title, entry.claim
+    entry = contents.entry_of(url_state.page())
     _set_style()
     with st.container(key="gf-head", gap=None):
         with st.container(horizontal=True, gap="small"):
-            st.caption(section, width="content")
-            badge = st.empty() if kind else None
+            st.caption(entry.section, width="content")
             history.one_entry_a_change()
-        st.title(title, anchor=False)
-        st.markdown(claim)
-    view = _open()
-    _tell_notices(view)
-    sidebar.draw(view.model if view else None, view.tokens if view else ())
+        st.title(entry.title, anchor=False)
+        st.markdown(entry.claim)
+    run = _open()
+    _tell_notices(run)
+    sidebar.draw(run)
     url_state.write()
-    if view is None:
+    if run is None:
         end_page()
         st.stop()
-    if badge is not None and kind is not None:
-        badge.badge(
-            badge_text(runtime.provenance_of(view.runs[0], kind)),
-            color="blue",
-        )
-    from pages.shared.frame.sides import sides
-
-    return sides() if new else view
+    return sides()
 
 
-def _tell_notices(view: View | None) -> None:
+def _tell_notices(run: PageRun | None) -> None:
     """What a link or a box asked for and did not get, in one quiet box."""
     told = url_state.notices()
-    if view is not None:
-        spec, n_tokens = view.model.spec, len(view.tokens)
+    if run is not None:
         for edit in url_state.get("edits"):
-            if wrong := misfit(edit, spec, n_tokens):
+            if wrong := misfit(edit, run.spec, len(run.tokens)):
                 told.append(f"Not made: {describe(edit)}, {wrong}.")
     if told:
         st.warning("  \n".join(told))  # two spaces: one line each
@@ -104,15 +73,15 @@ def _set_style() -> None:
     st.html(f"<style>:root {{ font-size: {pixels}px !important; }}{scripts.asset('page.css')}</style>")
 
 
-def _open() -> View | None:
-    """The view of the current run, or of the last good one under a message, or None under a message."""
+def _open() -> PageRun | None:
+    """The current run, or the last good one under a message, or None under a message."""
     asked = runs.current_run()
     failed = st.session_state.get(_FAILED)
     pinned = _open_pinned()
     try:
         if failed and failed[0] == asked:
             raise failed[1]
-        return _view_of(asked, pinned)
+        return _opened(asked, pinned)
     except GlassformerError as error:
         kept = st.session_state.get(_LAST_GOOD)
         if kept is None or kept == asked:
@@ -124,31 +93,23 @@ def _open() -> View | None:
         else:
             errors.explain_kept(error, kept)
         try:
-            return _view_of(kept, pinned)
+            return _opened(kept, pinned)
         except GlassformerError as second:
             st.session_state.pop(_LAST_GOOD)
             errors.explain(second)
             return None
 
 
-def _view_of(run: Run, pinned: Run | None) -> View:
-    run = runtime.drawable(run)
-    runs.draw(run, pinned)
-    model = runtime.model_for(run)
-    tokens = runtime.tokens_for(run)
-    spec = model.spec
+def _opened(current: Run, pinned: Run | None) -> PageRun:
+    """The run, made and drawable, with a selection that it has."""
+    run = opened(runtime.drawable(current))
+    runs.draw(run.settings, pinned)
+    spec = run.spec
     if not url_state.chosen("layer") and not url_state.chosen("head"):
-        layer, head = opening.head_to_open(opened(run))
+        layer, head = opening.head_to_open(run)
         url_state.open_with(layer=layer, head=head)
-    url_state.fit_to(Limits(spec.n_layers, spec.n_heads, len(tokens), spec.d_vocab, spec.n_experts))
-    return View(
-        runs.runs(),
-        model,
-        tokens,
-        url_state.get("layer"),
-        url_state.get("head"),
-        url_state.selected_token(len(tokens)),
-    )
+    url_state.fit_to(Limits(spec.n_layers, spec.n_heads, len(run.tokens), spec.d_vocab, spec.n_experts))
+    return run
 
 
 def _open_pinned() -> Run | None:

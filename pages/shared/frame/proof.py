@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import streamlit as st
 
 from model_runtime.errors import GlassformerError
+from model_runtime.proof import ProofCheck, self_proof
 from pages.shared.escape import plain
 from pages.shared.frame import errors
-from pages.shared.run import runs, runtime
+from pages.shared.frame.sides import sides
+from pages.shared.run import runtime
 from viz.style import three_digits
-
-if TYPE_CHECKING:
-    from model_runtime import ProofCheck
 
 _ASKED = "gf.proof"
 WHY = "Recomputes the captured numbers from one another and shows the largest error."
@@ -53,9 +50,10 @@ def show_if_asked() -> None:
 @st.dialog("Are these numbers the model's own?", width="large")
 def _dialog() -> None:
     st.markdown(_TEACHES)
-    run = runs.runs()[0]
+    run = sides()[0].run
     try:
-        proof = runtime.self_proof_for(run)
+        with runtime.working("Checking the captured numbers"), runtime.turns().take():
+            proof = self_proof(run.model, run.prompt, interventions=run.interventions)
     except GlassformerError as error:
         errors.explain(error)
         return
@@ -70,7 +68,7 @@ def _dialog() -> None:
         hide_index=True,
         alt="The checks of the capture with their largest error",
     )
-    spec = runtime.model_for(run).spec
+    spec = run.spec
     where = f"{plain(spec.name)}, {plain(spec.dtype)}, {plain(spec.device)}"
     st.caption(f"On {where}, for the prompt in the sidebar.")
 

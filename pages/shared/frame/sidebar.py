@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 
 from model_runtime.limits import Limits
 from model_runtime.loading.catalogue import catalogue
 from model_runtime.loading.permitted import allowed_entries, offered
+from model_runtime.model import Model
 from model_runtime.records import Token
 from pages.shared.escape import counted, in_words, plain, quoted, token_text
 from pages.shared.frame import contents, proof
 from pages.shared.frame.examples import EXAMPLES, OPENING, Example
 from pages.shared.frame.token_chips import token_chips
 from pages.shared.run import runs
+from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state
 from pages.shared.settings.edit_codes import describe, misfit
 from pages.shared.settings.table import LAST_TOKEN, MOST_PROMPT_CHARACTERS
@@ -29,8 +30,9 @@ DTYPES = {
 }
 
 
-def draw(model: Any | None, tokens: Sequence[Token]) -> None:
-    """Draw the sidebar. `model` None: the current run cannot be computed; what needs it is left out."""
+def draw(run: PageRun | None) -> None:
+    """Draw the sidebar. None: the current run cannot be computed; what needs it is left out."""
+    model, tokens = (run.model, run.tokens) if run is not None else (None, ())
     with st.sidebar:
         _model(model)
         _prompt(model, tokens)
@@ -41,7 +43,7 @@ def draw(model: Any | None, tokens: Sequence[Token]) -> None:
         _more(model)
 
 
-def _model(model: Any | None) -> None:
+def _model(model: Model | None) -> None:
     rows = {row.id: row for row in catalogue()}
     chosen = url_state.get("model")
     options = list(dict.fromkeys([*offered(), chosen]))
@@ -73,7 +75,7 @@ def _model(model: Any | None) -> None:
         )
 
 
-def _prompt(model: Any | None, tokens: Sequence[Token]) -> None:
+def _prompt(model: Model | None, tokens: Sequence[Token]) -> None:
     st.text_area(
         "Prompt",
         height=96,
@@ -114,7 +116,7 @@ def _open_example(example: Example) -> None:
         st.switch_page(contents.entry_of(example.page).file)
 
 
-def _selection(model: Any, tokens: Sequence[Token]) -> None:
+def _selection(model: Model, tokens: Sequence[Token]) -> None:
     spec = model.spec
     layer, head, token = st.columns(3)
     layer.number_input("Layer", 0, spec.n_layers - 1, step=1, **url_state.bound("layer"))
@@ -134,7 +136,7 @@ def _selection(model: Any, tokens: Sequence[Token]) -> None:
     st.caption(f"Token {at}: {quoted(token_text(tokens[at]), 24)}, id {tokens[at].id:,}")
 
 
-def _edits(model: Any | None, tokens: Sequence[Token]) -> None:
+def _edits(model: Model | None, tokens: Sequence[Token]) -> None:
     edits = url_state.get("edits")
     if not edits:
         return
@@ -183,7 +185,7 @@ def _pinned() -> None:
         st.button("Unpin", key="gf.unpin", on_click=runs.unpin)
 
 
-def _more(model: Any | None) -> None:
+def _more(model: Model | None) -> None:
     with st.expander("More"):
         st.selectbox("Number format", [*DTYPES], format_func=DTYPES.__getitem__, **url_state.bound("dtype"))
         st.caption(

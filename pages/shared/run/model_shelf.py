@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from model_runtime.errors import ModelTooLarge
+from model_runtime.model import Model
 
 Key = tuple[str, str]  # name, dtype
 
@@ -29,14 +30,14 @@ class ModelShelf:
     """
 
     def __init__(
-        self, load: Callable[[str, str], Any], drop: Callable[[str, str], Any], max_bytes: int
+        self, load: Callable[[str, str], Model], drop: Callable[[str, str], Any], max_bytes: int
     ) -> None:
         self._load, self._drop = load, drop
         self._max_bytes = max_bytes
         self._used: OrderedDict[Key, int] = OrderedDict()  # bytes; the least recently used first
         self._lock = threading.Lock()
 
-    def get(self, name: str, dtype: str) -> Any:
+    def get(self, name: str, dtype: str) -> Model:
         """The model, after making room for it where memory is short.
 
         Raises:
@@ -56,7 +57,7 @@ class ModelShelf:
         with self._lock:
             return (name, dtype) in self._used
 
-    def _keep(self, key: Key, model: Any) -> None:
+    def _keep(self, key: Key, model: Model) -> None:
         """Note the use and drop what was not used for longest, until the others fit."""
         with self._lock:
             known = self._used.pop(key, None)
@@ -80,7 +81,7 @@ class ModelShelf:
         return bool(keys)
 
 
-def _model_bytes(model: Any) -> int:
+def _model_bytes(model: Model) -> int:
     from model_runtime.loading.load import model_bytes
 
     return model_bytes(model.hf_model)

@@ -28,7 +28,8 @@ from model_runtime.trace import Trace
 from pages.shared.escape import token_text
 from pages.shared.figure.provenance import Kind, Provenance
 from pages.shared.run import runtime
-from pages.shared.run.runs import Run
+from pages.shared.run.runs import Run, sampling_words
+from pages.shared.settings.edit_codes import describe
 
 Value = TypeVar("Value", bound=HasBytes)
 
@@ -52,13 +53,11 @@ class PageRun(OpenRun):
     @cached_property
     def trace(self) -> Trace:
         """The trace that all pages share, from the shared memory."""
-        trace: Trace = runtime.trace_for(self.settings)
-        return trace
+        return runtime.trace_for(self.settings)
 
     def traced(self, **request: Any) -> Trace:
         """A trace with other points or positions, from the shared memory; `request` must be hashable."""
-        trace: Trace = runtime.trace_for(self.settings, **request)
-        return trace
+        return runtime.trace_for(self.settings, **request)
 
     @cached_property
     def logits(self) -> np.ndarray:
@@ -92,10 +91,31 @@ class PageRun(OpenRun):
         compared_with: PageRun | None = None,
         **extra: object,
     ) -> Provenance:
-        """Where a picture of this run comes from; `extra` is what else made it."""
-        other = None if compared_with is None else compared_with.settings
-        return runtime.provenance_of(
-            self.settings, kind, layer=layer, head=head, seed=seed, compared_with=other, **extra
+        """Where a picture of this run comes from, with its edits; `extra` is what else made it.
+
+        Where `extra` holds the run's sampling settings (`runs.sampling_words`), those of the run compared
+        with are told too; all else in `extra` holds for both.
+        """
+        other = None
+        if compared_with is not None:
+            mine, theirs = (sampling_words(run.settings.sampling) for run in (self, compared_with))
+            sampled = bool(mine) and mine.items() <= extra.items()
+            other = compared_with.origin(kind, layer=layer, head=head, seed=seed)
+            other = replace(other, extra=theirs) if sampled else other
+        spec = self.spec
+        return Provenance(
+            kind=kind,
+            model=spec.name,
+            revision=spec.revision,
+            dtype=spec.dtype,
+            device=spec.device,
+            prompt=self.settings.prompt,
+            layer=layer,
+            head=head,
+            seed=seed,
+            extra=extra,
+            compared_with=other,
+            edits="; ".join(map(describe, self.interventions)),
         )
 
     def measure(

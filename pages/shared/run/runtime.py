@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
@@ -22,14 +22,12 @@ from model_runtime.capture.trace_cache import HasBytes, TraceCache
 from model_runtime.errors import PromptError
 from model_runtime.limits import MIB, Limits, check_prompt_length
 from model_runtime.loading.permitted import resolve_for_app
+from model_runtime.model import Model
 from model_runtime.records import Token
-from pages.shared.figure.provenance import Kind, Provenance
+from model_runtime.trace import Trace
 from pages.shared.run.model_shelf import ModelShelf, release
-from pages.shared.run.runs import Run, sampling_words
-from pages.shared.settings.edit_codes import describe, fitting
-
-if TYPE_CHECKING:
-    from model_runtime import SelfProof
+from pages.shared.run.runs import Run
+from pages.shared.settings.edit_codes import fitting
 
 SHOW_AFTER_SECONDS = 0.3
 _DEAR_BYTES = 64 * MIB
@@ -43,7 +41,7 @@ def _whole_number(variable: str, default: int) -> int:
 
 
 @st.cache_resource(max_entries=8, on_release=release, show_spinner=False)
-def _model(name: str, dtype: str) -> Any:
+def _model(name: str, dtype: str) -> Model:
     """A loaded model. Callers of the same model wait for one load and get the same object."""
     from model_runtime import load_model
 
@@ -133,7 +131,7 @@ def working(words: str) -> Iterator[None]:
         timer.join()
 
 
-def model_for(run: Run) -> Any:
+def model_for(run: Run) -> Model:
     """The model of a run, loaded at most once per process.
 
     Raises:
@@ -171,7 +169,7 @@ def tokens_for(run: Run) -> tuple[Token, ...]:
     return tokens
 
 
-def trace_for(run: Run, **request: Any) -> Any:
+def trace_for(run: Run, **request: Any) -> Trace:
     """The trace of a run. Without `request` it is the recipe that all pages share, so it is made once.
 
     Args:
@@ -182,7 +180,7 @@ def trace_for(run: Run, **request: Any) -> Any:
     """
     model = model_for(run)
 
-    def forward() -> Any:
+    def forward() -> Trace:
         with turns().take():
             return model.trace(run.prompt, interventions=run.edits, **request)
 
@@ -226,55 +224,10 @@ def drawable(run: Run) -> Run:
     return run
 
 
-def logits_for(run: Run) -> Any:
-    """Logits of the next token, float32 [d_vocab]."""
-    return trace_for(run).next_token_logits()
-
-
-def derived(
-    run: Run, name: Hashable, compute: Callable[[Any], Value], *, words: str = "Computing", **request: Any
-) -> Value:
-    """What `compute` makes of the trace of `run`, kept beside it under `name`; `words` while it takes time.
-
-    The value must know its `nbytes` (arrays do). Takes a turn: it may run the model.
-    """
-
-    def make() -> Value:
-        trace = trace_for(run, **request)
-        with turns().take():
-            return compute(trace)
-
-    return kept(("derived", name, recipe(run, request)), make, words)
-
-
 @st.cache_resource(show_spinner=False)
 def slow_turns() -> Turns:
     """The line of long work that is no forward pass: one at a time, and forwards pass it by."""
     return Turns(1)
-
-
-def computed(
-    run: Run, name: Hashable, compute: Callable[[], Value], *, words: str = "Computing", slow: bool = False
-) -> Value:
-    """What `compute` makes of the model of `run` without running it, kept for all visitors under `name`.
-
-    Args:
-        name: everything that decides the value beside the model.
-        slow: seconds of work: it waits its turn in a line of its own (`slow_turns`).
-    """
-
-    def make() -> Value:
-        if not slow:
-            return compute()
-        with slow_turns().take():
-            return compute()
-
-    return kept(("computed", name, model_key(run)), make, words)
-
-
-def known(run: Run, name: Hashable) -> Any | None:
-    """The value of `computed` if it is kept; never waits."""
-    return peek(("computed", name, model_key(run)))
 
 
 def model_key(run: Run) -> Hashable:
@@ -291,50 +244,3 @@ def recipe(run: Run, request: Mapping[str, Any]) -> Hashable:
 def warm_up(run: Run) -> None:
     """Load the model of `run` and trace its prompt, so that the first visitor finds both ready."""
     trace_for(run)
-
-
-def self_proof_for(run: Run) -> SelfProof:
-    """The runtime's check of its own capture, on the run's prompt and under its edits."""
-    from model_runtime import self_proof
-
-    model = model_for(run)
-    with working("Checking the captured numbers"), turns().take():
-        return self_proof(model, run.prompt, interventions=run.edits)
-
-
-def provenance_of(
-    run: Run,
-    kind: Kind = "measured",
-    *,
-    layer: int | None = None,
-    head: int | None = None,
-    seed: int | None = None,
-    compared_with: Run | None = None,
-    **extra: object,
-) -> Provenance:
-    """Where a picture of `run` comes from, for `live_figure`: with its edits; `extra` is what else made it.
-
-    Where `extra` holds the run's sampling settings (`runs.sampling_words`), those of the run compared with
-    are told too; all else in `extra` holds for both.
-    """
-    spec = model_for(run).spec
-    other = None
-    if compared_with is not None:
-        mine, theirs = sampling_words(run.sampling), sampling_words(compared_with.sampling)
-        sampled = bool(mine) and mine.items() <= extra.items()
-        other = provenance_of(compared_with, kind, layer=layer, head=head, seed=seed)
-        other = replace(other, extra=theirs) if sampled else other
-    return Provenance(
-        kind=kind,
-        model=spec.name,
-        revision=spec.revision,
-        dtype=spec.dtype,
-        device=spec.device,
-        prompt=run.prompt,
-        layer=layer,
-        head=head,
-        seed=seed,
-        extra=extra,
-        compared_with=other,
-        edits="; ".join(map(describe, run.edits)),
-    )

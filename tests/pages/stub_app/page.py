@@ -5,11 +5,13 @@ import streamlit as st
 from model_runtime.errors import SamplingError
 from pages.shared.frame.page import end_page, showing_errors, start_page
 
-view = start_page("Stub", "Stub", "A page without a figure.")
+sides = start_page()
 with showing_errors():
-    for run in view.runs:
+    for side in sides:
+        run = side.run.settings
         if run.prompt == "boom" or run.sampling.temperature == 99:
             raise SamplingError("Nothing is left to draw from.", "Raise top-p.")
         st.text(f"drawn: {run.prompt}")
-    st.text(f"selected: {view.layer} {view.head} {view.token} of {len(view.tokens)}")
+    first = sides[0]
+    st.text(f"selected: {first.layer} {first.head} {first.query} of {len(first.run.tokens)}")
 end_page()
