@@ -80,8 +80,8 @@ from .numbers.quantization import quantized as quantized
 from .numbers.scaling_order import HeadSizes as HeadSizes
 from .numbers.scaling_order import compare_orders as compare_orders
 from .numbers.scaling_order import head_sizes as head_sizes
-from .numbers.softmax_ways import break_curve as break_curve
-from .numbers.softmax_ways import softmax_row as softmax_row
+from .numbers.softmax import break_curve as break_curve
+from .numbers.softmax import softmax_row as softmax_row
 from .numbers.sums import SumTerms as SumTerms
 from .numbers.sums import batch_shapes as batch_shapes
 from .numbers.sums import error_by_length as error_by_length

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from model_runtime.numbers import narrow
-from model_runtime.numbers.softmax_ways import break_curve, softmax_row
+from model_runtime.numbers.softmax import break_curve, softmax_row
 from model_runtime.records.numbers import RowReport
 from pages.numbers.gain import GAINS, format_control, gain_slider
 from pages.shared.escape import counted, quoted
@@ -19,7 +19,7 @@ from pages.shared.figure.provenance import Provenance
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column, places
 from viz.numbers.scaling_order import gain_words
-from viz.numbers.softmax_ways import (
+from viz.numbers.softmax import (
     SoftmaxBreaks,
     softmax_breaks_figure,
     softmax_rows_figure,

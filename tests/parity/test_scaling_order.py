@@ -11,7 +11,7 @@ import torch
 from model_runtime import Model, load_model
 from model_runtime.interventions import CutEdge
 from model_runtime.numbers.scaling_order import ORDERS, compare_orders, head_sizes
-from model_runtime.numbers.softmax_ways import WAYS, break_curve, softmax_row
+from model_runtime.numbers.softmax import WAYS, break_curve, softmax_row
 from model_runtime.numbers.sums import KINDS, batch_shapes, error_by_length, in_orders, sum_terms
 from model_runtime.run import OpenRun, open_run
 from tests.tiny_models import FAMILY_CASES, build_model, tiny_tokenizer
@@ -239,7 +239,7 @@ def test_a_sum_that_overflows_alone_loses_the_row_too(monkeypatch: pytest.Monkey
     run = run_of("llama")
     flat = torch.full((7, 7), 10.5).tril()
     flat[flat == 0] = float("-inf")
-    monkeypatch.setattr("model_runtime.numbers.softmax_ways.head_scores", lambda *args: flat)
+    monkeypatch.setattr("model_runtime.numbers.softmax.head_scores", lambda *args: flat)
     row = softmax_row(run, 0, 0, 6, gain=1.0, dtype="fp16")
     naive = row.results[False, "narrow"]
     assert np.isfinite(naive.exps).all()

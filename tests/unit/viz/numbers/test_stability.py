@@ -32,7 +32,7 @@ from viz.numbers.scaling_order import (
     order_products_record,
     products_title,
 )
-from viz.numbers.softmax_ways import (
+from viz.numbers.softmax import (
     MOST_KEYS,
     SoftmaxBreaks,
     SoftmaxRows,
