@@ -19,7 +19,6 @@ from model_runtime.errors import PromptError
 from model_runtime.model import Model
 from model_runtime.records import Token
 
-MEASURES = ("cosine", "euclidean")
 MOST_WORDS = 24
 LONGEST_WORD = 60  # characters
 
@@ -87,7 +86,9 @@ def token_row(model: Model, token_id: int, k: int = 10) -> TokenRow:
         PromptError: there is no such row.
     """
     values, norms = embedding_row(model, token_id), table_norms(model)
-    by_cosine, by_distance = (nearest(model, values, norms, by, k, [token_id]) for by in MEASURES)
+    by_cosine, by_distance = (
+        nearest(model, values, norms, by, k, [token_id]) for by in ("cosine", "euclidean")
+    )
     output: Any = model.hf_model.get_output_embeddings()
     head = np.array(output.weight[token_id].detach().float().cpu().numpy())
     return TokenRow(
@@ -166,7 +167,7 @@ def nearest(
 
     Rows of zeros have no direction and are left out by cosine.
     """
-    assert by in MEASURES, by
+    assert by in ("cosine", "euclidean"), by
     table = embedding_table(model).float()  # [d_vocab, d_model]
     dots = (table @ torch.tensor(vector, dtype=table.dtype, device=table.device)).cpu().numpy()  # [d_vocab]
     size = float(np.linalg.norm(vector.astype(np.float64)))
