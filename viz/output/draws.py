@@ -20,6 +20,11 @@ from viz.text import label, share, three_digits
 
 CENTRAL = 0.95  # of the repetitions lie inside the marked range
 ROW_HEIGHT, TOP, BELOW, LEFT = 22, 62, 48, 150  # pixels
+SIGNS = (  # the legend: what, its colour, pixels from the left end of the bars
+    ("■ came up", LIGHT.accent, -70),
+    ("┃ expected", LIGHT.ink, 8),
+    ("■ 95 % range", LIGHT.muted, 96),
+)
 
 
 @dataclass(frozen=True)
@@ -168,11 +173,6 @@ def _figure(record: DrawsRecord) -> go.Figure:
     }
     stroke = {"symbol": "line-ns", "size": 13, "line": {"color": LIGHT.ink, "width": 1.8}}
     expectation = [record.n * token.probability for token in tokens]
-    signs = [
-        ("■ came up", LIGHT.accent, -70),
-        ("┃ expected", LIGHT.ink, 8),
-        ("■ 95 % range", LIGHT.muted, 96),
-    ]
     return figure(
         [
             expected,
@@ -206,7 +206,7 @@ def _figure(record: DrawsRecord) -> go.Figure:
         ),
         annotations=[
             note(text, 0, 1, "left bottom", 0, "xy", xshift=shift, font={"color": color})
-            for text, color, shift in signs
+            for text, color, shift in SIGNS
         ],
     )
 
