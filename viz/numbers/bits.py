@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 from model_runtime.records.formats import Stored
 from viz import style
 from viz.drawn import Drawn
-from viz.panels import QUIET, Json, Look, drawn, figure, hover, ink, mono, note
+from viz.numbers.squares import Square, squares
+from viz.panels import QUIET, Json, Look, drawn, figure, ink, note
 
 FIELDS = ("sign", "exponent", "significand")
 _COLORS = (5, 0, 1)  # categories of the three fields: vermillion, blue, orange
@@ -103,7 +104,7 @@ def _figure(record: NumberBits, look: Look) -> go.Figure:
     side = look.pick((84, 260), (4, 4))
     title = style.inert(title_of(record))
     return figure(
-        [_squares(record, tops, field, per_line) for field in range(len(FIELDS))],
+        [_field(record, tops, field, per_line) for field in range(len(FIELDS))],
         title=look.pick({"text": title}, look.title(title, ":", phone_lines=2)),
         height=look.pick(80, 104) + 30 * round(height),
         width=look.pick(style.WIDE_PRINT, None),
@@ -121,38 +122,22 @@ def _figure(record: NumberBits, look: Look) -> go.Figure:
     )
 
 
-def _squares(record: NumberBits, tops: Sequence[float], field: int, per_line: int) -> Json:
-    """One field's in all formats: full colour for 1, faint for 0."""
-    color = style.category(_COLORS[field])
-    cells = [
-        (row, bit, top)
+def _field(record: NumberBits, tops: Sequence[float], field: int, per_line: int) -> Json:
+    """One field's squares in all formats: full colour for 1, faint for 0."""
+    found = [
+        Square(
+            bit % per_line,
+            top + bit // per_line,
+            digit,
+            digit == "1",
+            [row.number_format.key, bit],
+            _worth(row, bit),
+        )
         for row, top in zip(record.rows, tops, strict=True)
-        for bit in range(len(row.pattern))
+        for bit, digit in enumerate(row.pattern)
         if field == (0 if bit == 0 else 1 if bit <= row.number_format.exponent_bits else 2)
     ]
-    ones = [row.pattern[bit] == "1" for row, bit, _ in cells]
-    return {
-        "type": "bar",
-        "name": FIELDS[field],
-        "x": [bit % per_line + 0.5 for _, bit, _ in cells],
-        "y": [0.9] * len(cells),
-        "base": [top + bit // per_line + 0.05 for _, bit, top in cells],
-        "width": 0.92,
-        "text": [row.pattern[bit] for row, bit, _ in cells],
-        "textposition": "inside",
-        "insidetextanchor": "middle",
-        "textangle": 0,
-        "insidetextfont": {
-            **mono(13),
-            "color": [style.text_on(color) if one else style.LIGHT.ink for one in ones],
-        },
-        "marker": {
-            "color": [color if one else style.faded(color, 0.16) for one in ones],
-            "line": {"width": 1, "color": color},
-        },
-        "customdata": [[row.number_format.key, bit] for row, bit, _ in cells],
-        **hover([_worth(row, bit) for row, bit, _ in cells]),
-    }
+    return squares(FIELDS[field], found, style.category(_COLORS[field]), 13)
 
 
 def _worth(row: Stored, bit: int) -> str:

@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 from model_runtime.records.weights import Block
 from viz import style
 from viz.drawn import Drawn
-from viz.panels import QUIET, SILENT, Json, Look, drawn, figure, hover, mono, note, on, panels, scatter
+from viz.numbers.squares import Square, squares
+from viz.panels import QUIET, SILENT, Json, Look, drawn, figure, hover, note, on, panels, scatter
 
 _HALF = 16
 _PHONE_LINE = {"Q4_1": 10, "Q8_0": 12}  # bytes a line on a phone
@@ -184,24 +185,20 @@ def _row_names(record: GgufBlock, lines: int, look: Look) -> list[Json]:
     ]
 
 
-@dataclass(frozen=True)
-class _Cell:
-    byte: int
-    row: int  # 0 the byte, then its codes
-    text: str
-    weight: int | None
-    marked: bool
-    hover: str
+def _place(record: GgufBlock, per_line: int, byte: int, row: float) -> tuple[int, float]:
+    """Left and top of a cell: row 0 has the bytes, those below it their codes."""
+    return byte % per_line, byte // per_line * (record.rows + _NUMBERED) + 0.8 + row
 
 
-def _fields(record: GgufBlock) -> Iterator[tuple[str, int, list[_Cell]]]:
+def _fields(record: GgufBlock, per_line: int) -> Iterator[tuple[str, int, list[Square]]]:
     """Cells by what they hold: name, colour category, cells."""
     block, of_codes = record.block, range(record.header, len(record.block.data))
-    yield "scale d, fp16", _SCALE, [_header(record, byte, "d", block.scale) for byte in (0, 1)]
+    yield "scale d, fp16", _SCALE, [_header(record, per_line, byte, "d", block.scale) for byte in (0, 1)]
     if record.halved:
-        yield "minimum m, fp16", _MINIMUM, [_header(record, byte, "m", block.minimum) for byte in (2, 3)]
-    yield "bytes of codes", _BYTE, [_byte(record, byte) for byte in of_codes]
-    codes = [_code(record, weight) for weight in range(len(block.codes))]
+        minimum = [_header(record, per_line, byte, "m", block.minimum) for byte in (2, 3)]
+        yield "minimum m, fp16", _MINIMUM, minimum
+    yield "bytes of codes", _BYTE, [_byte(record, per_line, byte) for byte in of_codes]
+    codes = [_code(record, per_line, weight) for weight in range(len(block.codes))]
     if not record.halved:
         yield "codes", _LOW, codes
         return
@@ -209,72 +206,37 @@ def _fields(record: GgufBlock) -> Iterator[tuple[str, int, list[_Cell]]]:
     yield "codes of weights 16 to 31", _HIGH, codes[_HALF:]
 
 
-def _header(record: GgufBlock, byte: int, name: str, value: float) -> _Cell:
+def _header(record: GgufBlock, per_line: int, byte: int, name: str, value: float) -> Square:
     text = record.hex_of(byte)
     words = f"byte {byte}: {text}, a half of {name} = {style.three_digits(value)} (fp16, low byte first)"
-    return _Cell(byte, 0, text, None, True, words)
+    return Square(*_place(record, per_line, byte, 0), text, True, None, words)
 
 
-def _byte(record: GgufBlock, byte: int) -> _Cell:
-    text = record.hex_of(byte)
+def _byte(record: GgufBlock, per_line: int, byte: int) -> Square:
+    text, marked = record.hex_of(byte), byte == record.byte_of(record.chosen)
     words = f"byte {byte}: {text}" + (f", bits {record.block.data[byte]:08b}" if record.halved else "")
-    return _Cell(byte, 0, text, byte - record.header, byte == record.byte_of(record.chosen), words)
+    return Square(*_place(record, per_line, byte, 0), text, marked, byte - record.header, words)
 
 
-def _code(record: GgufBlock, weight: int) -> _Cell:
+def _code(record: GgufBlock, per_line: int, weight: int) -> Square:
     code, value = record.block.codes[weight], style.three_digits(record.block.weights[weight])
     row = 2 if record.halved and not record.is_high(weight) else 1
     words = f"{place_words(record, weight)}: code {code}, weight {weight} = {value}"
-    text = str(code).replace("-", "−")
-    return _Cell(record.byte_of(weight), row, text, weight, weight == record.chosen, words)
+    text, place = str(code).replace("-", "−"), _place(record, per_line, record.byte_of(weight), row)
+    return Square(*place, text, weight == record.chosen, weight, words)
 
 
 def _cells(record: GgufBlock, per_line: int, look: Look) -> list[Json]:
     """A trace of squares a field, and the number of each byte above it."""
-    high = record.rows + _NUMBERED
-    places = range(len(record.block.data))
-    font = {"size": 10, "color": style.LIGHT.muted}
-    return [
-        *(_field(*field, per_line, high, look) for field in _fields(record)),
-        scatter(
-            "byte",
-            [byte % per_line + 0.5 for byte in places],
-            [byte // per_line * high + 0.48 for byte in places],
-            "text",
-            text=[*map(str, places)],
-            textfont=font,
-            showlegend=False,
-            **SILENT,
-        ),
-    ]
-
-
-def _field(title: str, category: int, cells: list[_Cell], per_line: int, high: float, look: Look) -> Json:
-    color = style.LIGHT.muted if category == _BYTE else style.category(category)
-    full = [category in (_SCALE, _MINIMUM) or cell.marked for cell in cells]
-    return {
-        "type": "bar",
-        "name": look.pick(title, _SHORT.get(title, title)),
-        "showlegend": category != _BYTE,
-        "x": [cell.byte % per_line + 0.5 for cell in cells],
-        "y": [0.9] * len(cells),
-        "base": [cell.byte // per_line * high + 0.8 + cell.row + 0.05 for cell in cells],
-        "width": 0.92,
-        "text": [cell.text for cell in cells],
-        "textposition": "inside",
-        "insidetextanchor": "middle",
-        "textangle": 0,
-        "insidetextfont": {
-            **mono(12),
-            "color": [style.text_on(color) if one else style.LIGHT.ink for one in full],
-        },
-        "marker": {
-            "color": [color if one else style.faded(color, 0.16) for one in full],
-            "line": {"width": 1, "color": color},
-        },
-        "customdata": [cell.weight for cell in cells],
-        **hover([cell.hover for cell in cells]),
-    }
+    traces = []
+    for title, category, cells in _fields(record, per_line):
+        name, shown = look.pick(title, _SHORT.get(title, title)), category != _BYTE
+        color = style.category(category) if shown else style.LIGHT.muted
+        traces.append(squares(name, cells, color, 12, showlegend=shown))
+    places = [_place(record, per_line, byte, -0.32) for byte in range(len(record.block.data))]
+    above: Json = {"textfont": {"size": 10, "color": style.LIGHT.muted}, "showlegend": False, **SILENT}
+    x, y = [left + 0.5 for left, _ in places], [top for _, top in places]
+    return [*traces, scatter("byte", x, y, "text", text=[*map(str, range(len(places)))], **above)]
 
 
 def _weights(record: GgufBlock) -> list[Json]:
