@@ -8,19 +8,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from viz import style
-from viz.attention.stages.layout import (
-    Screen,
-    axis_number,
-    domains,
-    middle_screen,
-    narrow_screen,
-    wide_screen,
-)
+from viz.attention.stages.layout import Screen, domains, middle_screen, narrow_screen, wide_screen
 from viz.attention.stages.notes import notes
 from viz.attention.stages.record import HeadStagesRecord, Stage
 from viz.attention.stages.words import alt, title
 from viz.drawn import Drawn
-from viz.panels import SILENT, Json, box, figure, on, scatter
+from viz.panels import SILENT, Json, box, figure, on, panels, scatter
 from viz.token_map import token_map
 
 
@@ -37,30 +30,26 @@ def head_stages_figure(record: HeadStagesRecord) -> Drawn:
 
 
 def _figure(record: HeadStagesRecord, screen: Screen, traces: Sequence[Json]) -> go.Figure:
-    axes: Json = {}
-    linked: dict[str, str] = {}  # axes that mean the same tokens: a hover lights up the same place on all
-    for (across, up), (panel, stage) in zip(
-        (domains(screen)[stage.key] for stage in record.stages), enumerate(record.stages), strict=True
-    ):
-        number = axis_number(panel)
-        quiet = {"showgrid": False, "showticklabels": False, "tickmode": "array"}
-        columns, rows = (_ticks(record, stage, along) for along in (1, 0))
+    quiet = {"showgrid": False, "showticklabels": False, "tickmode": "array"}
+    x, y, shapes = [], [], []
+    linked = {}  # axes that mean the same tokens: a hover lights up the same place on all of them
+    for panel, stage in enumerate(record.stages):
         right, bottom = len(stage.cells[0]) - 0.5, len(stage.cells) - 0.5
-        x = {"domain": across, "anchor": f"y{number}", "range": [-0.5, right]}
-        y = {"domain": up, "anchor": f"x{number}", "range": [bottom, -0.5]}
-        axes |= {f"xaxis{number}": {**quiet, **columns, **x}, f"yaxis{number}": {**quiet, **rows, **y}}
-        linked |= {f"y{number}": stage.rows, **({f"x{number}": "key"} if stage.columns == "key" else {})}
+        x.append({**quiet, **_ticks(record, stage, 1), "range": [-0.5, right]})
+        y.append({**quiet, **_ticks(record, stage, 0), "range": [bottom, -0.5]})
+        shapes += _outlines(record, stage, panel)
+        linked[on(panel)["yaxis"]] = stage.rows
+        if stage.columns == "key":
+            linked[on(panel)["xaxis"]] = "key"
     return figure(
         traces,
-        **axes,
+        **_placed(record, screen, x, y),
         height=screen.height,
         width=screen.width,
         margin={"l": 0, "r": 0, "t": screen.top, "b": 0},
         title={"text": title(record), "pad": {"t": 8}},
         annotations=notes(record, screen),
-        shapes=[
-            shape for panel, stage in enumerate(record.stages) for shape in _outlines(record, stage, panel)
-        ],
+        shapes=shapes,
         hovermode="closest",
         dragmode=False,
         showlegend=False,
@@ -70,18 +59,22 @@ def _figure(record: HeadStagesRecord, screen: Screen, traces: Sequence[Json]) ->
 
 def _flat(record: HeadStagesRecord, screen: Screen) -> Json:
     """The same as changes below 600 pixels."""
-    places: Json = {}
-    for key, spans in domains(screen).items():
-        number = axis_number(record.panel(key))
-        places |= {f"{side}axis{number}.domain": span for side, span in zip("xy", spans, strict=True)}
     return {
         "annotations": notes(record, screen),
         "height": screen.height,
         "margin": {"l": 0, "r": 0, "t": screen.top, "b": 0},
         # plotly.js moves a title of two lines up by one
         "title": {"text": title(record, "<br>"), "font": {"size": 13}, "pad": {"t": 36, "b": 0}},
-        **places,
+        **_placed(record, screen, [{}] * len(record.stages), [{}] * len(record.stages)),
     }
+
+
+def _placed(record: HeadStagesRecord, screen: Screen, x: Sequence[Json], y: Sequence[Json]) -> Json:
+    """Axes, a pair a matrix, at the places that a screen has for them."""
+    spans = [domains(screen)[stage.key] for stage in record.stages]
+    across = [{**axis, "domain": span} for axis, (span, _) in zip(x, spans, strict=True)]
+    up = [{**axis, "domain": span} for axis, (_, span) in zip(y, spans, strict=True)]
+    return panels([(0, 1)] * len(spans), [(0, 1)], across, up)
 
 
 def trace_stage(record: HeadStagesRecord, trace: int) -> Stage | None:

@@ -105,11 +105,6 @@ def domains(screen: Screen) -> dict[str, tuple[list[float], list[float]]]:
     return found
 
 
-def axis_number(number: int) -> str:
-    """Nothing for the first axis, then "2", "3"...: plotly's names."""
-    return "" if number == 0 else str(number + 1)
-
-
 def scale_words(record: HeadStagesRecord) -> str:
     if record.scaling == 1:
         return "× 1"
