@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,11 +12,21 @@ from bench.measure import Row, ratio_row
 from bench.runtime import forward
 from model_runtime import load_model, routing
 from model_runtime.loading.catalogue import row_of
+from model_runtime.run import OpenRun
+from model_runtime.trace import Trace
 
 MODEL = "mixtral-mini"
 ROUTERS = ("router_logits", "router_weights", "router_indices")
 LENGTHS = {64: 31, 256: 15, 512: 9}  # tokens -> pairs measured
 WORDS = "To be, or not to be, that is the question: def add(a, b): return a + b. 3 + 4 = 7. "
+
+
+class OfRouters(OpenRun):
+    """A run that keeps the routers' points alone."""
+
+    @cached_property
+    def trace(self) -> Trace:
+        return self.traced(points=ROUTERS)
 
 
 def untouched_model(folder: str) -> Any:
@@ -31,12 +42,12 @@ def rows() -> list[Row]:
     found = []
     for n_tokens, repeats in LENGTHS.items():
         ids = filled(model, n_tokens)
-        for name, request in (("the routers' points", {"points": ROUTERS}), ("all default points", {})):
+        for name, opened in (("the routers' points", OfRouters), ("all default points", OpenRun)):
             found.append(
                 ratio_row(
                     f"trace of {MODEL} with {name}, its routing read, against a bare forward, "
                     f"{n_tokens} tokens",
-                    lambda ids=ids, request=request: routing(model, model.trace(ids, **request)),
+                    lambda ids=ids, opened=opened: routing(opened(model, ids)),
                     lambda ids=ids: forward(plain, ids),
                     repeats=repeats,
                     reach=1.1,

@@ -11,6 +11,7 @@ between two kinds would be there by chance.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -21,11 +22,11 @@ from model_runtime.errors import GlassformerError, PointUnavailable
 from model_runtime.model import Model
 from model_runtime.moe.load import js_divergence, shares
 from model_runtime.moe.routing import sparse_layers
+from model_runtime.run import Turn
 
 HELDOUT = Path(__file__).resolve().parents[2] / "assets" / "heldout"
 DOMAINS = ("plays", "scripture", "python", "arithmetic")
 EXCERPTS, EXCERPT_TOKENS = 8, 128
-LEAST_SEEN = 5  # occurrences in all the text, below which a token is not called typical of an expert
 _LONGEST_TOKEN = 8  # characters a token at most on average: how much of a file is read for an excerpt
 
 
@@ -109,16 +110,24 @@ def read_heldout(folder: Path = HELDOUT) -> dict[str, str]:
     return texts
 
 
-def domain_routing(model: Model, texts: Mapping[str, str], excerpts: int = EXCERPTS) -> DomainRouting:
+def domain_routing(
+    model: Model,
+    texts: Mapping[str, str] | None = None,
+    excerpts: int = EXCERPTS,
+    turn: Turn = nullcontext,
+) -> DomainRouting:
     """Run the model over excerpts of each text and keep what its routers chose.
 
     Args:
-        texts: by name of the domain.
+        texts: by name of the domain; None: the bundled ones.
         excerpts: of each, of EXCERPT_TOKENS tokens or as many as the model reads or the text has.
+        turn: entered around each forward pass.
 
     Raises:
         PointUnavailable: the model has no router.
+        TextMissing: a bundled text is not there.
     """
+    texts = read_heldout() if texts is None else texts
     layers = sparse_layers(model)
     if not layers:
         raise PointUnavailable(f"{model.spec.name} has no experts: it is dense.", "Choose another model.")
@@ -128,7 +137,8 @@ def domain_routing(model: Model, texts: Mapping[str, str], excerpts: int = EXCER
     for number, text in enumerate(texts.values()):
         for excerpt in range(excerpts):
             read = _excerpt_ids(model, text, excerpt, excerpts)
-            trace = model.trace(read, points=("router_indices",), layers=layers)
+            with turn():
+                trace = model.trace(read, points=("router_indices",), layers=layers)
             chosen.append(trace.get("router_indices").astype(np.int16))
             ids += read
             places += [(number, excerpt % 2)] * len(read)
@@ -173,12 +183,12 @@ def domain_shares(record: DomainRouting) -> np.ndarray:
 
 def domain_divergence(record: DomainRouting) -> DomainDivergence:
     """How far apart the routings of the domains are, and the halves of each."""
-    halves = shares(domain_counts(record))  # [half, domain, layer, expert]
+    halves = shares(domain_counts(record))  # [half, domain, layer, expert], sum to 1 over the experts
     pairs = tuple(combinations(range(len(record.domains)), 2))
     between = [
         np.mean([js_divergence(halves[i, a], halves[j, b]) for i in range(2) for j in range(2)], axis=0)
         for a, b in pairs
-    ]
+    ]  # of each pair [layer]
     n_layers = len(record.layers)
     return DomainDivergence(
         pairs,
@@ -196,24 +206,27 @@ def nearest_domain(record: DomainRouting, prompt: np.ndarray) -> np.ndarray:
     return js_divergence(domain_shares(record), shares(prompt)[None]).mean(axis=1)
 
 
-def typical_tokens(record: DomainRouting, layer: int, expert: int, most: int = 12) -> list[TypicalToken]:
+def typical_tokens(
+    record: DomainRouting, layer: int, expert: int, most: int = 12, least_seen: int = 5
+) -> list[TypicalToken]:
     """What an expert takes more often than the text has it, the most telling first.
 
     Ordered by share_of_expert * log2(share_of_expert / share_of_text): the token's part of the
     Kullback-Leibler divergence of the expert's tokens from the text, which weighs how much more often with
-    how often at all. Tokens seen fewer than LEAST_SEEN times are left out.
+    how often at all.
 
     Args:
         layer: number of the layer in the model.
+        least_seen: tokens seen fewer times in all the text are left out.
     """
-    takes = (record.indices[record.layers.index(layer)] == expert).any(axis=1)
-    ids, at = np.unique(record.ids, return_inverse=True)
-    seen = np.bincount(at)
-    taken = np.bincount(at, weights=takes).astype(np.int64)
-    of_expert, of_text = taken / max(takes.sum(), 1), seen / len(record.ids)
+    takes = (record.indices[record.layers.index(layer)] == expert).any(axis=1)  # bool [token]
+    ids, at = np.unique(record.ids, return_inverse=True)  # [different token], [token]
+    seen = np.bincount(at)  # how often the text has each different token
+    taken = np.bincount(at, weights=takes).astype(np.int64)  # how often the expert took it
+    of_expert, of_text = taken / max(takes.sum(), 1), seen / len(record.ids)  # shares of 1
     telling = np.where(
-        (seen >= LEAST_SEEN) & (of_expert > of_text),
-        of_expert * np.log2(np.maximum(of_expert, 1e-12) / of_text),
+        (seen >= least_seen) & (of_expert > of_text),
+        of_expert * np.log2(np.maximum(of_expert, 1e-12) / of_text),  # bits
         0.0,
     )
     best = [i for i in np.argsort(-telling, kind="stable")[:most] if telling[i] > 0]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 
-from model_runtime.interventions import Intervention, ScaleExpert
-from model_runtime.model import Model, Prompt
-from model_runtime.moe.routing import Routing
+from model_runtime.interventions import ScaleExpert
+from model_runtime.moe.routing import Routing, routing
 from model_runtime.records.distributions import kl, log_softmax
+from model_runtime.run import OpenRun, Turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,27 +34,21 @@ def n_forwards(routing: Routing) -> int:
     return int((routing.tokens_per_expert() > 0).sum())
 
 
-def expert_effects(
-    model: Model,
-    prompt: Prompt,
-    routing: Routing,
-    edits: Iterable[Intervention] = (),
-    renormalise: bool = False,
-) -> ExpertEffects:
+def expert_effects(run: OpenRun, renormalise: bool = False, turn: Turn = nullcontext) -> ExpertEffects:
     """Switch each expert off, for all tokens of the prompt, and compare the next token's distribution.
 
     Args:
-        routing: of this prompt under the same `edits`.
         renormalise: the other asked experts' weights are scaled up to make up for it.
+        turn: entered around each forward pass.
 
     Raises:
-        PromptError, InterventionError: as `Model.trace`.
+        PointUnavailable: the model is dense.
     """
-    edits = tuple(edits)
-    whole = log_softmax(model.trace(prompt, points=(), interventions=edits).next_token_logits())
-    divergence = np.full((len(routing.layers), routing.n_experts), np.nan)
-    for row, expert in np.argwhere(routing.tokens_per_expert() > 0).tolist():
-        off = ScaleExpert(routing.layers[row], expert, 0.0, renormalise)
-        logits = model.trace(prompt, points=(), interventions=(*edits, off)).next_token_logits()
-        divergence[row, expert] = kl(whole, log_softmax(logits))
-    return ExpertEffects(routing.layers, divergence)
+    found, whole = routing(run), log_softmax(run.traced(points=()).next_token_logits())
+    divergence = np.full((len(found.layers), found.n_experts), np.nan)
+    for row, expert in np.argwhere(found.tokens_per_expert() > 0).tolist():
+        off = ScaleExpert(found.layers[row], expert, 0.0, renormalise)
+        with turn():
+            trace = run.model.trace(run.prompt, points=(), interventions=(*run.interventions, off))
+        divergence[row, expert] = kl(whole, log_softmax(trace.next_token_logits()))
+    return ExpertEffects(found.layers, divergence)

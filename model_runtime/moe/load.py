@@ -93,6 +93,8 @@ class Balance:
 def balance_loss(logits: np.ndarray, indices: np.ndarray) -> Balance:
     """N * sum(f_i * P_i) of one layer (Fedus et al. 2021, section 2.2, eq. 4 to 6).
 
+    f counts what was chosen and has no gradient; P has one, and is pushed down most where f is large.
+
     Args:
         logits: the router's, float [pos, expert].
         indices: the experts used, int [pos, k].
@@ -101,9 +103,9 @@ def balance_loss(logits: np.ndarray, indices: np.ndarray) -> Balance:
     1.0
     """
     n_tokens, n_experts = logits.shape
-    counts = slot_counts(indices, n_experts)
-    fraction = counts / n_tokens
-    probability = softmax(logits).mean(axis=0)
+    counts = slot_counts(indices, n_experts)  # [expert], sum to k n_tokens
+    fraction = counts / n_tokens  # f [expert], sum to k
+    probability = softmax(logits).mean(axis=0)  # P [expert], sum to 1
     loss = float(n_experts * (fraction * probability).sum())
     return Balance(counts, fraction, probability, loss, indices.shape[1])
 
@@ -137,8 +139,8 @@ def noisy_top_k(logits: np.ndarray, k: int, noise: np.ndarray, sigma: float) -> 
     (softplus(x W_noise)); here one strength `sigma` holds for all, since today's models have no W_noise.
     Of equal values the lower expert wins.
     """
-    noisy = logits.astype(np.float64) + sigma * noise.astype(np.float64)
-    return np.argsort(-noisy, axis=-1, kind="stable")[:, :k]
+    noisy = logits.astype(np.float64) + sigma * noise.astype(np.float64)  # [pos, expert]
+    return np.argsort(-noisy, axis=-1, kind="stable")[:, :k]  # [pos, k]
 
 
 def moved_slots(before: np.ndarray, after: np.ndarray) -> int:
@@ -194,24 +196,14 @@ def dispatch(indices: np.ndarray, n_experts: int, factor: float) -> Dispatch:
     """
     n_tokens, k = indices.shape
     capacity = expert_capacity(n_tokens, n_experts, k, factor) if factor else n_tokens
-    in_order = indices.T.ravel()  # first choices of all tokens, then second ones, ...
-    kept = (_rank_among_equals(in_order, n_experts) < capacity).reshape(k, n_tokens).T
-    counts = slot_counts(indices, n_experts)
-    taken = np.bincount(indices[kept], minlength=n_experts)
-    return Dispatch(capacity, kept, taken, counts - taken)
-
-
-def _rank_among_equals(values: np.ndarray, n_values: int) -> np.ndarray:
-    """How many equal values stand before each.
-
-    >>> _rank_among_equals(np.array([2, 0, 2, 2, 0]), 3).tolist()
-    [0, 0, 1, 2, 1]
-    """
-    order = np.argsort(values, kind="stable")
-    starts = np.concatenate(([0], np.cumsum(np.bincount(values, minlength=n_values))))
-    ranks = np.empty_like(order)
-    ranks[order] = np.arange(len(values)) - starts[values[order]]
-    return ranks
+    kept = np.zeros((n_tokens, k), dtype=bool)
+    taken = np.zeros(n_experts, dtype=np.int64)
+    for choice in range(k):  # first choices of all tokens, then second ones, ...
+        for token, expert in enumerate(indices[:, choice].tolist()):
+            if taken[expert] < capacity:
+                kept[token, choice] = True
+                taken[expert] += 1
+    return Dispatch(capacity, kept, taken, slot_counts(indices, n_experts) - taken)
 
 
 # Two texts
@@ -227,10 +219,6 @@ class PromptDivergence:
     chance_high: np.ndarray  # float64 [layer], which 95 % of the dealings stay below
     n_tokens: tuple[int, int]
     shuffles: int
-
-    @property
-    def nbytes(self) -> int:
-        return self.bits.nbytes + self.chance_mean.nbytes + self.chance_high.nbytes
 
 
 def prompt_divergence(one: Routing, other: Routing, shuffles: int = 200, seed: int = 0) -> PromptDivergence:

@@ -17,7 +17,7 @@ from model_runtime.errors import PointUnavailable
 from model_runtime.interventions import ForceExperts, ScaleExpert
 from model_runtime.model import Model
 from model_runtime.records.distributions import softmax
-from model_runtime.trace import Trace
+from model_runtime.run import OpenRun
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,11 @@ class Routing:
             )
         return self.layers.index(layer)
 
+    def by_score(self, layer: int, position: int) -> tuple[int, ...]:
+        """All experts as a token's router likes them, the best score first."""
+        order = np.argsort(-self.logits[self.row(layer), position], kind="stable")
+        return tuple(order.tolist())
+
     def probabilities(self, layer: int) -> np.ndarray:
         """Softmax of the scores over all experts, float64 [pos, expert].
 
@@ -146,18 +151,16 @@ def router_rule(model: Model) -> RouterRule:
     )
 
 
-def routing(model: Model, trace: Trace) -> Routing:
-    """What every router of a default trace decided, and whether its rule gives the weights it used.
+def routing(run: OpenRun) -> Routing:
+    """What every router of a run decided, and whether its rule gives the weights it used.
 
     Raises:
         PointUnavailable: the model is dense.
-        NotCaptured: the trace lacks the router's points.
     """
-    rule = router_rule(model)
-    layers = tuple(layer for layer in sparse_layers(model) if layer in trace.layers)
-    edited = {e.layer for e in trace.interventions if isinstance(e, ScaleExpert | ForceExperts)}
+    rule, layers = router_rule(run.model), sparse_layers(run.model)
+    edited = {edit.layer for edit in run.interventions if isinstance(edit, ScaleExpert | ForceExperts)}
     logits, chosen, used = (
-        np.stack([trace.get(f"router_{name}", layer) for layer in layers])
+        np.stack([run.trace.get(f"router_{name}", layer) for layer in layers])
         for name in ("logits", "indices", "weights")
     )
     order = np.argsort(-np.take_along_axis(logits, chosen, -1), axis=-1, kind="stable")
@@ -170,13 +173,17 @@ def routing(model: Model, trace: Trace) -> Routing:
         indices=indices,
         weights=weights,
         rule=rule,
-        edited=tuple(sorted(edited & set(layers))),
+        edited=tuple(sorted(edited)),
         largest_error=float(errors.max()) if own else float("nan"),
     )
 
 
 def weights_by_rule(scores: np.ndarray, chosen: np.ndarray, rule: RouterRule) -> np.ndarray:
     """From scores [..., expert] to the weights of the `chosen` experts [..., k], float64.
+
+    Shazeer et al. 2017 (arXiv:1701.06538, eq. 3 to 5) keep the k best scores and take the softmax over those;
+    Switch (Fedus et al. 2021, arXiv:2101.03961, eq. 1 and 2) takes it over all and keeps the best. Mixtral
+    divides by the sum of those kept, so both ways give the same.
 
     >>> both = np.log([[6.0, 3.0, 1.0]]), np.array([[0, 1]])
     >>> weights_by_rule(*both, RouterRule("all", True, False, False)).round(3).tolist()
@@ -187,6 +194,9 @@ def weights_by_rule(scores: np.ndarray, chosen: np.ndarray, rule: RouterRule) ->
     [[0.667, 0.333]]
     """
     if rule.over == "chosen":
-        return softmax(np.take_along_axis(scores, chosen, axis=-1))
-    weights = np.take_along_axis(softmax(scores), chosen, axis=-1)
-    return weights / weights.sum(axis=-1, keepdims=True) if rule.renormalised else weights
+        return softmax(np.take_along_axis(scores, chosen, axis=-1))  # [..., k], sum to 1
+    probabilities = softmax(scores)  # [..., expert], sum to 1
+    weights = np.take_along_axis(probabilities, chosen, axis=-1)  # [..., k], sum to less than 1
+    if rule.renormalised:
+        weights = weights / weights.sum(axis=-1, keepdims=True)  # sum to 1
+    return weights

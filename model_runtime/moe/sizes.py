@@ -65,42 +65,21 @@ class ExpertSizes:
         return next((part for part in self.parts if part.name == name), PartSize(name, 0, 0, 0))
 
 
-class _Count:
-    """Adds up parameters by part."""
-
-    def __init__(self) -> None:
-        self.total: dict[str, int] = {}
-        self.active: dict[str, int] = {}
-        self.weights: dict[str, int] = {}
-
-    def add(self, part: str, n: int, *, weights: bool, used: int | None = None) -> None:
-        """`n` parameters, of which `used` (None: all) for one token; `weights`: they are multiplied with."""
-        used = n if used is None else used
-        self.total[part] = self.total.get(part, 0) + n
-        self.active[part] = self.active.get(part, 0) + used
-        self.weights[part] = self.weights.get(part, 0) + (used if weights else 0)
-
-    def sizes(self, name: str, n_experts: int, k: int) -> ExpertSizes:
-        found = [part for part in PARTS if part in self.total]
-        sizes = (PartSize(p, self.total[p], self.active[p], self.weights[p]) for p in found)
-        return ExpertSizes(name, n_experts, k, tuple(sizes))
-
-
 def model_sizes(model: Model) -> ExpertSizes:
     """The parameters of a loaded model, read off its modules; shared weights count once."""
-    spec, count = model.spec, _Count()
-    for part, parameter in _parts(model):
-        n = int(parameter.numel())
-        if part == "experts":
-            used = n * spec.experts_per_token // spec.n_experts
-            count.add(part, n, weights=parameter.dim() == 3, used=used)
-        else:
-            looked_up = part in ("token embedding", "positions")
-            count.add(part, n, weights=parameter.dim() == 2 and not looked_up)
-    if spec.tied_embeddings:  # no parameters of its own, and all of the work
-        count.add("head", 0, weights=True)
-        count.weights["head"] += spec.d_vocab * spec.d_model
-    return count.sizes(spec.name, spec.n_experts, spec.experts_per_token)
+    spec = model.spec
+    found = {name: [0, 0, 0] for name in PARTS}  # total, active, multiplications
+    for name, parameter in _parts(model):
+        n, part = int(parameter.numel()), found[name]
+        active = n * spec.experts_per_token // spec.n_experts if name == "experts" else n
+        matrix = parameter.dim() == (3 if name == "experts" else 2)
+        part[0] += n
+        part[1] += active
+        part[2] += active * (matrix and name not in ("token embedding", "positions"))  # those are looked up
+    if spec.tied_embeddings:  # a head without parameters of its own, and all of the work
+        found["head"][2] += spec.d_vocab * spec.d_model
+    parts = (PartSize(name, *numbers) for name, numbers in found.items() if any(numbers))
+    return ExpertSizes(spec.name, spec.n_experts, spec.experts_per_token, tuple(parts))
 
 
 def _parts(model: Model) -> Iterator[tuple[str, nn.Parameter]]:
@@ -169,35 +148,40 @@ class MoeShape:
 def shape_sizes(shape: MoeShape) -> ExpertSizes:
     """The parameters of a shape by formula, no weights needed.
 
-    experts: layers x N x 3 d_model d_ff, of which k / N are active. router: layers x d_model N.
-    attention: layers x d_model d_head (2 heads + 2 kv heads).
+    A token uses k of N experts and all of the rest (Jiang et al. 2024, arXiv:2401.04088, 2.1). Biases and
+    norms count as parameters; multiplied with are matrices only, the embedding table being looked up.
 
     >>> sizes = shape_sizes(PUBLISHED[0].shape)
     >>> sizes.name, sizes.total, sizes.active
     ('Mixtral 8x7B', 46702792704, 12879925248)
     """
     d, n, k = shape.d_model, shape.n_experts, shape.k
-    sparse, count = shape.n_layers - shape.dense_layers, _Count()
+    layers, sparse = shape.n_layers, shape.n_layers - shape.dense_layers
     queries, keys = shape.n_heads * shape.d_head, shape.n_kv_heads * shape.d_head
+    embedding = shape.d_vocab * d
+    attention = layers * d * 2 * (queries + keys)  # W_q and W_o, W_k and W_v
     biases = (queries + 2 * keys) * shape.qkv_bias + d * shape.o_bias
-    count.add("token embedding", shape.d_vocab * d, weights=False)
-    count.add("attention", shape.n_layers * d * 2 * (queries + keys), weights=True)
-    others = biases + shape.qk_norm + shape.n_heads * shape.sinks
-    count.add("attention", shape.n_layers * others, weights=False)
-    if shape.dense_layers:
-        count.add("dense MLP", shape.dense_layers * 3 * d * shape.d_dense, weights=True)
-    count.add("router", sparse * d * n, weights=True)
-    count.add("router", sparse * n * shape.moe_bias, weights=False)
-    if shape.d_shared:  # and the gate that weighs it
-        count.add("shared expert", sparse * (3 * d * shape.d_shared + d), weights=True)
-    one, bias = 3 * d * shape.d_ff, (2 * shape.d_ff + d) * shape.moe_bias
-    count.add("experts", sparse * n * one, weights=True, used=sparse * k * one)
-    count.add("experts", sparse * n * bias, weights=False, used=sparse * k * bias)
-    count.add("norms", (2 * shape.n_layers + 1) * d, weights=False)
-    count.add("head", 0 if shape.tied else shape.d_vocab * d, weights=True)
-    if shape.tied:
-        count.weights["head"] += shape.d_vocab * d
-    return count.sizes(shape.name, n, k)
+    beside = layers * (biases + shape.qk_norm + shape.n_heads * shape.sinks)
+    dense = shape.dense_layers * 3 * d * shape.d_dense  # gate, up and down
+    router, router_bias = sparse * d * n, sparse * n * shape.moe_bias
+    shared = sparse * (3 * d * shape.d_shared + d) if shape.d_shared else 0  # and the gate that weighs it
+    expert, expert_bias = 3 * d * shape.d_ff, (2 * shape.d_ff + d) * shape.moe_bias
+    parts = (  # total, active, multiplications
+        PartSize("token embedding", embedding, embedding, 0),
+        PartSize("attention", attention + beside, attention + beside, attention),
+        PartSize("dense MLP", dense, dense, dense),
+        PartSize("router", router + router_bias, router + router_bias, router),
+        PartSize("shared expert", shared, shared, shared),
+        PartSize(
+            "experts",
+            sparse * n * (expert + expert_bias),
+            sparse * k * (expert + expert_bias),
+            sparse * k * expert,
+        ),
+        PartSize("norms", (2 * layers + 1) * d, (2 * layers + 1) * d, 0),
+        PartSize("head", embedding * (not shape.tied), embedding * (not shape.tied), embedding),
+    )
+    return ExpertSizes(shape.name, n, k, tuple(part for part in parts if part.total or part.multiplications))
 
 
 def shape_of_config(config: Any, name: str = "") -> MoeShape:
@@ -258,19 +242,23 @@ def switch_sizes(shape: SwitchShape) -> ExpertSizes:
     >>> sizes.name, round(sizes.total / 1e9, 2), round(sizes.active / 1e9, 2)
     ('Switch-Base-128', 7.42, 0.22)
     """
-    d, width, count = shape.d_model, shape.n_heads * shape.d_head, _Count()
+    d, width, experts = shape.d_model, shape.n_heads * shape.d_head, shape.n_experts
     sparse, dense = 2 * shape.sparse_layers, 2 * (shape.n_layers - shape.sparse_layers)
-    one = 2 * d * shape.d_ff
-    count.add("token embedding", shape.d_vocab * d, weights=False)
-    count.add("positions", 2 * 32 * shape.n_heads, weights=False)  # relative, 32 buckets
-    count.add("attention", 3 * shape.n_layers * 4 * d * width, weights=True)  # the decoder's reads twice
-    count.add("dense MLP", dense * one, weights=True)
-    count.add("router", sparse * d * shape.n_experts, weights=True)
-    count.add("experts", sparse * shape.n_experts * one, weights=True, used=sparse * shape.k * one)
-    count.add("norms", (5 * shape.n_layers + 2) * d, weights=False)
-    count.add("head", 0, weights=True)
-    count.weights["head"] += shape.d_vocab * d  # tied
-    return count.sizes(shape.name, shape.n_experts, shape.k)
+    embedding, one = shape.d_vocab * d, 2 * d * shape.d_ff
+    positions = 2 * 32 * shape.n_heads  # relative, 32 buckets
+    attention = 3 * shape.n_layers * 4 * d * width  # the decoder's reads twice
+    router, norms = sparse * d * experts, (5 * shape.n_layers + 2) * d
+    parts = (
+        PartSize("token embedding", embedding, embedding, 0),
+        PartSize("positions", positions, positions, 0),
+        PartSize("attention", attention, attention, attention),
+        PartSize("dense MLP", dense * one, dense * one, dense * one),
+        PartSize("router", router, router, router),
+        PartSize("experts", sparse * experts * one, sparse * shape.k * one, sparse * shape.k * one),
+        PartSize("norms", norms, norms, 0),
+        PartSize("head", 0, 0, embedding),  # tied
+    )
+    return ExpertSizes(shape.name, experts, shape.k, parts)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model_runtime.interventions import Intervention
-from model_runtime.model import Model
+from model_runtime.run import OpenRun
 from model_runtime.sampling.generation import GeneratedToken, generate
 from model_runtime.sampling.settings import SamplingSettings
 
@@ -24,19 +23,14 @@ class GreedyText:
         return _TOKEN_BYTES * len(self.tokens)
 
 
-def greedy_text(
-    model: Model,
-    prompt: str | Sequence[int],
-    n_tokens: int,
-    interventions: Intervention | Iterable[Intervention] = (),
-) -> GreedyText:
-    """Continue `prompt` by at most `n_tokens` tokens, always the likeliest, under the edits.
+def greedy_text(run: OpenRun, n_tokens: int) -> GreedyText:
+    """Continue the prompt by at most `n_tokens` tokens, always the likeliest, under the run's edits.
 
     Raises:
         PromptError, InterventionError: as `generation.generate`.
     """
     sampling = SamplingSettings(temperature=0, max_new_tokens=n_tokens)
-    return GreedyText(tuple(generate(model, prompt, sampling, interventions)))
+    return GreedyText(tuple(generate(run.model, run.prompt, sampling, run.interventions)))
 
 
 def parting(one: Sequence[GeneratedToken], other: Sequence[GeneratedToken]) -> int | None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from model_runtime.loading.catalogue import row_of
+from model_runtime.records import ModelSpec
 from pages.shared.escape import counted, in_words, plain
-from pages.shared.frame.page import View
-from pages.shared.run import runtime
+from pages.shared.frame.sides import Side
 from pages.shared.settings import url_state as state
 
 BUNDLED_MOE = "mixtral-mini"
 
 
-def dense_state(view: View) -> None:
+def dense_state(spec: ModelSpec) -> None:
     """What a dense model does instead, and the way on."""
-    spec = view.model.spec
     st.info(
         f"{plain(spec.name)} is a dense model: in each of its {counted(spec.n_layers, 'layer')} every token "
         f"passes through the whole MLP, all {in_words(spec.n_params)} parameters of the model are used for "
@@ -41,10 +42,8 @@ def dense_state(view: View) -> None:
         st.caption("Your prompt stays as it is. To come back, choose another model in the sidebar.")
 
 
-def tell_of_dense_runs(view: View) -> None:
+def tell_of_dense_runs(sides: Sequence[Side]) -> None:
     """Where one of two runs is dense, which one is left out."""
-    names = ("The current run", "The pinned run")
-    for run, name in zip(view.runs, names, strict=False):
-        model = runtime.model_for(run)
-        if not model.spec.n_experts:
-            st.info(f"{name} is of {plain(model.spec.name)}, a dense model: it has no experts to draw.")
+    for side, name in zip(sides, ("The current run", "The pinned run"), strict=False):
+        if not side.spec.n_experts:
+            st.info(f"{name} is of {plain(side.spec.name)}, a dense model: it has no experts to draw.")

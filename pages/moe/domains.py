@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import streamlit as st
 
 from model_runtime.moe import domains as measured
 from model_runtime.moe import load as router_load
-from pages.moe import domains_words as words
-from pages.moe.drawing import Routed, comparable
-from pages.shared.escape import plain, token_text
+from model_runtime.moe.domains import DomainRouting, domain_routing
+from pages.moe.routed import Routed, comparable, routed_of
+from pages.shared.escape import plain
 from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.figure.provenance import Provenance
 from pages.shared.frame.errors import missing
-from pages.shared.frame.page import View
 from pages.shared.frame.parts import Lesson
-from pages.shared.frame.sides import column
-from pages.shared.run import measurements, runtime
+from pages.shared.frame.sides import Side, column
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import FIRST_EXPERT
 from viz.moe.domains import (
+    TITLES,
     DomainMap,
     PromptDistance,
     divergence_sentence,
@@ -41,44 +39,122 @@ from viz.moe.domains_figure import (
     prompt_distance_figure,
     typical_figure,
 )
-from viz.moe.routing import named
+from viz.moe.routing import floats, named
 
 MOST_AT_ONCE = 500_000_000  # active parameters above which measuring waits for a button
+LEAST_SEEN = 5  # occurrences in all the text, below which a token is not called typical of an expert
+DIVERGENCE = (
+    "Jensen-Shannon divergence of two shares over the experts, in bits: 0 if they are equal, 1 if no expert "
+    "is common. Every dot compares two halves of the same size, so the dashed line (two halves of one "
+    "domain) is what differences between texts of one kind and chance make. Click a dot to choose its layer."
+)
+TYPICAL = (
+    f"Tokens seen at least {LEAST_SEEN} times in all the text, ordered by share of the expert's "
+    "tokens × log₂ (that share / share of the text): much more often, and often at all."
+)
 
 
-def domains_of(drawing: Routed) -> Any | None:
+def draw(sides: Sequence[Side]) -> Lesson:
+    """Draw the part."""
+    several = routed_of(sides)
+    try:
+        _models(several)
+    except measured.TextMissing as error:
+        missing(error.what, error.remedy)
+    prompts(several)
+    return Lesson(
+        mathematics=partial(mathematics, several[0]),
+        code=(
+            router_load.entropy_bits,
+            router_load.js_divergence,
+            router_load.shares,
+            measured.DomainRouting,
+            measured.domain_counts,
+            measured.DomainDivergence,
+            measured.domain_divergence,
+            measured.TypicalToken,
+            measured.typical_tokens,
+        ),
+    )
+
+
+def _models(several: Sequence[Routed]) -> None:
+    """One model with all its prompts, or two side by side."""
+    found = [domains_of(routed) for routed in several]
+    if len({id(one) for one in found}) == 1:
+        if found[0] is not None:
+            one_model(several, found[0], wide=True)
+        return
+    for place, routed, one in zip(st.columns(2), several, found, strict=True):
+        with column(place, routed.side):
+            if one is not None:
+                one_model([routed], one, wide=False)
+
+
+def domains_of(routed: Routed) -> DomainRouting | None:
     """The measurement on the held-out text; of a large model only when the button was pressed."""
-    known = measurements.known_domains(drawing.run)
+    run, spec = routed.side.run, routed.side.spec
+    known = run.known(domain_routing)
     if known is not None:
         return known
-    spec = drawing.spec()
     used = spec.n_params * spec.experts_per_token // spec.n_experts
     if used > MOST_AT_ONCE and not st.button(
-        "Measure on the held-out text (may take minutes)", key=f"gf.domains.{drawing.slug}", type="primary"
+        "Measure on the held-out text (may take minutes)",
+        key=f"gf.domains.{routed.side.slug}",
+        type="primary",
     ):
         return None
-    return measurements.domains_for(drawing.run)
+    return run.measure(domain_routing, f"Running {spec.name} over the held-out text", slow=True)
 
 
-def map_of(found: Any, drawings: Sequence[Routed]) -> DomainMap:
+def one_model(several: Sequence[Routed], found: DomainRouting, wide: bool) -> None:
+    """Map, divergences and typical tokens of one model, with the prompts of its runs."""
+    first = several[0]
+    record = map_of(found, several)
+    if first.side.clickable:
+        expert_control(record)
+    first.show(
+        domain_map_figure(record),
+        "domains",
+        _take_cell(found.layers),
+        provenance=first.origin(text=text_words(found)),
+    )
+    st.markdown(plain(expert_sentence(record)))
+    _nearest(several, found)
+    st.caption(how_measured(found))
+    left, right = st.columns(2) if wide else (st.container(), st.container())
+    with left:
+        _divergence(first, found)
+    with right:
+        _typical(first, found, record.expert)
+
+
+def map_of(found: DomainRouting, several: Sequence[Routed]) -> DomainMap:
     """All domains and the prompts of these runs of one model."""
-    first = drawings[0]
     return domain_map_record(
         dict(zip(found.domains, measured.domain_shares(found), strict=True)),
-        {drawing.name or "This prompt": drawing.routing().shares() for drawing in drawings},
+        {routed.side.name or "This prompt": routed.routing.shares() for routed in several},
         found.layers,
-        layer=first.layer,
+        layer=several[0].layer,
         expert=None if state.get("expert") == FIRST_EXPERT else state.get("expert"),
     )
 
 
-def origin(drawing: Routed, found: Any, with_prompt: bool = False) -> Provenance:
-    """Measured on the held-out text; the prompt and the edits matter only where the prompt is drawn."""
-    told = drawing.origin(text=words.text_words(found))
-    return told if with_prompt else replace(told, prompt=None, edits="")
+def expert_control(record: DomainMap) -> None:
+    """Which expert is looked at; the layer is in the sidebar."""
+    most = "the most specialised of the layer"
+    if state.get("expert") == FIRST_EXPERT:
+        most += f" ({named(record.expert)})"
+    st.selectbox(
+        "Expert",
+        [FIRST_EXPERT, *range(record.n_experts)],
+        format_func=lambda expert: most if expert == FIRST_EXPERT else named(expert),
+        width=360,
+        **state.bound("expert"),
+    )
 
 
-def _take_cell(layers: Sequence[int]) -> Any:
+def _take_cell(layers: Sequence[int]) -> Callable[[Click], None]:
     def take(click: Click) -> None:
         if isinstance(click.point, tuple) and click.point[0] < len(layers):
             state.set(layer=layers[click.point[0]], expert=click.point[1])
@@ -91,152 +167,110 @@ def _take_layer(click: Click) -> None:
         state.set(layer=click.customdata)
 
 
-def controls(record: DomainMap) -> None:
-    """Which expert is looked at; the layer is in the sidebar."""
-    st.selectbox(
-        "Expert",
-        [FIRST_EXPERT, *range(record.n_experts)],
-        format_func=lambda e: (
-            f"the most specialised of the layer ({named(record.expert)})"
-            if e == FIRST_EXPERT and state.get("expert") == FIRST_EXPERT
-            else "the most specialised of the layer"
-            if e == FIRST_EXPERT
-            else named(e)
-        ),
-        width=360,
-        **state.bound("expert"),
-    )
+def _of_text(routed: Routed, found: DomainRouting) -> Provenance:
+    """Measured on the held-out text, where neither the prompt nor the edits matter."""
+    return replace(routed.origin(text=text_words(found)), prompt=None, edits="")
 
 
-def one_model(drawings: Sequence[Routed], found: Any, wide: bool) -> None:
-    """Map, divergences and typical tokens of one model, with the prompts of its runs."""
-    first = drawings[0]
-    record = map_of(found, drawings)
-    if first.clickable:
-        controls(record)
-    live_figure(
-        domain_map_figure(record),
-        key=first.key_figure("domains"),
-        provenance=origin(first, found, with_prompt=True),
-        clickable=first.clickable,
-        on_click=_take_cell(found.layers),
-    )
-    st.markdown(plain(expert_sentence(record)))
-    _nearest(drawings, found)
-    st.caption(words.how_measured(found))
-    left, right = st.columns(2) if wide else (st.container(), st.container())
-    with left:
-        _divergence(first, found)
-    with right:
-        _typical(first, found, record.expert)
+def text_words(found: DomainRouting) -> str:
+    """Which text, in a caption."""
+    tokens = min(found.n_tokens)
+    names = ", ".join(TITLES.get(domain, domain) for domain in found.domains)
+    return f"held-out, {tokens:,} tokens of each of {names}"
 
 
-def _nearest(drawings: Sequence[Routed], found: Any) -> None:
-    for drawing in drawings:
-        bits = measured.nearest_domain(found, drawing.routing().tokens_per_expert())
-        sentence = nearest_sentence(drawing.name or "This prompt", found.domains, bits.tolist())
-        short = " So short a prompt tells little." if len(drawing.texts) < 16 else ""
+def _nearest(several: Sequence[Routed], found: DomainRouting) -> None:
+    for routed in several:
+        bits = measured.nearest_domain(found, routed.routing.tokens_per_expert())
+        sentence = nearest_sentence(routed.side.name or "This prompt", found.domains, bits.tolist())
+        short = " So short a prompt tells little." if len(routed.side.texts) < 16 else ""
         st.markdown(plain(sentence) + short)
 
 
-def _divergence(drawing: Routed, found: Any) -> None:
-    distance = measured.domain_divergence(found)
-    record = divergences_record(found.domains, distance.between, distance.within, found.layers, drawing.layer)
-    live_figure(
-        divergences_figure(record),
-        key=drawing.key_figure("divergence"),
-        provenance=origin(drawing, found),
-        clickable=drawing.clickable,
-        on_click=_take_layer,
+def how_measured(found: DomainRouting) -> str:
+    """What stands behind the map."""
+    counts = set(found.n_tokens)
+    span = f"{min(counts):,} to {max(counts):,}" if len(counts) > 1 else f"{min(counts):,}"
+    return (
+        f"Measured on the bundled held-out text, which the mini models were not trained on: {span} tokens of "
+        f"each domain in {measured.EXCERPTS} excerpts of at most {measured.EXCERPT_TOKENS} tokens, evenly "
+        "spread over the file, each read on its own. Shares are of slots (a token sent to two experts has "
+        "two), so each row of a map sums to 100 %. The colours end at the largest share of a domain."
     )
+
+
+def _divergence(routed: Routed, found: DomainRouting) -> None:
+    distance = measured.domain_divergence(found)
+    record = divergences_record(found.domains, distance.between, distance.within, found.layers, routed.layer)
+    routed.show(divergences_figure(record), "divergence", _take_layer, provenance=_of_text(routed, found))
     st.markdown(plain(divergence_sentence(record)))
-    st.caption(words.DIVERGENCE)
+    st.caption(DIVERGENCE)
 
 
-def _typical(drawing: Routed, found: Any, expert: int) -> None:
-    model = runtime.model_for(drawing.run)
-    rows = measured.typical_tokens(found, drawing.layer, expert)
+def _typical(routed: Routed, found: DomainRouting, expert: int) -> None:
+    rows = measured.typical_tokens(found, routed.layer, expert, least_seen=LEAST_SEEN)
     record = typical_record(
-        [token_text(model.token(row.id)) for row in rows],
+        [routed.side.run.text_of(row.id) for row in rows],
         [(row.id, row.seen, row.taken, row.share_of_expert, row.share_of_text) for row in rows],
-        layer=drawing.layer,
+        layer=routed.layer,
         expert=expert,
     )
     if record.tokens:
-        live_figure(
-            typical_figure(record),
-            key=drawing.key_figure("typical"),
-            provenance=origin(drawing, found),
-        )
+        routed.show(typical_figure(record), "typical", provenance=_of_text(routed, found))
     st.markdown(plain(typical_sentence(record)))
-    st.caption(words.TYPICAL)
+    st.caption(TYPICAL)
 
 
-def prompts(drawings: Sequence[Routed]) -> None:
+def prompts(several: Sequence[Routed]) -> None:
     """Two prompts compared; with one run, how to get there."""
     st.subheader("Two prompts", anchor=False)
-    if len(drawings) < 2:
+    if len(several) < 2:
         st.markdown("Pin this run and type another prompt: their routing is then compared layer by layer.")
         return
-    if not comparable(drawings):
+    if not comparable(several):
         missing("The two models have other experts.", "Pin a run of the same model to compare two prompts.")
         return
-    one, other = drawings
-    found = runtime.derived(
-        one.run,
-        ("prompt_divergence", other.run.model, other.run.dtype, other.run.prompt, other.run.edits),
-        lambda trace: router_load.prompt_divergence(one.routing(), other.routing()),
-        words="Comparing two routings",
-    )
-    record = PromptDistance(
-        found.layers,
-        tuple(map(float, found.bits)),
-        tuple(map(float, found.chance_mean)),
-        tuple(map(float, found.chance_high)),
-        found.n_tokens,
-        one.layer,
-    )
+    one, other = several
+    found = router_load.prompt_divergence(one.routing, other.routing)
+    bits, chance, high = floats((found.bits, found.chance_mean, found.chance_high))
+    record = PromptDistance(found.layers, bits, chance, high, found.n_tokens, one.layer)
     left, right = st.columns([2, 1])
     with left:
         live_figure(
             prompt_distance_figure(record),
             key="prompt-divergence",
-            provenance=runtime.provenance_of(
-                one.run, layer=one.layer, compared_with=other.run, shuffles=found.shuffles
-            ),
+            provenance=one.origin(compared_with=other.side.run, shuffles=found.shuffles),
         )
     with right:
         st.markdown(plain(prompt_sentence(record)))
-        st.caption(words.shuffled(found))
+        a, b = found.n_tokens
+        st.caption(
+            f"The prompts have {a:,} and {b:,} tokens. For chance, the tokens of both are mixed and dealt "
+            f"out into two heaps of these sizes, {found.shuffles} times (seed 0): the shorter the prompts, "
+            "the more they differ by chance."
+        )
 
 
-def draw(view: View, drawings: Sequence[Routed]) -> Lesson:
-    """Draw the part."""
-    try:
-        _models(drawings)
-    except measured.TextMissing as error:
-        missing(error.what, error.remedy)
-    prompts(drawings)
-    return Lesson(
-        words.QUESTION,
-        words.ANSWER,
-        mathematics=lambda: words.mathematics(drawings[0], measurements.known_domains(drawings[0].run)),
-        code=lambda: "\n\n".join(
-            inspect.getsource(function)
-            for function in (router_load.js_divergence, measured.domain_divergence, measured.typical_tokens)
-        ),
-        sources=words.SOURCES,
+def mathematics(routed: Routed) -> str:
+    """The divergence, with the numbers of two domains in the chosen layer."""
+    found = routed.side.run.known(domain_routing)
+    formula = (
+        "For the shares $p$ and $q$ of two texts over the experts of a layer:\n\n"
+        r"$$\mathrm{JSD}(p, q) = H\!\left(\frac{p+q}{2}\right) - \frac{H(p) + H(q)}{2}, \qquad "
+        r"H(p) = -\sum_i p_i \log_2 p_i \quad\text{bits}$$"
     )
-
-
-def _models(drawings: Sequence[Routed]) -> None:
-    """One model with all its prompts, or two side by side."""
-    found = [domains_of(drawing) for drawing in drawings]
-    if len({id(one) for one in found}) == 1 or len(drawings) == 1:
-        if found[0] is not None:
-            one_model(drawings, found[0], wide=True)
-        return
-    for place, drawing, one in zip(st.columns(2), drawings, found, strict=True):
-        with column(place, drawing):
-            if one is not None:
-                one_model([drawing], one, wide=False)
+    if found is None:
+        return formula
+    row = found.layers.index(routed.layer)
+    p, q = (shares[row] for shares in measured.domain_shares(found)[:2])
+    names = [TITLES.get(name, name) for name in found.domains[:2]]
+    h = [float(router_load.entropy_bits(shares)) for shares in ((p + q) / 2, p, q)]
+    return (
+        f"{formula}\n\nLayer {routed.layer}, $p$ of {names[0]} and $q$ of {names[1]}, all their tokens: "
+        f"$H((p+q)/2) = {h[0]:.4f}$, $H(p) = {h[1]:.4f}$, $H(q) = {h[2]:.4f}$, so\n\n"
+        f"$$\\mathrm{{JSD}} = {h[0]:.4f} - \\frac{{{h[1]:.4f} + {h[2]:.4f}}}{{2}} = "
+        f"{float(router_load.js_divergence(p, q)):.4f} \\text{{ bits}}$$\n\n"
+        r"A token $t$ is typical of expert $e$ by its part of $D_\mathrm{KL}(p(\cdot\,|\,e)\,\|\,p)$:"
+        "\n\n"
+        r"$$p(t \,|\, e) \, \log_2 \frac{p(t \,|\, e)}{p(t)}$$"
+    )

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
-import numpy as np
 import streamlit as st
 
-from model_runtime.interventions import Intervention
-from model_runtime.moe import outputs as expert_outputs
-from pages.moe import effects, expert_edit
-from pages.moe import experts_words as words
-from pages.moe.drawing import Routed
-from pages.moe.without import continuations
-from pages.shared.escape import counted, plain, token_text
-from pages.shared.figure.live_figure import Click, live_figure
-from pages.shared.frame.page import View
+from model_runtime.interventions import ForceExperts, Intervention
+from model_runtime.moe import experts as measured
+from model_runtime.moe.experts import ExpertOutputs, ask_experts
+from pages.moe import effects, without
+from pages.moe.routed import Routed, routed_of
+from pages.shared.escape import counted, plain
+from pages.shared.figure.live_figure import Click
 from pages.shared.frame.parts import Lesson
-from pages.shared.frame.sides import column
-from pages.shared.run import runtime
+from pages.shared.frame.sides import Side, column
+from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state as state
 from pages.shared.settings.edit_codes import describe
 from pages.shared.settings.table import FIRST_EXPERT
 from viz.distribution_bars import DistributionBars, distribution_bars_figure, pair_record
 from viz.distributions import change_sentence
 from viz.moe.experts import (
-    ExpertCosines,
     ExpertShares,
     chosen_sentence,
     cosines_sentence,
@@ -39,85 +35,60 @@ from viz.moe.experts import (
     share_ends,
 )
 from viz.moe.routing import named
-from viz.style import share
+from viz.style import share, three_digits
 
 MOST_COMPARED = 8  # experts in the map of cosines
+SHARES = (
+    "Bar: the part of the sum that points along the sum itself (a projection); these add up to 100 %, and a "
+    "part against the sum is below 0. Diamond: the length of the part as a share of all lengths together."
+)
+COSINES = "1: the same direction, 0: nothing in common, −1: opposite. Framed and bold: the asked experts."
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class Asked:
     """One run, measured: the experts' outputs for the selected token, and the next token with the edit."""
 
-    drawing: Routed
-    outputs: Any  # model_runtime.moe.outputs.ExpertOutputs
+    routed: Routed
+    outputs: ExpertOutputs
     edit: Intervention
+    before: PageRun  # without the edit
     next_token: DistributionBars
 
 
-def side_of(drawing: Routed) -> Side:
-    """Everything measured of a run. (Runs the prompt once more, with the edit.)"""
-    edit = expert_edit.edit_of(drawing)
-    before, after = expert_edit.before_and_after(drawing.run, edit)
-    model = runtime.model_for(drawing.run)
-    next_token = pair_record(
-        runtime.logits_for(before),
-        runtime.logits_for(after),
-        lambda token_id: token_text(model.token(token_id)),
-        ("as it is", "edited"),
-        most=6,
-    )
-    return Side(drawing, outputs_of(drawing), edit, next_token)
-
-
-def outputs_of(drawing: Routed) -> Any:
-    """The asked experts' outputs, the chosen one's, and those of the best that were not asked."""
-    model, layer, position = runtime.model_for(drawing.run), drawing.layer, drawing.query
-    routing = drawing.routing()
-    order = np.argsort(-routing.logits[routing.row(layer), position], kind="stable").tolist()
-    others = (drawing.expert, *map(int, order[:MOST_COMPARED]))
-    return runtime.derived(
-        drawing.run,
-        ("expert_outputs", layer, position, others),
-        lambda trace: expert_outputs.ask_experts(model, trace, layer, position, others),
-        words="Asking single experts",
-        points=expert_outputs.POINTS,
-        layers=(layer,),
+def draw(sides: Sequence[Side]) -> Lesson:
+    """Draw the part."""
+    several = routed_of(sides)
+    choose_expert(several[0])
+    if len(several) == 1:
+        asked = [asked_of(several[0])]
+        alone(asked[0])
+    else:
+        without.controls(several[0])
+        asked = [asked_of(routed) for routed in several]
+        ends = share_ends(*(one.outputs.projection_shares() for one in asked))
+        top = max(one.next_token.top for one in asked)
+        for place, one in zip(st.columns(2), asked, strict=True):
+            with column(place, one.routed.side):
+                beside(one, ends, top)
+        without.keep_switch(several[0], asked[0].edit)
+    effects.section(several)
+    return Lesson(
+        mathematics=partial(mathematics, asked[0]),
+        code=(
+            measured.expert_output,
+            measured.shared_output,
+            measured.recombined,
+            measured.projection_shares,
+        ),
     )
 
 
-def shares_of(side: Side, ends: tuple[float, float] | None = None) -> ExpertShares:
-    drawing, outputs = side.drawing, side.outputs
-    return expert_shares_record(
-        outputs.experts[: outputs.n_asked],
-        outputs.weights[: outputs.n_asked],
-        outputs.projection_shares(),
-        outputs.length_shares(),
-        text=drawing.texts[drawing.query],
-        position=drawing.query,
-        layer=drawing.layer,
-        chosen=drawing.expert,
-        shared_gate=None if outputs.shared is None else outputs.shared_gate,
-        ends=ends,
-    )
-
-
-def cosines_of(side: Side) -> ExpertCosines:
-    outputs, drawing = side.outputs, side.drawing
-    return expert_cosines_record(
-        outputs.experts,
-        outputs.n_asked,
-        outputs.cosines(),
-        text=drawing.texts[drawing.query],
-        layer=drawing.layer,
-    )
-
-
-def choose_expert(drawing: Routed) -> None:
+def choose_expert(routed: Routed) -> None:
     """The control for the expert; "first choice" follows the token."""
-    routing = drawing.routing()
-    row = routing.row(drawing.layer)
-    asked = [int(expert) for expert in routing.indices[row, drawing.query]]
-    weights = dict(zip(asked, routing.weights[row, drawing.query].tolist(), strict=True))
+    found, token = routed.routing, routed.side.query
+    asked = found.indices[routed.row, token].tolist()
+    weights = dict(zip(asked, found.weights[routed.row, token].tolist(), strict=True))
 
     def name(expert: int) -> str:
         if expert == FIRST_EXPERT:
@@ -126,21 +97,100 @@ def choose_expert(drawing: Routed) -> None:
         return f"{named(expert)} · " + ("not asked" if weight is None else f"weight {share(weight)}")
 
     st.selectbox(
-        f"Expert of layer {drawing.layer}",
-        [FIRST_EXPERT, *range(routing.n_experts)],
+        f"Expert of layer {routed.layer}",
+        [FIRST_EXPERT, *range(found.n_experts)],
         format_func=name,
         width=320,
         **state.bound("expert"),
     )
 
 
-def shares_figure(side: Side, record: ExpertShares) -> None:
-    live_figure(
-        expert_shares_figure(record),
-        key=side.drawing.key_figure("expert-shares"),
-        provenance=side.drawing.origin(),
-        clickable=side.drawing.clickable,
-        on_click=_take_expert,
+def asked_of(routed: Routed) -> Asked:
+    """Everything measured of a run. (Runs the prompt once more, with the edit.)"""
+    run, layer, token = routed.side.run, routed.layer, routed.side.query
+    edit = without.edit_of(routed)
+    before, after = without.before_and_after(run, edit)
+    outputs = run.measure(
+        ask_experts,
+        "Asking single experts",
+        layer=layer,
+        position=token,
+        others=(routed.expert, *routed.routing.by_score(layer, token)[:MOST_COMPARED]),
+    )
+    names = ("as it is", "edited")
+    return Asked(
+        routed,
+        outputs,
+        edit,
+        before,
+        pair_record(before.logits, after.logits, run.text_of, names, most=6),
+    )
+
+
+def alone(asked: Asked) -> None:
+    """One run: its parts beside the words, then the edit."""
+    record = shares_of(asked)
+    left, right = st.columns([3, 2])
+    with left:
+        shares(asked, record)
+    with right:
+        cosines(asked)
+    st.subheader("And without it?", anchor=False)
+    without.controls(asked.routed)
+    left, right = st.columns([3, 2])
+    with left:
+        next_token(asked, asked.next_token.top)
+    with right:
+        effect(asked)
+        without.keep_switch(asked.routed, asked.edit)
+
+
+def beside(asked: Asked, ends: tuple[float, float], top: float) -> None:
+    """One of two runs, in a column."""
+    shares(asked, shares_of(asked, ends))
+    cosines(asked)
+    next_token(asked, top)
+    effect(asked)
+
+
+def shares_of(asked: Asked, ends: tuple[float, float] | None = None) -> ExpertShares:
+    routed, outputs = asked.routed, asked.outputs
+    return expert_shares_record(
+        outputs.experts[: outputs.n_asked],
+        outputs.weights[: outputs.n_asked].tolist(),
+        outputs.projection_shares(),
+        outputs.length_shares(),
+        text=routed.side.texts[outputs.position],
+        position=outputs.position,
+        layer=outputs.layer,
+        chosen=routed.expert,
+        shared_gate=None if outputs.shared is None else outputs.shared_gate,
+        ends=ends,
+    )
+
+
+def shares(asked: Asked, record: ExpertShares) -> None:
+    """The parts, the chosen expert's in words, and how well they add up."""
+    routed = asked.routed
+    routed.show(expert_shares_figure(record), "expert-shares", _take_expert)
+    users = int(routed.routing.tokens_per_expert()[routed.row, routed.expert])
+    n_tokens = counted(len(routed.side.texts), "token")
+    here = f"In this layer {named(routed.expert)} works on {users:,} of {n_tokens}."
+    said = chosen_sentence(record, asked.outputs.idle_length(routed.expert))
+    st.markdown(plain(f"{said} {here}"))
+    st.caption(plain(f"{SHARES} {adds_up(asked.outputs)}"))
+
+
+def adds_up(outputs: ExpertOutputs) -> str:
+    """How well the experts' weighted outputs give what the layer added."""
+    if math.isnan(outputs.largest_error):
+        return (
+            "An edit changed the output of this MLP after its experts were added, so the sum is not compared."
+        )
+    return (
+        "The weighted outputs, computed one expert at a time, add up to what this layer added: the largest "
+        f"error over all tokens is {three_digits(outputs.largest_error)}, where the largest number is "
+        f"{three_digits(outputs.largest)}."
     )
 
 
@@ -149,102 +199,57 @@ def _take_expert(click: Click) -> None:
         state.set(expert=click.customdata)
 
 
-def cosines_figure(side: Side) -> None:
-    record = cosines_of(side)
-    live_figure(
-        expert_cosines_figure(record),
-        key=side.drawing.key_figure("expert-cosines"),
-        provenance=side.drawing.origin(),
+def cosines(asked: Asked) -> None:
+    """How alike the experts' outputs point."""
+    outputs, texts = asked.outputs, asked.routed.side.texts
+    record = expert_cosines_record(
+        outputs.experts,
+        outputs.n_asked,
+        outputs.cosines(),
+        text=texts[outputs.position],
+        layer=outputs.layer,
     )
-    st.caption(f"{cosines_sentence(record)} {words.COSINES}")
+    asked.routed.show(expert_cosines_figure(record), "expert-cosines")
+    st.caption(f"{cosines_sentence(record)} {COSINES}")
 
 
-def numbers(side: Side, record: ExpertShares) -> None:
-    """The chosen expert's part in words, and how well the parts add up."""
-    outputs, expert = side.outputs, side.drawing.expert
-    idle = None
-    if expert not in outputs.experts[: outputs.n_asked]:
-        own = outputs.outputs[outputs.experts.index(expert)]
-        idle = float(np.linalg.norm(own) / (np.linalg.norm(outputs.mlp_out) or 1.0))
-    routing = side.drawing.routing()
-    users = int(routing.tokens_per_expert()[routing.row(side.drawing.layer), expert])
-    here = f"In this layer {named(expert)} works on {users:,} of {counted(len(side.drawing.texts), 'token')}."
-    st.markdown(plain(f"{chosen_sentence(record, idle)} {here}"))
-    st.caption(plain(f"{words.SHARES} {words.adds_up(outputs)}"))
+def next_token(asked: Asked, top: float) -> None:
+    """The next token with the edit and without it."""
+    told = asked.before.origin(layer=asked.routed.layer, edited=describe(asked.edit))
+    drawn = distribution_bars_figure(replace(asked.next_token, top=top))
+    asked.routed.show(drawn, "without-expert", provenance=told)
 
 
-def next_figure(side: Side, top: float) -> None:
-    before, _ = expert_edit.before_and_after(side.drawing.run, side.edit)
-    live_figure(
-        distribution_bars_figure(replace(side.next_token, top=top)),
-        key=side.drawing.key_figure("without-expert"),
-        provenance=runtime.provenance_of(before, layer=side.drawing.layer, edited=describe(side.edit)),
-    )
-
-
-def effect(side: Side) -> None:
+def effect(asked: Asked) -> None:
     """The change of the next token in one line, and the texts."""
-    st.markdown(f"**{plain(words.headline(side.edit))}:** {plain(change_sentence(side.next_token.change))}")
-    continuations(side.drawing, side.edit)
+    words = describe(asked.edit)
+    forced = isinstance(asked.edit, ForceExperts)
+    headline = f"{words[:1].upper()}{words[1:]}" if forced else f"With {words}"
+    st.markdown(f"**{plain(headline)}:** {plain(change_sentence(asked.next_token.change))}")
+    without.continuations(asked.routed, asked.edit)
 
 
-def alone(side: Side) -> None:
-    """One run: its parts beside the words, then the edit."""
-    record = shares_of(side)
-    left, right = st.columns([3, 2])
-    with left:
-        shares_figure(side, record)
-        numbers(side, record)
-    with right:
-        cosines_figure(side)
-    st.subheader("And without it?", anchor=False)
-    expert_edit.controls(side.drawing)
-    left, right = st.columns([3, 2])
-    with left:
-        next_figure(side, side.next_token.top)
-    with right:
-        effect(side)
-        expert_edit.keep_switch(side.drawing, side.edit)
-
-
-def beside(side: Side, ends: tuple[float, float], top: float) -> None:
-    """One of two runs, in a column."""
-    record = shares_of(side, ends)
-    shares_figure(side, record)
-    numbers(side, record)
-    cosines_figure(side)
-    next_figure(side, top)
-    effect(side)
-
-
-def draw(view: View, drawings: Sequence[Routed]) -> Lesson:
-    """Draw the part."""
-    choose_expert(drawings[0])
-    if len(drawings) == 1:
-        sides = [side_of(drawings[0])]
-        alone(sides[0])
-        effects.section(drawings)
-    else:
-        expert_edit.controls(drawings[0])
-        sides = [side_of(drawing) for drawing in drawings]
-        ends = share_ends(*(side.outputs.projection_shares() for side in sides))
-        top = max(side.next_token.top for side in sides)
-        for place, side in zip(st.columns(2), sides, strict=True):
-            with column(place, side.drawing):
-                beside(side, ends, top)
-        expert_edit.keep_switch(drawings[0], sides[0].edit)
-        effects.section(drawings)
-    return Lesson(
-        words.QUESTION,
-        words.ANSWER,
-        mathematics=lambda: words.mathematics(shares_of(sides[0]), sides[0].outputs),
-        code=lambda: "\n\n".join(
-            inspect.getsource(part)
-            for part in (
-                expert_outputs.expert_output,
-                expert_outputs.recombined,
-                expert_outputs.projection_shares,
-            )
-        ),
-        sources=words.SOURCES,
+def mathematics(asked: Asked) -> str:
+    """The weighted sum and the shares, with the numbers of the selected token."""
+    record, outputs = shares_of(asked), asked.outputs
+    k = outputs.n_asked
+    terms = " + ".join(
+        rf"{weight:.3g}\,E_{{{expert}}}(x)"
+        for expert, weight in zip(outputs.experts[: min(k, 4)], outputs.weights[: min(k, 4)], strict=True)
+    )
+    more = r" + \dots" if k > 4 else ""
+    shared = "" if outputs.shared is None else rf" + {outputs.shared_gate:.3g}\,E_\mathrm{{shared}}(x)"
+    parts = " + ".join(f"{part:.3g}" for part in record.projections[:8])
+    return (
+        "Each expert is a small MLP of its own; its output is multiplied by the router's weight, and all are "
+        "added:\n\n"
+        r"$$m = \sum_{i \in T} w_i E_i(x)" + (r" + g\,E_\mathrm{shared}(x)" if shared else "") + "$$\n\n"
+        f"Here, for token {record.position} in layer {record.layer}:\n\n"
+        rf"$$m = {terms}{more}{shared}$$"
+        "\n\nThe share of a part $c_i = w_i E_i(x)$ in the sum is its projection on it. The shares add up to "
+        "1, because the parts add up to $m$:\n\n"
+        r"$$\frac{c_i \cdot m}{m \cdot m}, \qquad \sum_i \frac{c_i \cdot m}{m \cdot m} = "
+        rf"{parts}{' + ...' if len(record.projections) > 8 else ''} = {sum(record.projections):.3g}$$"
+        f"\n\nSwitched off, {named(record.chosen)} has $w = 0$ for every token of the prompt; everything "
+        f"after layer {record.layer} then reads another stream."
     )

@@ -2,120 +2,141 @@
 
 from __future__ import annotations
 
-import inspect
+import math
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 import streamlit as st
 
-from model_runtime.moe import routing as experts
+from model_runtime.moe.routing import RouterRule, Routing, weights_by_rule
 from model_runtime.records.distributions import softmax
-from pages.moe import routing_words as words
-from pages.moe.drawing import Routed, comparable
+from pages.moe.routed import Routed, comparable, routed_of
 from pages.shared.escape import plain
-from pages.shared.figure.live_figure import Click, live_figure
-from pages.shared.frame.page import View
+from pages.shared.figure.live_figure import Click
 from pages.shared.frame.parts import Lesson
-from pages.shared.frame.sides import column, same_tokens
+from pages.shared.frame.sides import Side, column, same_tokens
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import FIRST_EXPERT
 from viz.moe import routing as records
 from viz.moe.route_map import route_map_figure
 from viz.moe.routed_text import routed_text_figure
 from viz.moe.router import router_bars_figure, token_path_figure
-from viz.moe.routing import RouterBars
+from viz.moe.routing import RouterBars, named, rule_words
+from viz.style import share, three_digits
+
+_MOST_ROWS = 8
 
 
-def text_figure(drawing: Routed) -> None:
+def draw(sides: Sequence[Side]) -> Lesson:
+    """Draw the part."""
+    several = routed_of(sides)
+    top = max(_largest(routed) for routed in several)
+    bars = [bars_of(routed) for routed in several]
+    if len(several) == 1:
+        alone(several[0], bars[0], top)
+    else:
+        longest = max(record.top for record in bars)
+        if comparable(several) and same_tokens([routed.side for routed in several]):
+            one, other = (routed.routing.indices for routed in several)
+            st.markdown(plain(records.agreement_sentence(one, other)))
+        for place, routed in zip(st.columns(2), several, strict=True):
+            with column(place, routed.side):
+                beside(routed, bars_of(routed, longest), top)
+    return Lesson(
+        mathematics=partial(mathematics, bars[0], several[0].routing.rule),
+        code=(softmax, RouterRule, weights_by_rule),
+    )
+
+
+def _largest(routed: Routed) -> float:
+    """The largest probability that any router gave the selected token: the end of a common scale."""
+    return float(softmax(routed.routing.logits[:, routed.side.query]).max())
+
+
+def alone(routed: Routed, record: RouterBars, top: float) -> None:
+    """One run: the text on top, the map beside the numbers, the token's way beside its bars."""
+    text_figure(routed)
+    _tell_window(routed)
+    left, right = st.columns([3, 2])
+    with left:
+        map_figure(routed)
+    with right:
+        numbers(routed, record)
+    left, right = st.columns(2)
+    with left:
+        path_figure(routed, top)
+    with right:
+        routed.show(router_bars_figure(record), "router-bars", _take_expert)
+
+
+def beside(routed: Routed, record: RouterBars, top: float) -> None:
+    """One of two runs, in a column."""
+    text_figure(routed)
+    _tell_window(routed)
+    map_figure(routed)
+    numbers(routed, record)
+    path_figure(routed, top)
+    routed.show(router_bars_figure(record), "router-bars", _take_expert)
+
+
+def text_figure(routed: Routed) -> None:
     """The prompt coloured by the experts of the chosen layer; a click chooses a token."""
-    routing = drawing.routing()
-    row = routing.row(drawing.layer)
     record = records.routed_text_record(
-        drawing.texts,
-        routing.indices[row],
-        routing.weights[row],
-        layer=drawing.layer,
-        selected=drawing.query,
-        n_experts=routing.n_experts,
+        routed.side.texts,
+        routed.routing.indices[routed.row],
+        routed.routing.weights[routed.row],
+        layer=routed.layer,
+        selected=routed.side.query,
+        n_experts=routed.routing.n_experts,
     )
-    live_figure(
-        routed_text_figure(record),
-        key=drawing.key_figure("routed-text"),
-        provenance=drawing.origin(),
-        clickable=drawing.clickable,
-        on_click=_take_token,
-    )
+    routed.show(routed_text_figure(record), "routed-text", _take_token)
 
 
-def map_figure(drawing: Routed) -> None:
+def map_figure(routed: Routed) -> None:
     """Tokens by layers; a click chooses both."""
-    routing = drawing.routing()
     record = records.route_map_record(
-        drawing.texts,
-        routing.indices,
-        routing.weights,
-        routing.layers,
-        n_layers=drawing.spec().n_layers,
-        layer=drawing.layer,
-        selected=drawing.query,
-        n_experts=routing.n_experts,
+        routed.side.texts,
+        routed.routing.indices,
+        routed.routing.weights,
+        routed.routing.layers,
+        n_layers=routed.side.spec.n_layers,
+        layer=routed.layer,
+        selected=routed.side.query,
+        n_experts=routed.routing.n_experts,
     )
-    live_figure(
-        route_map_figure(record),
-        key=drawing.key_figure("route-map"),
-        provenance=drawing.origin(),
-        clickable=drawing.clickable,
-        on_click=_take_cell,
-    )
+    routed.show(route_map_figure(record), "route-map", _take_cell)
 
 
-def path_figure(drawing: Routed, top: float) -> None:
+def path_figure(routed: Routed, top: float) -> None:
     """The chosen token's routers, layer by layer; a click chooses layer and expert."""
-    routing = drawing.routing()
+    found, token = routed.routing, routed.side.query
     record = records.token_path_record(
-        drawing.texts[drawing.query],
-        drawing.query,
-        [routing.probabilities(layer)[drawing.query] for layer in routing.layers],
-        routing.indices[:, drawing.query],
-        routing.weights[:, drawing.query],
-        routing.layers,
-        n_layers=drawing.spec().n_layers,
-        layer=drawing.layer,
-        expert=drawing.expert,
+        routed.side.texts[token],
+        token,
+        [*softmax(found.logits[:, token])],
+        found.indices[:, token],
+        found.weights[:, token],
+        found.layers,
+        n_layers=routed.side.spec.n_layers,
+        layer=routed.layer,
+        expert=routed.expert,
         top=top,
     )
-    live_figure(
-        token_path_figure(record),
-        key=drawing.key_figure("token-path"),
-        provenance=drawing.origin(),
-        clickable=drawing.clickable,
-        on_click=_take_layer_and_expert,
-    )
+    routed.show(token_path_figure(record), "token-path", _take_layer_and_expert)
 
 
-def bars_of(drawing: Routed, top: float | None = None) -> RouterBars:
+def bars_of(routed: Routed, top: float | None = None) -> RouterBars:
     """The chosen token's router in the chosen layer."""
-    routing = drawing.routing()
-    row = routing.row(drawing.layer)
+    found, row, token = routed.routing, routed.row, routed.side.query
     return records.router_bars_record(
-        drawing.texts[drawing.query],
-        drawing.query,
-        drawing.layer,
-        routing.logits[row, drawing.query],
-        routing.probabilities(drawing.layer)[drawing.query],
-        routing.indices[row, drawing.query],
-        routing.weights[row, drawing.query],
+        routed.side.texts[token],
+        token,
+        routed.layer,
+        found.logits[row, token],
+        found.probabilities(routed.layer)[token],
+        found.indices[row, token],
+        found.weights[row, token],
         top,
-    )
-
-
-def bars_figure(drawing: Routed, record: RouterBars) -> None:
-    live_figure(
-        router_bars_figure(record),
-        key=drawing.key_figure("router-bars"),
-        provenance=drawing.origin(),
-        clickable=drawing.clickable,
-        on_click=_take_expert,
     )
 
 
@@ -139,29 +160,9 @@ def _take_expert(click: Click) -> None:
         state.set(expert=click.customdata)
 
 
-def numbers(drawing: Routed, record: RouterBars) -> None:
-    """The decision as a sentence and a table, the rule of this family, and experts nobody asked."""
-    routing = drawing.routing()
-    if drawing.asked_layer != drawing.layer:
-        st.info(
-            f"Layer {drawing.asked_layer} is dense: every token uses its whole MLP. Shown is layer "
-            f"{drawing.layer}, the nearest with experts."
-        )
-    st.markdown(plain(records.bars_sentence(record)))
-    st.markdown(words.table(record))
-    st.caption(plain(words.rule(routing)))
-    st.markdown(
-        plain(
-            records.unused_sentence(
-                routing.layers, routing.tokens_per_expert(), len(drawing.texts), layer=drawing.layer
-            )
-        )
-    )
-
-
-def _tell_window(drawing: Routed) -> None:
+def _tell_window(routed: Routed) -> None:
     """Of a long prompt, which stretch the pictures show."""
-    n = len(drawing.texts)
+    n = len(routed.side.texts)
     if n > records.MOST_MAP_TOKENS:
         st.caption(
             f"The prompt has {n:,} tokens. The text shows at most {records.MOST_TEXT_TOKENS:,} and the map "
@@ -170,63 +171,87 @@ def _tell_window(drawing: Routed) -> None:
         )
 
 
-def alone(drawing: Routed, record: RouterBars, top: float) -> None:
-    """One run: the text on top, the map beside the numbers, the token's way beside its bars."""
-    text_figure(drawing)
-    _tell_window(drawing)
-    left, right = st.columns([3, 2])
-    with left:
-        map_figure(drawing)
-    with right:
-        numbers(drawing, record)
-    left, right = st.columns(2)
-    with left:
-        path_figure(drawing, top)
-    with right:
-        bars_figure(drawing, record)
+def numbers(routed: Routed, record: RouterBars) -> None:
+    """The decision as a sentence and a table, the rule of this family, and experts nobody asked."""
+    found = routed.routing
+    if routed.asked_layer != routed.layer:
+        st.info(
+            f"Layer {routed.asked_layer} is dense: every token uses its whole MLP. Shown is layer "
+            f"{routed.layer}, the nearest with experts."
+        )
+    st.markdown(plain(records.bars_sentence(record)))
+    st.markdown(table(record))
+    st.caption(plain(rule_of(found)))
+    n_tokens, counts = len(routed.side.texts), found.tokens_per_expert()
+    st.markdown(plain(records.unused_sentence(found.layers, counts, n_tokens, layer=routed.layer)))
 
 
-def beside(drawing: Routed, record: RouterBars, top: float) -> None:
-    """One of two runs, in a column."""
-    text_figure(drawing)
-    _tell_window(drawing)
-    map_figure(drawing)
-    numbers(drawing, record)
-    path_figure(drawing, top)
-    bars_figure(drawing, record)
+def table(record: RouterBars) -> str:
+    """Score, probability and weight of the chosen experts and of the best that was not chosen."""
+    lines = ["| expert | score | probability | weight |", "|---|---:|---:|---:|"]
+    for expert, weight in list(zip(record.experts, record.weights, strict=True))[:_MOST_ROWS]:
+        lines.append(_row(record, expert, share(weight)))
+    chosen = {*record.experts}
+    rest = [expert for expert in range(len(record.logits)) if expert not in chosen]
+    if rest:
+        best = max(rest, key=lambda expert: record.logits[expert])
+        lines.append(_row(record, best, "not asked"))
+    return "\n".join(lines)
 
 
-def draw(view: View, drawings: Sequence[Routed]) -> Lesson:
-    """Draw the part."""
-    bars = [bars_of(drawing) for drawing in drawings]
-    if len(drawings) == 1:
-        alone(drawings[0], bars[0], _top(drawings))
-    else:
-        top = max(record.top for record in bars)
-        if comparable(drawings) and same_tokens(drawings):
-            one, other = (drawing.routing().indices for drawing in drawings)
-            st.markdown(plain(records.agreement_sentence(one, other)))
-        for place, drawing in zip(st.columns(2), drawings, strict=True):
-            with column(place, drawing):
-                beside(drawing, bars_of(drawing, top), _top(drawings))
-    return Lesson(
-        words.QUESTION,
-        words.ANSWER,
-        mathematics=lambda: words.mathematics(bars[0], drawings[0].routing()),
-        code=_code,
-        sources=words.SOURCES,
+def _row(record: RouterBars, expert: int, last: str) -> str:
+    score, probability = record.logits[expert], record.probabilities[expert]
+    return f"| {named(expert)} | {three_digits(score)} | {share(probability)} | {last} |"
+
+
+def rule_of(found: Routing) -> str:
+    """How this family makes weights of scores, and how well that gives the numbers it used."""
+    rule = found.rule
+    said = f"In this model {rule_words(rule.over, rule.renormalised, rule.bias, rule.shared)}."
+    if not math.isnan(found.largest_error):
+        said += (
+            f" Computed from the scores by that rule, all weights of this prompt agree with those the model "
+            f"used to within {three_digits(found.largest_error)}."
+        )
+    if rule.over == "chosen":
+        said += " The probabilities over all experts are shown for comparison; the model never computes them."
+    if found.edited:
+        said += f" Edited routers: layer {', '.join(map(str, found.edited))}."
+    return said
+
+
+def mathematics(record: RouterBars, rule: RouterRule) -> str:
+    """The router with the numbers of the selected token and layer."""
+    k, n = len(record.experts), len(record.logits)
+    expert, weight = record.experts[0], record.weights[0]
+    score = record.logits[expert]
+    return (
+        "The router is one small matrix. It scores each of the $N$ experts for the token's vector $x$ and "
+        f"keeps the $k$ best; here $N = {n}$ and $k = {k}$:\n\n"
+        r"$$s = W_r x" + (" + b" if rule.bias else "") + r", \qquad T = \mathrm{top}_k(s)$$"
+        f"\n\n{_formula(rule)}\n\n"
+        r"$$\mathrm{MLP}(x) = \sum_{i \in T} w_i \, E_i(x)"
+        + (r" + \sigma(g \cdot x)\, E_\mathrm{shared}(x)" if rule.shared else "")
+        + "$$"
+        f"\n\nFor token {record.position} in layer {record.layer}, the first choice is {named(expert)}:\n\n"
+        rf"$$s_{{{expert}}} = {score:.4g}, \qquad p_{{{expert}}} = {record.probabilities[expert]:.4g}, "
+        rf"\qquad w_{{{expert}}} = {_fraction(record, rule)} = {weight:.4g}$$"
     )
 
 
-def _top(drawings: Sequence[Routed]) -> float:
-    """The largest probability that any router gave the selected tokens: the end of a common scale."""
-    return max(
-        float(drawing.routing().probabilities(layer)[drawing.query].max())
-        for drawing in drawings
-        for layer in drawing.routing().layers
-    )
+def _formula(rule: RouterRule) -> str:
+    if rule.over == "chosen":
+        return r"$$w_i = \frac{e^{s_i}}{\sum_{j \in T} e^{s_j}} \quad (i \in T)$$"
+    probability = r"p_i = \frac{e^{s_i}}{\sum_{j=1}^{N} e^{s_j}}"
+    if rule.renormalised:
+        return rf"$${probability}, \qquad w_i = \frac{{p_i}}{{\sum_{{j \in T}} p_j}} \quad (i \in T)$$"
+    return rf"$${probability}, \qquad w_i = p_i \quad (i \in T)$$"
 
 
-def _code() -> str:
-    parts: tuple[Any, ...] = (softmax, experts.weights_by_rule)
-    return "\n\n".join(inspect.getsource(part) for part in parts)
+def _fraction(record: RouterBars, rule: RouterRule) -> str:
+    """The weight of the first choice with its numbers put in."""
+    first = record.probabilities[record.experts[0]]
+    if not rule.sums_to_one:
+        return f"p_{{{record.experts[0]}}}"
+    total = sum(record.probabilities[expert] for expert in record.experts)
+    return rf"\frac{{{first:.4g}}}{{{total:.4g}}}"

@@ -159,6 +159,7 @@ def test_missing_text_leaves_the_rest(sparse: str, tmp_path: Path, monkeypatch: 
     from pages.shared.run import runtime
 
     runtime._cache.clear()
+    runtime._dear.clear()
     monkeypatch.setattr(domains.read_heldout, "__defaults__", (tmp_path,))
     app = part(sparse, "domains", pin=pinned(sparse, prompt="0 + 0"))
     assert "plays.txt is missing" in "\n".join(info.value for info in app.info).replace("\\", "")
@@ -170,6 +171,7 @@ def test_large_models_wait_for_the_button(sparse: str, monkeypatch: pytest.Monke
     from pages.shared.run import runtime
 
     runtime._cache.clear()
+    runtime._dear.clear()
     monkeypatch.setattr(page, "MOST_AT_ONCE", 10)
     app = part(sparse, "domains")
     assert figures(app) == {}

@@ -31,7 +31,7 @@ def wrapped(family: str) -> Model:
 
 @pytest.fixture(scope="module")
 def record() -> DomainRouting:
-    return domain_routing(wrapped("mixtral"), read_heldout(), excerpts=2)
+    return domain_routing(wrapped("mixtral"), excerpts=2)
 
 
 def by_hand() -> DomainRouting:
@@ -91,7 +91,7 @@ def test_rare_tokens_are_left_out() -> None:
 
 
 def test_a_dense_layer_between_is_left_out() -> None:
-    found = domain_routing(wrapped("qwen2_moe"), read_heldout(), excerpts=1)
+    found = domain_routing(wrapped("qwen2_moe"), excerpts=1)
     assert found.layers == (0, 2)
     assert typical_tokens(found, 2, 0)
     assert domain_divergence(found).within.shape == (2, 4)
@@ -99,7 +99,7 @@ def test_a_dense_layer_between_is_left_out() -> None:
 
 def test_a_dense_model_is_refused() -> None:
     with pytest.raises(PointUnavailable, match="dense"):
-        domain_routing(wrapped("llama"), read_heldout())
+        domain_routing(wrapped("llama"))
 
 
 def test_missing_text_is_named(tmp_path: Path) -> None:

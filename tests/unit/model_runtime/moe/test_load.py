@@ -22,6 +22,7 @@ from model_runtime.moe.load import (
     variation,
 )
 from model_runtime.moe.routing import Routing, routing
+from model_runtime.run import open_run
 from tests.tiny_models import tiny_model
 
 
@@ -137,7 +138,7 @@ def test_taken_and_dropped_are_all(model: Model) -> None:
 
 
 def routed(model: Model, text: str) -> Routing:
-    return routing(model, model.trace(text))
+    return routing(open_run(model, text))
 
 
 def test_two_prompts(model: Model) -> None:

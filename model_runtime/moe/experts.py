@@ -16,12 +16,10 @@ from torch.nn.functional import linear, sigmoid
 
 from model_runtime.errors import PointUnavailable
 from model_runtime.interventions import Intervention, ScaleMLP
-from model_runtime.model import Model
 from model_runtime.moe.routing import moe_block
-from model_runtime.trace import Trace
+from model_runtime.run import OpenRun
 
 POINTS = ("ln2", "mlp_out", "router_logits", "router_weights", "router_indices")
-"""What a trace must hold for `ask_experts`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +59,13 @@ class ExpertOutputs:
         asked = self.weights[: self.n_asked, None] * self.outputs[: self.n_asked]
         return asked if self.shared is None else np.concatenate([asked, self.shared[None]])
 
+    def idle_length(self, expert: int) -> float | None:
+        """Length of what an expert that was not asked would answer, in lengths of mlp_out; None if asked."""
+        if expert in self.experts[: self.n_asked]:
+            return None
+        own = self.outputs[self.experts.index(expert)]
+        return float(np.linalg.norm(own) / (np.linalg.norm(self.mlp_out) or 1.0))
+
     def length_shares(self) -> np.ndarray:
         """Each contribution's Euclidean length as a share of the lengths together, float64 [part].
 
@@ -83,14 +88,16 @@ class ExpertOutputs:
 
 
 def projection_shares(parts: np.ndarray) -> np.ndarray:
-    """(part . sum) / (sum . sum) of vectors [part, d], float64 [part].
+    """(part . sum) / (sum . sum) of vectors [part, d], float64 [part]; they add up to 1.
+
+    The sum is made of the parts, so its product with itself is made of theirs with it.
 
     >>> projection_shares(np.array([[2.0, 0.0], [1.0, 3.0], [0.0, -3.0]])).round(2).tolist()
     [0.67, 0.33, 0.0]
     """
-    parts = parts.astype(np.float64)
-    total = parts.sum(axis=0)
-    return np.asarray(parts @ total / (float(total @ total) or 1.0))
+    parts = parts.astype(np.float64)  # [part, d]
+    total = parts.sum(axis=0)  # [d]
+    return np.asarray(parts @ total / (float(total @ total) or 1.0))  # [part]; a sum of 0 divides by 1
 
 
 def cosines(vectors: np.ndarray) -> np.ndarray:
@@ -113,59 +120,69 @@ def expert_output(experts: Any, expert: int, x: torch.Tensor) -> torch.Tensor:
     card, arXiv:2508.10925).
     """
     w_in, w_out = experts.gate_up_proj[expert], experts.down_proj[expert]
-    if hasattr(experts, "gate_up_proj_bias"):
-        both = x @ w_in + experts.gate_up_proj_bias[expert]
-        gate, up = both[..., ::2], both[..., 1::2]
+    if hasattr(experts, "gate_up_proj_bias"):  # GPT-OSS: w_in [d_model, 2 d_ff], w_out [d_ff, d_model]
+        both = x @ w_in + experts.gate_up_proj_bias[expert]  # [row, 2 d_ff]
+        gate, up = both[..., ::2], both[..., 1::2]  # [row, d_ff] each
         gate = gate.clamp(max=experts.limit)
         up = up.clamp(min=-experts.limit, max=experts.limit)
-        hidden = (up + 1) * gate * sigmoid(experts.alpha * gate)
-        return hidden @ w_out + experts.down_proj_bias[expert]
-    gate, up = linear(x, w_in).chunk(2, dim=-1)
-    return linear(experts.act_fn(gate) * up, w_out)
+        hidden = (up + 1) * gate * sigmoid(experts.alpha * gate)  # [row, d_ff]
+        return hidden @ w_out + experts.down_proj_bias[expert]  # [row, d_model]
+    gate, up = linear(x, w_in).chunk(2, dim=-1)  # [row, d_ff] each; w_in [2 d_ff, d_model]
+    return linear(experts.act_fn(gate) * up, w_out)  # [row, d_model]; w_out [d_model, d_ff]
 
 
 def shared_output(block: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """What the shared expert adds to rows x [row, d_model], and its gate [row, 1]; None without one."""
+    """What the shared expert adds to rows x [row, d_model], and its gate [row, 1]; None without one.
+
+    It works on every token, asked by no router; a gate of its own says how much of it is added (Qwen team
+    2024, Qwen1.5-MoE).
+    """
     if not hasattr(block, "shared_expert"):
         return None
-    gate = sigmoid(linear(x, block.shared_expert_gate.weight))
+    gate = sigmoid(linear(x, block.shared_expert_gate.weight))  # [row, 1], 0 to 1
     expert = block.shared_expert
-    hidden = expert.act_fn(linear(x, expert.gate_proj.weight)) * linear(x, expert.up_proj.weight)
+    hidden = expert.act_fn(linear(x, expert.gate_proj.weight)) * linear(
+        x, expert.up_proj.weight
+    )  # [row, d_ff]
     return gate * linear(hidden, expert.down_proj.weight), gate
 
 
 def recombined(block: Any, x: torch.Tensor, weights: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-    """The weighted sum of the chosen experts' outputs and the shared one's: what the MLP adds [row, d].
+    """The weighted sum of the chosen experts' outputs and the shared one's: what the MLP adds.
+
+    Shazeer et al. 2017 (arXiv:1701.06538), eq. 1: y = sum of G(x)_i E_i(x). An expert runs only for the
+    tokens that were sent to it.
 
     Args:
+        x: what the MLP reads, [row, d_model].
         weights, indices: as the model used them, [row, k].
+
+    Returns:
+        [row, d_model]
     """
-    total = torch.zeros_like(x)
+    total = torch.zeros_like(x)  # [row, d_model]
     for expert in indices.unique().tolist():
-        rows, choice = torch.where(indices == expert)
+        rows, choice = torch.where(indices == expert)  # the tokens sent to it, and as which of their k
         total[rows] += weights[rows, choice, None] * expert_output(block.experts, expert, x[rows])
     shared = shared_output(block, x)
     return total if shared is None else total + shared[0]
 
 
-def ask_experts(
-    model: Model, trace: Trace, layer: int, position: int, others: Sequence[int] = ()
-) -> ExpertOutputs:
+def ask_experts(run: OpenRun, layer: int, position: int, others: Sequence[int] = ()) -> ExpertOutputs:
     """The outputs of the experts that one token was sent to, and of `others`, and the check of their sum.
 
     Args:
-        trace: with the points `POINTS` of this layer, at all positions.
         others: experts to run as well, though the router did not ask them.
 
     Raises:
         PointUnavailable: a dense layer, or an expert or position that does not exist.
-        NotCaptured: the trace lacks one of the points.
     """
-    block = moe_block(model, layer)
+    block = moe_block(run.model, layer)
+    trace = run.traced(points=POINTS, layers=(layer,))
     ln2, mlp_out, scores, weights, indices = (trace.get(name, layer) for name in POINTS)
     if not 0 <= position < len(ln2):
         raise PointUnavailable(f"There is no token {position}.", f"Tokens here go from 0 to {len(ln2) - 1}.")
-    n_experts = model.spec.n_experts
+    n_experts = run.spec.n_experts
     if wrong := [expert for expert in others if not 0 <= expert < n_experts]:
         raise PointUnavailable(f"There is no expert {wrong[0]}.", f"Experts go from 0 to {n_experts - 1}.")
     order = np.argsort(-scores[position][indices[position]], kind="stable")
@@ -189,7 +206,7 @@ def ask_experts(
         shared=None if shared is None else _array(shared[0])[0],
         shared_gate=0.0 if shared is None else float(shared[1][0, 0]),
         mlp_out=mlp_out[position],
-        largest_error=float("nan") if _edited_after(trace.interventions, layer) else float(error),
+        largest_error=float("nan") if _edited_after(run.interventions, layer) else float(error),
         largest=float(np.abs(mlp_out).max()),
     )
 
