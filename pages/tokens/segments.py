@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pages.shared.figure import scripts
 from viz.style import shorten, token_color
-from viz.tokens.merge_chain import text_of
+from viz.tokens.merges import text_of
 
 MOST_PIECES = 1_200  # that are drawn; a screen holds fewer
 

@@ -54,9 +54,9 @@ PAGES: tuple[Entry, ...] = (
         parts=(
             Part("compare", "Tokenizers", "pages.tokens.compare"),
             Part("levels", "Words, letters, pieces", "pages.tokens.levels"),
-            Part("built", "How a token is built", "pages.tokens.built"),
-            Part("train", "Train one", "pages.tokens.train"),
-            Part("fed", "The wrong tokenizer", "pages.tokens.fed"),
+            Part("built", "How a token is built", "pages.tokens.merges"),
+            Part("train", "Train one", "pages.tokens.bpe"),
+            Part("fed", "The wrong tokenizer", "pages.tokens.foreign"),
         ),
     ),
     Entry(
@@ -149,8 +149,8 @@ PAGES: tuple[Entry, ...] = (
             Part("bits", "Bits", "pages.numbers.bits"),
             Part("spacing", "Spacing", "pages.numbers.spacing"),
             Part("weights", "Weights", "pages.numbers.weights"),
-            Part("quant", "Quantization", "pages.numbers.quantizing"),
-            Part("blocks", "GGUF blocks", "pages.numbers.blocks"),
+            Part("quant", "Quantization", "pages.numbers.quantization"),
+            Part("blocks", "GGUF blocks", "pages.numbers.gguf_blocks"),
         ),
     ),
     Entry(

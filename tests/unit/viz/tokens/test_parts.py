@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from viz import style
-from viz.tokens.bpe_training import (
+from viz.tokens.bpe import (
     N_ONCE,
     PairCounts,
     TrainingCurve,
@@ -21,7 +21,7 @@ from viz.tokens.bpe_training import (
     training_curve_figure,
     training_curve_record,
 )
-from viz.tokens.foreign_reading import MOST_ROWS, Swap, Swaps, swaps_figure, swaps_record, swaps_title
+from viz.tokens.foreign import MOST_ROWS, Swap, Swaps, swaps_figure, swaps_record, swaps_title
 from viz.tokens.foreign_surprise import (
     Reading,
     reading_of,
@@ -29,7 +29,7 @@ from viz.tokens.foreign_surprise import (
     surprises_record,
     surprises_title,
 )
-from viz.tokens.merge_chain import (
+from viz.tokens.merges import (
     NARROW,
     Brick,
     MergeTree,

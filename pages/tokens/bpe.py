@@ -20,14 +20,14 @@ from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column, places
 from pages.shared.settings import url_state as state
 from pages.tokens.segments import Piece, pieces_component
-from viz.tokens.bpe_training import (
+from viz.tokens.bpe import (
     TrainingCurve,
     pair_counts_figure,
     pair_counts_record,
     training_curve_figure,
     training_curve_record,
 )
-from viz.tokens.merge_chain import text_of
+from viz.tokens.merges import text_of
 
 CUTS = {"words": "within words", "text": "across the whole text"}
 

@@ -22,7 +22,7 @@ from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column, places
 from pages.shared.settings import url_state as state
 from viz.style import share, three_digits
-from viz.tokens.foreign_reading import MOST_ROWS, Swaps, swaps_figure, swaps_record
+from viz.tokens.foreign import MOST_ROWS, Swaps, swaps_figure, swaps_record
 from viz.tokens.foreign_surprise import Surprises, reading_of, surprises_figure, surprises_record
 
 

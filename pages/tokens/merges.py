@@ -21,7 +21,7 @@ from pages.shared.frame.token_chips import token_chips
 from pages.shared.run import runtime
 from pages.shared.settings import url_state as state
 from pages.tokens.columns import choose
-from viz.tokens.merge_chain import (
+from viz.tokens.merges import (
     MergeTree,
     merge_tree_figure,
     merge_tree_record,

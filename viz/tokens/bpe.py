@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from viz import style
 from viz.drawn import Drawn
 from viz.panels import SILENT, Json, bars, box, figure, hover, line, mono, note, on, panels, rows, scatter
-from viz.tokens.merge_chain import text_of
+from viz.tokens.merges import text_of
 
 Pair = tuple[bytes, bytes]
 ROW, TOP, AXIS = 26, 44, 44  # pixels
