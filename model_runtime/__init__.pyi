@@ -87,7 +87,7 @@ from .numbers.sums import batch_shapes as batch_shapes
 from .numbers.sums import error_by_length as error_by_length
 from .numbers.sums import in_orders as in_orders
 from .numbers.sums import sum_terms as sum_terms
-from .numbers.weight_formats import weight_ranges as weight_ranges
+from .numbers.weights import weight_ranges as weight_ranges
 from .points import ALL_POINTS as ALL_POINTS
 from .points import DEFAULT_POINTS as DEFAULT_POINTS
 from .positions.change import pattern_change as pattern_change

@@ -7,8 +7,8 @@ from functools import partial
 
 import streamlit as st
 
-from model_runtime.numbers.weight_formats import ROUND_TRIPS, count_sizes, round_trip, weight_ranges
 from model_runtime.numbers.weight_rows import sum_of_squares
+from model_runtime.numbers.weights import ROUND_TRIPS, count_sizes, round_trip, weight_ranges
 from model_runtime.records.formats import FORMATS
 from model_runtime.records.weights import WeightRanges
 from pages.shared.escape import counted, plain

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pages.numbers import blocks
+from pages.numbers import gguf_blocks as blocks
 from pages.shared.figure.live_figure import Click
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
 from tests.pages.test_number_formats_page import NUMBERS

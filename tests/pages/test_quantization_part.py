@@ -12,8 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from model_runtime import load_model
 from model_runtime.numbers import quantization_effects
-from pages.numbers import quantizing
-from pages.numbers.quantizing import megabytes
+from pages.numbers import quantization
+from pages.numbers.quantization import megabytes
 from pages.shared.figure.live_figure import Click
 from pages.shared.run import runtime
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
@@ -89,12 +89,12 @@ def test_the_chosen_matrix_and_one_that_is_not_there(tiny: str) -> None:
 
 def test_clicks_choose_scheme_matrix_and_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     changed: dict[str, object] = {}
-    monkeypatch.setattr(quantizing.state, "set", lambda **values: changed.update(values))
-    quantizing.choose_scheme(Click(0, 0, 4.0, 0.1, [8, "zero_point", "64"]))
+    monkeypatch.setattr(quantization.state, "set", lambda **values: changed.update(values))
+    quantization.choose_scheme(Click(0, 0, 4.0, 0.1, [8, "zero_point", "64"]))
     assert changed == {"bits": "8", "kind": "zero_point", "group": "64"}
     changed.clear()
     for odd in (None, [1], "8", [8, 3, "64"]):
-        quantizing.choose_scheme(Click(0, 0, 4.0, 0.1, odd))
+        quantization.choose_scheme(Click(0, 0, 4.0, 0.1, odd))
     assert changed == {}
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from model_runtime.numbers.weight_formats import LOWEST, ROUND_TRIPS
-from model_runtime.numbers.weight_formats import weight_ranges as ranges_of_model
+from model_runtime.numbers.weights import LOWEST, ROUND_TRIPS
+from model_runtime.numbers.weights import weight_ranges as ranges_of_model
 from model_runtime.records.formats import FORMATS
 from model_runtime.records.weights import WeightRanges
 from tests.tiny_models import build_model
