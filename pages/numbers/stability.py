@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.shared.frame.page import end_page, showing_errors, start_page
-from pages.shared.frame.parts import choose, draw, end_part
+from pages.shared.frame.parts import choose, show
 from pages.shared.frame.sides import sides
 from pages.shared.settings import url_state as state
 
@@ -16,8 +16,7 @@ def moving_part(layer: int, head: int) -> None:
     if (state.get("layer"), state.get("head")) != (layer, head):
         st.rerun()  # a click chose them: the sidebar says so too
     with showing_errors():
-        part = choose()
-        end_part(draw(part, sides()), part)
+        show(choose(), sides())
     state.write()
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.shared.frame.errors import missing
 from pages.shared.frame.page import end_page, showing_errors, start_page
-from pages.shared.frame.parts import choose, draw, end_part
+from pages.shared.frame.parts import choose, show
 from pages.shared.frame.sides import sides
 from pages.shared.settings import url_state as state
 from pages.tokens.cases import choose_case
@@ -41,7 +41,7 @@ def live_part() -> None:
             missing("There is no text to cut.", "Type something above, or choose an example in the sidebar.")
         else:
             current, *pinned = sides()
-            end_part(draw(part, (replace(current, draft=text), *pinned)), part)
+            show(part, (replace(current, draft=text), *pinned))
     state.write()
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pages.shared.frame.page import end_page, showing_errors, start_page
-from pages.shared.frame.parts import choose, draw, end_part
+from pages.shared.frame.parts import choose, show
 
 sides = start_page()
 with showing_errors():
-    part = choose()
-    end_part(draw(part, sides), part)
+    show(choose(), sides)
 end_page()

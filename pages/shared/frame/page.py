@@ -2,8 +2,7 @@
 
 sides = start_page()
 with showing_errors():
-    part = choose()
-    end_part(draw(part, sides), part)
+    show(choose(), sides)
 end_page()
 """
 

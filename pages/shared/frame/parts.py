@@ -1,7 +1,6 @@
 """Pages of several parts: one idea a screen, chosen by one control and kept in the link.
 
-    part = choose()
-    end_part(part, draw(part, sides))
+    show(choose(), sides)
 
 A new part is one file with a `draw`, its words in `assets/lessons`, and one row in `contents`. Only the
 chosen part is imported and run.
@@ -10,17 +9,20 @@ chosen part is imported and run.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import streamlit as st
 
+from model_runtime.errors import PointUnavailable
 from pages.shared.frame import contents, lessons
 from pages.shared.frame.contents import Part
+from pages.shared.frame.errors import missing
 from pages.shared.frame.page import details, try_this
 from pages.shared.frame.printed import printed
+from pages.shared.frame.sides import Side
 from pages.shared.settings import url_state as state
 
 
@@ -40,9 +42,19 @@ class Lesson:
     fill: Mapping[str, str] = field(default_factory=dict)  # what stands for {name} in the part's text
 
 
-def draw(part: Part, *args: Any) -> Lesson:
-    """Draw a part; the arguments are its page's."""
-    lesson: Lesson = importlib.import_module(part.module).draw(*args)
+def show(part: Part, sides: Sequence[Side]) -> None:
+    """Draw a part and what stands below it; where a model has none of that, a sentence and a way on."""
+    try:
+        lesson = draw(part, sides)
+    except PointUnavailable as refusal:
+        missing(refusal.what, "Choose another model in the sidebar.")
+    else:
+        end_part(lesson, part)
+
+
+def draw(part: Part, sides: Sequence[Side]) -> Lesson:
+    """Draw a part alone."""
+    lesson: Lesson = importlib.import_module(part.module).draw(sides)
     return lesson
 
 
