@@ -29,6 +29,7 @@ from model_runtime.capture.planner import Plan
 from model_runtime.errors import ModelTooLarge, PromptError
 from model_runtime.model import Model
 from model_runtime.records.numbers import LossScaling
+from model_runtime.records.sized import Sized
 from model_runtime.run import Turn
 
 LOWEST, HIGHEST = -64, 24  # powers of two; the ends hold what lies beyond
@@ -41,7 +42,7 @@ _LOGITS = "logits"
 
 
 @dataclass(frozen=True, eq=False)
-class GradientSizes:
+class GradientSizes(Sized):
     """How large gradients are, by group, and what rounding 2^k times them to fp16 would make of them.
 
     counts int64 [group, exponent]: gradients with 2^e <= |g| < 2^(e+1), e from `LOWEST` to `HIGHEST`.
@@ -67,13 +68,9 @@ class GradientSizes:
         """Gradients that are not 0 in fp32, int64 [group]."""
         return self.sizes - self.zeros
 
-    @property
-    def nbytes(self) -> int:
-        return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
-
 
 @dataclass(frozen=True, eq=False)
-class HalfPasses:
+class HalfPasses(Sized):
     """Real backward passes with weights and activations in 16 bits, the loss multiplied by 2^k.
 
     Rows are passes, k as in `scales`. vanished int64 [pass, group]: exactly 0 here and not in fp32; broken:
@@ -91,13 +88,9 @@ class HalfPasses:
     stream_broken: np.ndarray
     error: np.ndarray
 
-    @property
-    def nbytes(self) -> int:
-        return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
-
 
 @dataclass(frozen=True, eq=False)
-class GradientReport:
+class GradientReport(Sized):
     """What one backward pass in fp32 gave, and the same pass in fp16 and bf16, for some k.
 
     stream: gradients of the loss with respect to the stream after the embedding and after each layer, and to
@@ -110,10 +103,6 @@ class GradientReport:
     stream: GradientSizes
     fp16: HalfPasses
     bf16: HalfPasses
-
-    @property
-    def nbytes(self) -> int:
-        return self.weights.nbytes + self.stream.nbytes + self.fp16.nbytes + self.bf16.nbytes
 
 
 @dataclass(frozen=True, eq=False)

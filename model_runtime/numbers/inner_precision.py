@@ -10,13 +10,14 @@ import torch
 from torch import nn
 
 from model_runtime.model import Model
+from model_runtime.records.sized import Sized
 
 _ROWS, _COLUMNS, _CANDIDATES = 8, 64, 4096
 _OFF = 0.05  # of what a norm does: far above rounding, far below an overflow inside
 
 
 @dataclass(frozen=True)
-class InnerPrecision:
+class InnerPrecision(Sized):
     """Three small experiments on a model's own numbers, in its own format, on its own device.
 
     product: share of dot products (rows of the embedding table) whose result is the exact sum, rounded once.
@@ -31,10 +32,6 @@ class InnerPrecision:
     product_rounded: float
     softmax: float
     norm: bool | None
-
-    @property
-    def nbytes(self) -> int:
-        return 64
 
 
 def inner_precision(model: Model) -> InnerPrecision:

@@ -15,12 +15,11 @@ from model_runtime.numbers.precisions import COMPARED, narrow
 from model_runtime.records import Token
 from model_runtime.records.distributions import softmax
 from model_runtime.records.formats import FORMATS
+from model_runtime.records.sized import Sized
 from model_runtime.run import ModelIn, OpenRun, Turn
 from model_runtime.sampling.arithmetic import checked_scores
 from model_runtime.sampling.generation import end_ids
 from model_runtime.tokenizer import Tokens
-
-_TOKEN_BYTES = 200  # of a record in memory, about
 
 
 @dataclass(frozen=True)
@@ -52,15 +51,11 @@ class FormatText:
 
 
 @dataclass(frozen=True)
-class PrecisionTexts:
+class PrecisionTexts(Sized):
     """Continuations in several formats, fp32's first; `missing`: format -> why it cannot be had."""
 
     texts: tuple[FormatText, ...]
     missing: dict[str, str]
-
-    @property
-    def nbytes(self) -> int:
-        return _TOKEN_BYTES * sum(len(text.tokens) for text in self.texts)
 
 
 def compare_texts(

@@ -21,6 +21,7 @@ from model_runtime.errors import ModelTooLarge, SamplingError, UnsupportedModel
 from model_runtime.limits import MIB
 from model_runtime.model import Model
 from model_runtime.records.formats import FORMATS
+from model_runtime.records.sized import Sized
 from model_runtime.run import ModelIn, OpenRun, Turn
 from model_runtime.sampling.arithmetic import checked_scores
 from model_runtime.trace import Trace
@@ -35,7 +36,7 @@ _MOST_BYTES = 512 * MIB  # of float32 values held at a time; a longer prompt is 
 
 
 @dataclass(frozen=True, eq=False)
-class FormatReading:
+class FormatReading(Sized):
     """One forward pass in one format.
 
     A place is a point of the stream: 0 is what enters the first layer, l + 1 what leaves layer l.
@@ -89,11 +90,6 @@ class FormatReading:
         """How many values `lost` is a count of, int64 [place]."""
         return _all_points(self.sizes)
 
-    @property
-    def nbytes(self) -> int:
-        arrays = [*self.largest.values(), *self.counts.values(), *self.sizes.values()]
-        return sum(a.nbytes for a in (*arrays, self.error, self.finite_tokens, self.logits))
-
 
 def _all_points(table: dict[str, np.ndarray]) -> np.ndarray:
     total = table[STREAM].copy()
@@ -104,7 +100,7 @@ def _all_points(table: dict[str, np.ndarray]) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class PrecisionReport:
+class PrecisionReport(Sized):
     """One prompt in several formats; `readings` begin with fp32.
 
     missing: format -> why the model does not run in it here, in words.
@@ -137,10 +133,6 @@ class PrecisionReport:
             KeyError: the model does not run in it; `missing` says why.
         """
         return {reading.key: reading for reading in self.readings}[key]
-
-    @property
-    def nbytes(self) -> int:
-        return sum(reading.nbytes for reading in self.readings)
 
 
 def compare_precisions(run: OpenRun, *, model_in: ModelIn, turn: Turn = nullcontext) -> PrecisionReport:

@@ -21,6 +21,7 @@ from model_runtime.capture.attention_function import AttentionCall, dots, soft_c
 from model_runtime.model import Model
 from model_runtime.numbers.narrow import DTYPES, product_sums
 from model_runtime.records.numbers import ORDERS, Inside, Order, OrderReport, OrderResult
+from model_runtime.records.sized import Sized
 from model_runtime.run import OpenRun
 
 OVERFLOW = 65_520.0  # from here on fp16 rounds to infinity: half a gap beyond 65,504
@@ -125,7 +126,7 @@ def _result(
 
 
 @dataclass(frozen=True, eq=False)
-class HeadSizes:
+class HeadSizes(Sized):
     """How large attention's numbers are in every head, float32 [layer, head] each.
 
     dot: the largest |q k^T| over the visible cells; q, k: the largest |component| of the queries and keys.
@@ -135,10 +136,6 @@ class HeadSizes:
     q: np.ndarray
     k: np.ndarray
     scaling: np.ndarray  # [layer]
-
-    @property
-    def nbytes(self) -> int:
-        return self.dot.nbytes + self.q.nbytes + self.k.nbytes + self.scaling.nbytes
 
     def breaking_gains(self, order: Order) -> np.ndarray:
         """The gain from which a number of each head is infinite in fp16, [layer, head]; inf where none is.

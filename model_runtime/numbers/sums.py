@@ -21,6 +21,7 @@ import torch
 from model_runtime.model import Model
 from model_runtime.numbers.narrow import blocked_sum, pairwise_sum, running_sum
 from model_runtime.records.numbers import LengthErrors
+from model_runtime.records.sized import Sized
 from model_runtime.run import OpenRun
 
 SumKind = Literal["norm", "logit", "vocabulary"]
@@ -39,16 +40,12 @@ _BLOCKS = (8, 32, 256)
 
 
 @dataclass(frozen=True, eq=False)
-class SumTerms:
+class SumTerms(Sized):
     """A dot product: the sum of left_i right_i, float32 [n] each, as the model had them."""
 
     kind: SumKind
     left: np.ndarray
     right: np.ndarray
-
-    @property
-    def nbytes(self) -> int:
-        return self.left.nbytes + self.right.nbytes
 
     @property
     def exact(self) -> float:
@@ -144,16 +141,12 @@ def in_orders(terms: SumTerms) -> dict[str, float]:
 
 
 @dataclass(frozen=True, eq=False)
-class SumReport:
+class SumReport(Sized):
     """One sum in every way and order: `error_by_length` and `in_orders` of the same terms."""
 
     exact: float
     by_length: LengthErrors
     orders: Mapping[str, float]
-
-    @property
-    def nbytes(self) -> int:
-        return self.by_length.nbytes + 64 * len(self.orders)
 
 
 def sum_report(run: OpenRun, kind: SumKind, layer: int = 0, position: int = -1) -> SumReport:
@@ -163,14 +156,10 @@ def sum_report(run: OpenRun, kind: SumKind, layer: int = 0, position: int = -1) 
 
 
 @dataclass(frozen=True, eq=False)
-class BatchShapes:
+class BatchShapes(Sized):
     """One entry a batch size."""
 
     shapes: tuple[BatchShape, ...]
-
-    @property
-    def nbytes(self) -> int:
-        return 64 * len(self.shapes)
 
 
 @dataclass(frozen=True)

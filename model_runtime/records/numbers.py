@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from model_runtime.records.sized import Sized
+
 Inside = Literal["wide", "narrow"]  # sums in fp32 inside a product, or every step rounded
 Order = Literal["after", "key", "query"]
 ORDERS: tuple[Order, ...] = ("after", "key", "query")
@@ -47,7 +49,7 @@ class OrderResult:
 
 
 @dataclass(frozen=True, eq=False)
-class OrderReport:
+class OrderReport(Sized):
     """All orders in all formats: `results` by (order, format)."""
 
     layer: int
@@ -57,10 +59,6 @@ class OrderReport:
     scaling: float
     d_head: int
     results: Mapping[tuple[Order, str], OrderResult]
-
-    @property
-    def nbytes(self) -> int:
-        return sum(result.pattern.nbytes for result in self.results.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +86,7 @@ class RowResult:
 
 
 @dataclass(frozen=True, eq=False)
-class RowReport:
+class RowReport(Sized):
     """All ways on one row: `scores` [key] as the format has them, `exact` shares of the unrounded in fp64.
 
     `keys` are the token positions of the visible keys: a window or a cut edge leaves some out.
@@ -99,13 +97,9 @@ class RowReport:
     exact: np.ndarray
     results: Mapping[Way, RowResult]
 
-    @property
-    def nbytes(self) -> int:
-        return self.scores.nbytes * (5 + 2 * len(self.results))
-
 
 @dataclass(frozen=True, eq=False)
-class BreakCurve:
+class BreakCurve(Sized):
     """For each way, over `gains`: share of the head's rows that are no distribution (`RowResult.broken`), and
     the largest error among its whole rows (NaN without one); float64 [gain] each."""
 
@@ -114,13 +108,9 @@ class BreakCurve:
     error: Mapping[Way, np.ndarray]
     n_rows: int
 
-    @property
-    def nbytes(self) -> int:
-        return 8 * len(self.gains) * (1 + 2 * len(self.broken))
-
 
 @dataclass(frozen=True, eq=False)
-class LengthErrors:
+class LengthErrors(Sized):
     """Errors of the first `lengths` terms' sum, by way, float64 [length]: |sum - exact| / sum of |terms|.
 
     Infinite where the sum overflowed. `sums` are the sums of all terms, `exact` what they should be.
@@ -130,10 +120,6 @@ class LengthErrors:
     errors: Mapping[str, np.ndarray]
     sums: Mapping[str, float]
     exact: float
-
-    @property
-    def nbytes(self) -> int:
-        return sum(errors.nbytes for errors in self.errors.values())
 
 
 @dataclass(frozen=True, eq=False)
