@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -54,7 +55,6 @@ class FormatReading(Sized):
         is no such token.
     finite_tokens: int64 [place]: tokens whose stream is finite.
     logits: float32 [d_vocab] of the next token.
-    refusal: why nothing can be drawn from them, "" where something can.
     """
 
     key: str  # of FORMATS
@@ -64,7 +64,15 @@ class FormatReading(Sized):
     error: np.ndarray
     finite_tokens: np.ndarray
     logits: np.ndarray
-    refusal: str
+
+    @cached_property
+    def refusal(self) -> str:
+        """Why nothing can be drawn from the logits, "" where something can."""
+        try:
+            checked_scores(self.logits)
+        except SamplingError as error:
+            return error.what
+        return ""
 
     @property
     def first_broken(self) -> tuple[int, str] | None:
@@ -154,39 +162,43 @@ def compare_precisions(run: OpenRun, *, model_in: ModelIn, turn: Turn = nullcont
     ids = run.ids
     n_layers, groups = model.spec.n_layers, _groups(model, len(ids))
     points = [point for point in POINTS if None in model.reasons[point]]
-    tallies = {key: _Tally(key, model, points) for key in COMPARED}
+    readings = {key: _empty(key, model, points) for key in COMPARED}
 
     def trace(model: Model, layers: range) -> Trace:
         asked = ["resid_pre", *points] if layers.start == 0 else points
         with turn():
             return model.trace(ids, points=asked, layers=layers, interventions=run.interventions)
 
-    exact = _Reference(model, trace, groups, tallies["fp32"])
+    exact = _Reference(model, trace, groups, readings["fp32"])
     del model  # the reference lets it go as soon as it can
     missing: dict[str, str] = {}
 
-    def fill(tally: _Tally) -> None:
-        other = model_in(str(FORMATS[tally.key].torch_dtype))
+    def read(reading: FormatReading) -> None:
+        other = model_in(str(FORMATS[reading.key].torch_dtype))  # let go before the next one is loaded
         for layers in groups:
             reference = exact.of(layers)
-            tally.add(trace(other, layers), reference)
+            _fill(reading, trace(other, layers), reference)
 
     for key in COMPARED[1:]:
         with narrow(key, missing):
-            fill(tallies[key])
+            read(readings[key])
     exact.complete()
-    readings = tuple(tally.reading() for key, tally in tallies.items() if key not in missing)
-    return PrecisionReport(len(ids), n_layers, readings, missing)
+    found = tuple(reading for key, reading in readings.items() if key not in missing)
+    return PrecisionReport(len(ids), n_layers, found, missing)
 
 
 class _Reference:
     """The forwards in fp32: each counted once; kept where one holds all layers, run again where not."""
 
     def __init__(
-        self, model: Model, trace: Callable[[Model, range], Trace], groups: list[range], tally: _Tally
+        self,
+        model: Model,
+        trace: Callable[[Model, range], Trace],
+        groups: list[range],
+        reading: FormatReading,
     ) -> None:
         self.model: Model | None = model
-        self.trace, self.tally, self.uncounted = trace, tally, list(groups)
+        self.trace, self.reading, self.uncounted = trace, reading, list(groups)
         self.kept: Trace | None = None
         if len(groups) == 1:
             self.kept, self.model = self.of(groups[0]), None
@@ -197,7 +209,7 @@ class _Reference:
         assert self.model is not None
         found = self.trace(self.model, layers)
         if layers in self.uncounted:
-            self.tally.add(found, found)
+            _fill(self.reading, found, found)
             self.uncounted.remove(layers)
         return found
 
@@ -239,63 +251,37 @@ def _groups(model: Model, n_tokens: int) -> list[range]:
     return [range(start, min(start + size, spec.n_layers)) for start in range(0, spec.n_layers, size)]
 
 
-class _Tally:
-    """What is kept of one format, filled layer by layer."""
+def _empty(key: str, model: Model, points: list[str]) -> FormatReading:
+    """A reading to be filled layer by layer."""
+    n = model.spec.n_layers
+    rows = {point: n + (point == STREAM) for point in points}
+    return FormatReading(
+        key,
+        largest={point: np.full(k, np.nan) for point, k in rows.items()},
+        counts={point: np.zeros((k, 5), dtype=np.int64) for point, k in rows.items()},
+        sizes={point: np.zeros(k, dtype=np.int64) for point, k in rows.items()},
+        error=np.full((n + 1, 3), np.nan),
+        finite_tokens=np.zeros(n + 1, dtype=np.int64),
+        logits=np.zeros(model.spec.d_vocab, dtype=np.float32),
+    )
 
-    def __init__(self, key: str, model: Model, points: list[str]) -> None:
-        n = model.spec.n_layers
-        self.key, self.reasons = key, model.reasons
-        self.least = float(FORMATS[key].smallest_normal)
-        rows = {point: n + (point == STREAM) for point in points}
-        self.largest = {point: np.full(k, np.nan) for point, k in rows.items()}
-        self.counts = {point: np.zeros((k, 5), dtype=np.int64) for point, k in rows.items()}
-        self.sizes = {point: np.zeros(k, dtype=np.int64) for point, k in rows.items()}
-        self.error = np.full((n + 1, 3), np.nan)
-        self.finite_tokens = np.zeros(n + 1, dtype=np.int64)
-        self.logits = np.zeros(0, dtype=np.float32)
 
-    def add(self, trace: Trace, reference: Trace) -> None:
-        """The layers of one forward, against the same layers in fp32."""
-        if not self.logits.size:
-            self.logits = trace.next_token_logits()
-        if 0 in trace.layers:
-            self._stream(0, trace.get("resid_pre", 0), reference.get("resid_pre", 0))
-        for layer in trace.layers:
-            for point in self.counts:
-                if self.reasons[point][layer] is None:
-                    values, exact = trace.get(point, layer), reference.get(point, layer)
-                    if point == STREAM:
-                        self._stream(layer + 1, values, exact)
-                    else:
-                        self._count(point, layer, values, exact)
-
-    def _stream(self, place: int, values: np.ndarray, exact: np.ndarray) -> None:
-        self._count(STREAM, place, values, exact)
-        finite = np.isfinite(values).all(1)
-        self.finite_tokens[place] = finite.sum()
-        self.error[place] = stream_errors(values, exact)
-
-    def _count(self, point: str, row: int, values: np.ndarray, exact: np.ndarray) -> None:
-        self.largest[point][row] = largest_value(values)
-        self.counts[point][row] = count_lost(values, exact, self.least)
-        self.sizes[point][row] = values.size
-
-    def reading(self) -> FormatReading:
-        try:
-            checked_scores(self.logits)
-            refusal = ""
-        except SamplingError as error:
-            refusal = error.what
-        return FormatReading(
-            self.key,
-            self.largest,
-            self.counts,
-            self.sizes,
-            self.error,
-            self.finite_tokens,
-            self.logits,
-            refusal,
-        )
+def _fill(reading: FormatReading, trace: Trace, reference: Trace) -> None:
+    """The layers of one forward, against the same layers in fp32."""
+    reading.logits[:] = trace.next_token_logits()
+    least = float(FORMATS[reading.key].smallest_normal)
+    asked = [(point, layer) for layer in trace.layers for point in reading.counts]
+    for point, layer in [("resid_pre", 0)] * (0 in trace.layers) + asked:
+        if trace.reasons[point][layer] is not None:
+            continue
+        values, exact = trace.get(point, layer), reference.get(point, layer)
+        row, kind = layer + (point == STREAM), STREAM if point == "resid_pre" else point
+        reading.largest[kind][row] = largest_value(values)
+        reading.counts[kind][row] = count_lost(values, exact, least)
+        reading.sizes[kind][row] = values.size
+        if kind == STREAM:
+            reading.finite_tokens[row] = np.isfinite(values).all(1).sum()
+            reading.error[row] = stream_errors(values, exact)
 
 
 def largest_value(values: np.ndarray) -> float:

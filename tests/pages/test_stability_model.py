@@ -190,7 +190,7 @@ def test_a_break_in_the_last_layer_spreads_no_further() -> None:
         counts["mlp_out"][layer, INFINITE] = 1
         sizes = {name: np.full(3, 64) for name in counts}
         finite = np.array([4, *([4] * layer), *([3] * (2 - layer))])
-        return FormatReading("fp16", {}, counts, sizes, np.zeros((3, 3)), finite, np.zeros(4), "")
+        return FormatReading("fp16", {}, counts, sizes, np.zeros((3, 3)), finite, np.zeros(4))
 
     last, earlier = broken_words(reading(1), 4), broken_words(reading(0), 4)
     assert "attention hands it on" in earlier

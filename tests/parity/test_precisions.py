@@ -204,7 +204,7 @@ def test_the_first_broken_place_by_hand(point: str, row: int, found: tuple[int, 
     counts["mlp_out"][2, NAN] = 7
     counts["mlp_out"][0, ZERO] = 5
     none = np.zeros(4)
-    reading = FormatReading("fp16", {}, counts, {}, np.zeros((4, 3)), none, none, "")
+    reading = FormatReading("fp16", {}, counts, {}, np.zeros((4, 3)), none, none)
     assert reading.first_broken == found
 
 
