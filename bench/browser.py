@@ -80,15 +80,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def server(app: str) -> Iterator[int]:
-    """A server of `app` on a free port, answering when the block begins."""
+def server(app: str, house: Path = ROOT) -> Iterator[int]:
+    """A server of `app` in the checkout `house` on a free port, answering when the block begins."""
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / app)]
+    command = [sys.executable, "-m", "streamlit", "run", str(house / app)]
     command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
     process = subprocess.Popen(
         command,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=house,
+        env={**os.environ, "PYTHONPATH": str(house)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
