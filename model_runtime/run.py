@@ -13,13 +13,41 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 from model_runtime.interventions import Intervention, as_interventions
 from model_runtime.model import Model, Prompt
 from model_runtime.records import ModelSpec, Token
 from model_runtime.trace import Trace
+
+Value = TypeVar("Value")
+
+
+class once(Generic[Value]):  # used like `property`
+    """A property that is computed when first asked for and then stands in its object.
+
+    functools.cached_property holds one lock for all objects of a class while it computes (Python 3.11): a
+    visitor's forward would keep all others from their own, and two that wait for each other wait for ever.
+    Here two threads may compute the same value, which does no harm.
+    """
+
+    def __init__(self, compute: Callable[[Any], Value]) -> None:
+        self.compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, owner: None, kind: type) -> once[Value]: ...
+    @overload
+    def __get__(self, owner: object, kind: type) -> Value: ...
+    def __get__(self, owner: object, kind: type) -> once[Value] | Value:
+        if owner is None:
+            return self
+        value = vars(owner)[self.name] = self.compute(owner)
+        return value
+
 
 # What a measurement may be lent: see `pages.shared.run.opened`.
 Turn = Callable[[], AbstractContextManager[None]]  # entered around a forward pass, so that others get theirs
@@ -39,17 +67,17 @@ class OpenRun:
         """The model's shape."""
         return self.model.spec
 
-    @cached_property
+    @once
     def tokens(self) -> tuple[Token, ...]:
         """What the model reads, a beginning token included where there is one."""
         return tuple(map(self.model.token, self.ids))
 
-    @cached_property
+    @once
     def ids(self) -> tuple[int, ...]:
         """The tokens' ids."""
         return self.model.prompt_ids(self.prompt)
 
-    @cached_property
+    @once
     def trace(self) -> Trace:
         """One forward pass with the default points, under the edits."""
         return self.traced()

@@ -134,10 +134,16 @@ class TraceCache:
                 self._bytes -= dropped
                 self._evictions += 1
 
-    def peek(self, key: Hashable) -> HasBytes | None:
-        """The value of `key` if it is kept; nothing is computed or waited for, and nothing is counted."""
+    def peek(self, key: Hashable, renew: bool = False) -> HasBytes | None:
+        """The value of `key` if it is kept; nothing is computed or waited for, and nothing is counted.
+
+        Args:
+            renew: counts as a use: the value will not be the next to go.
+        """
         with self._lock:
             kept = self._kept.get(key)
+            if kept is not None and renew:
+                self._kept.move_to_end(key)
             return None if kept is None else kept[0]
 
     def clear(self) -> None:

@@ -158,9 +158,7 @@ def replay(pieces: tuple[bytes, ...], ranks: Mapping[Pair, int]) -> tuple[MergeS
     steps: list[MergeStep] = []
     never = len(ranks)  # later than any
     while len(pieces) > 1:
-        found = [
-            ranks.get(pair, never) for pair in pairwise(pieces)
-        ]  # one a pair of neighbours
+        found = [ranks.get(pair, never) for pair in pairwise(pieces)]  # one a pair of neighbours
         rank = min(found)
         if rank == never:
             break

@@ -79,13 +79,17 @@ def embedding_rows(model: Model, ids: Sequence[int]) -> np.ndarray:
     return np.array(table[torch.tensor(list(ids), device=table.device)].float().cpu().numpy())
 
 
-def token_row(model: Model, token_id: int, k: int = 10) -> TokenRow:
+def token_row(model: Model, token_id: int, k: int = 10, norms: np.ndarray | None = None) -> TokenRow:
     """Look a token up, and search the `k` rows nearest to its own by either measure.
+
+    Args:
+        norms: `table_norms` of the model, where they are at hand.
 
     Raises:
         PromptError: there is no such row.
     """
-    values, norms = embedding_row(model, token_id), table_norms(model)
+    values = embedding_row(model, token_id)
+    norms = table_norms(model) if norms is None else norms
     by_cosine, by_distance = (
         nearest(model, values, norms, by, k, [token_id]) for by in ("cosine", "euclidean")
     )
@@ -260,10 +264,19 @@ class Analogy:
         return self.without.nbytes + self.with_own.nbytes
 
 
-def analogy(model: Model, a: str, b: str, c: str, space: bool = True, k: int = 10) -> Analogy:
+def analogy(
+    model: Model,
+    a: str,
+    b: str,
+    c: str,
+    space: bool = True,
+    k: int = 10,
+    norms: np.ndarray | None = None,  # `table_norms` of the model, where they are at hand
+) -> Analogy:
     """a - b + c by cosine over the whole vocabulary (Mikolov et al. 2013, arXiv:1301.3781, section 4)."""
     one, other, third = (word_vector(model, word, space) for word in (a, b, c))
-    total, norms = one.vector - other.vector + third.vector, table_norms(model)  # [d_model], [d_vocab]
+    total = one.vector - other.vector + third.vector  # [d_model]
+    norms = table_norms(model) if norms is None else norms  # [d_vocab]
     own = sorted({token.id for word in (one, other, third) for token in word.tokens})
     without = nearest(model, total, norms, "cosine", k, own)
     found = embedding_rows(model, without.ids[:1])[0] if without.ids else total

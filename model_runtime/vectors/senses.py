@@ -67,25 +67,27 @@ def senses(
     occurrences: tuple[Occurrence, ...],
     edits: tuple[tuple[Intervention, ...], ...],
     turn: Turn = nullcontext,
+    traces: Sequence[Trace] = (),
 ) -> Senses:
     """Compare one word's vectors, sentence by sentence and depth by depth.
 
     Args:
         edits: made while a sentence is read, for each sentence.
         turn: entered around each forward pass.
+        traces: of the sentences, with `POINTS`, where they are at hand.
 
     Raises:
         PromptError: fewer than two sentences, or more than `MOST_SENTENCES`.
     """
     check_number(len(occurrences))
-    streams = []  # [depth, pos, d_model] each
-    for found, made in zip(occurrences, edits, strict=True):
+    read = list(traces)
+    for found, made in [] if read else zip(occurrences, edits, strict=True):
         with turn():
-            streams.append(stream(model.trace(found.sentence, interventions=made, points=POINTS)))
+            read.append(model.trace(found.sentence, interventions=made, points=POINTS))
+    streams = [stream(trace) for trace in read]  # [depth, pos, d_model] each
     own = [found.position for found in occurrences]
-    vectors = np.stack(
-        [one[:, at] for one, at in zip(streams, own, strict=True)]
-    )  # [sentence, depth, d_model]
+    # [sentence, depth, d_model]
+    vectors = np.stack([one[:, at] for one, at in zip(streams, own, strict=True)])
     pairs = tuple((one, other) for other in range(len(own)) for one in range(other))
     units = unit_length(vectors.astype(np.float64))
     cosines = np.stack([(units[one] * units[other]).sum(axis=-1) for one, other in pairs])  # [pair, depth]

@@ -23,12 +23,12 @@ def stages_of(side: Side) -> HeadStages:
 
 def choose_cell(side: Side, key: int) -> None:
     """The boxes that choose query and key; `key` is the one on screen while it follows the strongest."""
-    positions = range(len(side.texts))
+    texts, positions = side.texts, range(len(side.texts))  # what Streamlit keeps must not hold the run
 
     def named(position: int) -> str:
         if position == STRONGEST_KEY:
             return f"the one read most ({named(key)})"
-        return f"{position} {shorten(visible(side.texts[position]), _LONGEST_OPTION)}"
+        return f"{position} {shorten(visible(texts[position]), _LONGEST_OPTION)}"
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(

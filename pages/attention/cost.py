@@ -123,7 +123,7 @@ def measured_cost(side: Side) -> CostMeasurement | None:
     pressed = st.button("Measure on this machine (about 20 s)", key=f"gf.measure.{side.slug}", type="primary")
     if pressed:
         words = f"Measuring {name} at growing lengths (about 20 s)"
-        side.run.measure(measure_cost, words, slow=True)
+        side.run.measure(measure_cost, words, dear=True)
         st.rerun()
     return None
 

@@ -114,12 +114,13 @@ def beside(cell: Cell) -> None:
 
 def chooser(cell: Cell) -> None:
     """The map; a click chooses query and key."""
+    pattern = cell.pattern  # alone in the callback: it is kept between runs of the page
     live_figure(
-        cell_map_figure(cell.pattern, cell.record.terms.key_pos),
+        cell_map_figure(pattern, cell.record.terms.key_pos),
         key=cell.side.key_figure("number-map"),
         provenance=origin(cell),
         clickable=cell.side.clickable,
-        on_click=lambda click: choose_in_map(cell.pattern, click),
+        on_click=lambda click: choose_in_map(pattern, click),
     )
 
 

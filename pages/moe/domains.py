@@ -104,7 +104,7 @@ def domains_of(routed: Routed) -> DomainRouting | None:
         type="primary",
     ):
         return None
-    return run.measure(domain_routing, f"Running {spec.name} over the held-out text", slow=True)
+    return run.measure(domain_routing, f"Running {spec.name} over the held-out text", dear=True)
 
 
 def one_model(several: Sequence[Routed], found: DomainRouting, wide: bool) -> None:

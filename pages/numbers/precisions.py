@@ -76,13 +76,14 @@ def amplified(side: Side) -> Amplified:
 
 def report_of(run: PageRun) -> PrecisionReport:
     """The three forwards, made once for all visitors; no trace of them is kept."""
-    return run.measure(compare_precisions, "Running the model in fp32, bf16 and fp16", slow=True)
+    words = "Running the model in fp32, bf16 and fp16"
+    return run.in_dtype("float32").measure(compare_precisions, words, slow=True)
 
 
 def texts_of(run: PageRun) -> PrecisionTexts:
     """The likeliest continuation in each format, written once for all visitors."""
     words = f"Writing {N_TOKENS} tokens in each format"
-    return run.measure(compare_texts, words, slow=True, n_tokens=N_TOKENS)
+    return run.in_dtype("float32").measure(compare_texts, words, slow=True, n_tokens=N_TOKENS)
 
 
 def controls(side: Side) -> None:
@@ -184,7 +185,8 @@ def distribution(one: Amplified, record: DistributionBars | None, top: float) ->
 def texts(one: Amplified) -> None:
     """The likeliest continuation in every format, and where it parts from fp32's."""
     st.markdown(f"**The likeliest next {N_TOKENS} tokens in each format**")
-    if one.side.spec.n_params > AT_ONCE and one.run.known(compare_texts, n_tokens=N_TOKENS) is None:
+    exact = one.run.in_dtype("float32")
+    if one.side.spec.n_params > AT_ONCE and exact.known(compare_texts, n_tokens=N_TOKENS) is None:
         label = f"Write {N_TOKENS} tokens in each format"
         if not st.button(label, key=f"gf.precisions.write.{one.side.slug}"):
             return

@@ -117,7 +117,7 @@ def appended(choice: Choice) -> Appended:
         return Appended(None, "This token is a part of a character: its bytes alone are no text to append.")
     if len(prompt) > MOST_PROMPT_CHARACTERS:
         return Appended(None, f"The prompt would be longer than {MOST_PROMPT_CHARACTERS:,} characters.")
-    if choice.run.model.prompt_ids(prompt) != (*choice.run.ids, token.id):
+    if choice.run.model.tokens.encode(prompt) != (*choice.run.ids, token.id):  # may be too long to be read
         return Appended(prompt, "As text, the prompt and this token are cut into other tokens than these.")
     return Appended(prompt)
 

@@ -72,13 +72,12 @@ def candidate(choice: Choice) -> None:
     """The selected candidate: its fate, its fraction, and the way on."""
     ids = sorted({*choice.shown, choice.selected}, key=choice.report.rank)
 
-    def name(token_id: int) -> str:
-        if token_id < 0:
-            return f"the likeliest: {visible(choice.text(ids[0]))}"
-        probability = share(float(choice.report.base.probabilities[token_id]))
-        return f"{choice.report.rank(token_id):,}  {shorten(visible(choice.text(token_id)))}  {probability}"
-
-    st.selectbox("Candidate", [-1, *ids], format_func=name, **state.bound("candidate"))
+    shares = choice.report.base.probabilities
+    names = {-1: f"the likeliest: {visible(choice.text(ids[0]))}"}
+    for token_id in ids:
+        text, rank = shorten(visible(choice.text(token_id))), choice.report.rank(token_id)
+        names[token_id] = f"{rank:,}  {text}  {share(float(shares[token_id]))}"
+    st.selectbox("Candidate", [-1, *ids], format_func=names.__getitem__, **state.bound("candidate"))
     on = ", ".join(f"{step} {value}" for step, value in sampling_words(choice.sampling).items())
     # The picture moves during a drag, these words only at its end.
     st.caption(f"As of the sliders' last release: {on or 'no step on'}.")

@@ -105,7 +105,7 @@ def reading_of(side: Side, text: str, far: str) -> Reading:
         edits = (*side.run.settings.edits, *extra)
         one = side.run.known(length.loss_by_position, ids=ids, interventions=edits)
         if one is None and quick:
-            one = side.run.measure(length.loss_by_position, "", slow=True, ids=ids, interventions=edits)
+            one = side.run.measure(length.loss_by_position, "", dear=True, ids=ids, interventions=edits)
         if one is not None:
             found.append((name, one))
     return Reading(side, text, ids, tuple(found))
@@ -150,7 +150,7 @@ def read(reading: Reading, extra: tuple[Intervention, ...]) -> None:
     edits = (*side.run.settings.edits, *extra)
     # No words: the bar says how far it is.
     side.run.measure(
-        length.loss_by_position, "", slow=True, progress=show, ids=reading.ids, interventions=edits
+        length.loss_by_position, "", dear=True, progress=show, ids=reading.ids, interventions=edits
     )
     st.rerun()
 

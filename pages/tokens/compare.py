@@ -66,12 +66,13 @@ def available(keys: Sequence[str]) -> tuple[str, ...]:
 def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
     current = sides[0]
+    titles = {key: title(current, key) for key in (MODEL, *TOKENIZERS)}
     st.pills(
         "Tokenizers",
         [MODEL, *TOKENIZERS],
         selection_mode="multi",
         wrap=True,
-        format_func=lambda key: title(current, key),
+        format_func=titles.__getitem__,
         **state.bound("tokenizers"),
     )
     keys = available(state.get("tokenizers"))

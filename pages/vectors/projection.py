@@ -129,10 +129,12 @@ def _figure(one: Placed, record: ProjectionMap) -> None:
 def _choose(one: Placed) -> Callable[[Click], None]:
     """What a click on a point does: the prompt's tokens are selected for all pages."""
 
+    of_prompt, start = one.request.kind == "prompt", _start(one)
+
     def clicked(click: Click) -> None:
         if isinstance(click.customdata, int):
-            if one.request.kind == "prompt":
-                state.set(token=click.customdata + _start(one))
+            if of_prompt:
+                state.set(token=click.customdata + start)
             else:
                 state.set(point=click.customdata)
 

@@ -100,12 +100,20 @@ def seen_by(side: Side) -> Seen:
     word = state.get("word")
     arithmetic.check_number(len(sentences))
     occurrences = tuple(arithmetic.find_word(side.model, sentence, word) for sentence in sentences)
-    found = side.run.measure(
-        arithmetic.senses,
-        "Comparing the sentences",
-        occurrences=occurrences,
-        edits=tuple(edits_that_fit(side.run, sentence) for sentence in sentences),
-    )
+    edits = tuple(edits_that_fit(side.run, sentence) for sentence in sentences)
+    found = side.run.known(arithmetic.senses, occurrences=occurrences, edits=edits)
+    if found is None:
+        runs = [
+            side.run.changed(prompt=sentence, edits=made)
+            for sentence, made in zip(sentences, edits, strict=True)
+        ]
+        found = side.run.measure(
+            arithmetic.senses,
+            "Comparing the sentences",
+            at_hand={"traces": [run.traced(points=arithmetic.POINTS) for run in runs]},
+            occurrences=occurrences,
+            edits=edits,
+        )
     depth = side.layer + 1  # the stream after the selected layer
     return Seen(side, found, sense_curves_record(found, word, depth))
 

@@ -54,9 +54,7 @@ def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
     controls(sides[0].spec)
     query = sides[0].query
-    rows = found_by(
-        sides, lambda side: LookedUp(side, side.run.measure(token_row, token_id=id_of(side, query)))
-    )
+    rows = found_by(sides, lambda side: look_up(side, query))
     cells, far = tops_of([one.row for _, one in rows])
     for place, one in rows:
         with place:
@@ -98,7 +96,8 @@ def look_up(side: Side, selected: int) -> LookedUp:
     Raises:
         PromptError: a row outside the table.
     """
-    return LookedUp(side, side.run.measure(token_row, "Measuring all rows", token_id=id_of(side, selected)))
+    norms = {"norms": side.run.measure(table_norms, "Measuring all rows")}
+    return LookedUp(side, side.run.measure(token_row, at_hand=norms, token_id=id_of(side, selected)))
 
 
 def id_of(side: Side, selected: int) -> int:

@@ -106,7 +106,8 @@ def analogy_of(side: Side) -> Analogy:
         PromptError: not of that form.
     """
     a, b, c = embeddings.parse_analogy(state.get("sum"))
-    return side.run.measure(embeddings.analogy, a=a, b=b, c=c, space=bool(state.get("lead")))
+    norms = {"norms": side.run.measure(embeddings.table_norms, "Measuring all rows")}
+    return side.run.measure(embeddings.analogy, at_hand=norms, a=a, b=b, c=c, space=bool(state.get("lead")))
 
 
 def analogy(side: Side) -> None:

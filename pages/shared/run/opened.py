@@ -11,10 +11,10 @@ prompt and the edits) or `model` (that alone); one that takes neither depends on
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -23,7 +23,7 @@ from model_runtime.capture.trace_cache import HasBytes
 from model_runtime.interventions import Intervention
 from model_runtime.model import Model
 from model_runtime.records import Token
-from model_runtime.run import OpenRun
+from model_runtime.run import OpenRun, once
 from model_runtime.trace import Trace
 from pages.shared.escape import token_text
 from pages.shared.figure.provenance import Kind, Provenance
@@ -40,26 +40,31 @@ class PageRun(OpenRun):
 
     settings: Run = field(kw_only=True)  # the same run as a record: what sidebar and controls describe
 
-    @cached_property
+    @once
     def tokens(self) -> tuple[Token, ...]:
         """What the model reads; refused where the app takes no text so long."""
         return runtime.tokens_for(self.settings)
 
-    @cached_property
+    @once
     def texts(self) -> tuple[str, ...]:
         """The tokens' texts, made readable."""
         return tuple(map(token_text, self.tokens))
 
-    @cached_property
+    @property
     def trace(self) -> Trace:
-        """The trace that all pages share, from the shared memory."""
-        return runtime.trace_for(self.settings)
+        """The trace that all pages share, from the shared memory, which alone keeps it."""
+        held: weakref.ref[Trace] | None = vars(self).get("_trace")
+        found = held() if held is not None else None
+        if found is None:
+            found = runtime.trace_for(self.settings)
+            vars(self)["_trace"] = weakref.ref(found)
+        return found
 
     def traced(self, **request: Any) -> Trace:
         """A trace with other points or positions, from the shared memory; `request` must be hashable."""
         return runtime.trace_for(self.settings, **request)
 
-    @cached_property
+    @once
     def logits(self) -> np.ndarray:
         """Logits of the next token, float32 [d_vocab]."""
         return self.trace.next_token_logits()
@@ -124,6 +129,7 @@ class PageRun(OpenRun):
         words: str = "Computing",
         *,
         slow: bool = False,
+        dear: bool = False,
         progress: Callable[..., None] | None = None,
         at_hand: Mapping[str, object] | None = None,
         **arguments: Hashable,
@@ -135,8 +141,8 @@ class PageRun(OpenRun):
                 with `nbytes`. Arguments named `turn` (a place in the line of forward passes, for a function
                 that takes one for each), `model_in` (the run's model in another number format), `any_text`
                 (the run's prompt, where any will do) and `progress` are lent and decide nothing.
-            slow: seconds of work. It waits in a line of its own, which forward passes pass by, and is kept
-                apart, so that traces do not push it out.
+            slow: seconds of work. It waits in a line of its own, which forward passes pass by, and is `dear`.
+            dear: kept apart, so that traces do not push it out.
             progress: told how far it is; what it raises (a page that is run again) ends the work.
             at_hand: what the function would make first out of its other arguments, by its parameters' names:
                 lent as well.
@@ -156,7 +162,7 @@ class PageRun(OpenRun):
             with self._line(asked, slow):
                 return function(*first, **arguments, **lent)
 
-        return runtime.kept(self._key(function, arguments), make, words, dear=slow)
+        return runtime.kept(self._key(function, arguments), make, words, dear=slow or dear)
 
     def known(self, function: Callable[..., Value], **arguments: Hashable) -> Value | None:
         """What `measure` would give, if it is kept; never waits."""

@@ -69,13 +69,17 @@ class Turns:
         self.waiting = 0
         self.mine = threading.local()
 
+    def mine_now(self) -> bool:
+        """Whether this thread has a turn."""
+        return getattr(self.mine, "taken", False)
+
     @contextmanager
     def take(self) -> Iterator[None]:
         """One turn; waits in line, and says so on the page, while all places are taken.
 
         Work inside a turn that asks for one (a trace with other points) has it: it would wait for itself.
         """
-        if getattr(self.mine, "taken", False):
+        if self.mine_now():
             yield
             return
         if not self.places.acquire(blocking=False):
@@ -185,7 +189,12 @@ def trace_for(run: Run, **request: Any) -> Trace:
             return model.trace(run.prompt, interventions=run.edits, **request)
 
     tokens_for(run)
-    return kept(recipe(run, request), forward, f"Running {model.spec.name} over the prompt")
+    key = recipe(run, request)
+    if turns().mine_now():
+        # Whoever makes this trace may be waiting for the very turn that this thread has: not waited for.
+        found: Trace | None = _cache().peek(key)  # type: ignore[assignment]
+        return forward() if found is None else found
+    return kept(key, forward, f"Running {model.spec.name} over the prompt")
 
 
 @st.cache_resource(show_spinner=False)
@@ -208,8 +217,8 @@ def kept(key: Hashable, make: Callable[[], Value], words: str, *, dear: bool = F
 
 def peek(key: Hashable) -> Any | None:
     """The value of `key` in the shared memory if it is there; never waits."""
-    found = _dear().peek(key)
-    return _cache().peek(key) if found is None else found
+    found = _dear().peek(key, renew=True)
+    return _cache().peek(key, renew=True) if found is None else found
 
 
 def drawable(run: Run) -> Run:
