@@ -219,7 +219,7 @@ def _together(record: DistributionBars, look: Look) -> go.Figure:
         [_bars(record, one, 11, **marker) for one, marker in pairs],
         xaxis={"range": [0, 1.08 * record.top], **QUIET},
         yaxis=_rows(record, look.pick(24, 14)),
-        title=look.title(style.inert(record.title), ";"),
+        title=look.title(style.inert(record.title), ";", phone_lines=2),
         height=look.pick(96, 114) + look.pick(40, 36) * (len(record.texts) + 1),
         barmode="group",
         bargap=0.28,
@@ -261,7 +261,7 @@ def _apart(record: DistributionBars, look: Look) -> go.Figure:
         **panels(across, up, x, named),
         title=look.pick(
             {"text": title.replace("; ", ";<br>", 1), "font": {"size": 14 if record.reference else 16}},
-            look.title(title, ";"),
+            look.title(title, ";", phone_lines=2 * record.reference),
         ),
         height=below + above + row * n_rows * (n if stacked else 1) + 40 * (n - 1) * stacked,
         bargap=0.3,
