@@ -34,11 +34,10 @@ install: $(DONE)/app $(DONE)/model ## make the virtual environment and install t
 convert: install ## convert the default model (once, into the cache folder)
 	@$(BIN)/python -m model_runtime.convert
 
-# What CI runs. The quick tests go first, then the pages, side by side (each worker holds the default model: 0.6 GB); browsers have the machine to themselves.
+# What CI runs. All but the browsers side by side (each worker holds the default model: 0.6 GB); browsers have the machine to themselves.
 test: $(DONE)/dev $(DONE)/model browser lint ## everything CI runs: lint, types, unit, parity, page and browser tests
 	@$(BIN)/python -m model_runtime.convert
-	$(TEST) -n $(WORKERS) --dist loadfile $(FAST_TESTS)
-	BROWSER_PATH="$$(.ci/chromium)" $(TEST) -n $(WORKERS) --dist loadfile $(PAGE_TESTS)
+	BROWSER_PATH="$$(.ci/chromium)" $(TEST) -n $(WORKERS) --dist loadfile $(FAST_TESTS) $(PAGE_TESTS)
 	BROWSER_PATH="$$(.ci/chromium)" $(TEST) $(BROWSER_TESTS)
 
 # One thread for each process, or two test processes fight for the cores. Nothing may reach the network.
