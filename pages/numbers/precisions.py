@@ -77,13 +77,18 @@ def amplified(side: Side) -> Amplified:
 def report_of(run: PageRun) -> PrecisionReport:
     """The three forwards, made once for all visitors; no trace of them is kept."""
     words = "Running the model in fp32, bf16 and fp16"
-    return run.in_dtype("float32").measure(compare_precisions, words, slow=True)
+    return exact(run).measure(compare_precisions, words, slow=True, at_hand={"model_in": run.model_in})
 
 
 def texts_of(run: PageRun) -> PrecisionTexts:
     """The likeliest continuation in each format, written once for all visitors."""
-    words = f"Writing {N_TOKENS} tokens in each format"
-    return run.in_dtype("float32").measure(compare_texts, words, slow=True, n_tokens=N_TOKENS)
+    words, lent = f"Writing {N_TOKENS} tokens in each format", {"model_in": run.model_in}
+    return exact(run).measure(compare_texts, words, slow=True, at_hand=lent, n_tokens=N_TOKENS)
+
+
+def exact(run: PageRun) -> PageRun:
+    """The run in fp32: what compares formats is kept under it, whichever of them the run itself has."""
+    return run.in_dtype("float32")
 
 
 def controls(side: Side) -> None:
@@ -131,7 +136,7 @@ def figure(one: Amplified, drawn: Drawn, name: str, *, clickable: bool = True) -
     live_figure(
         drawn,
         key=one.side.key_figure(name),
-        provenance=one.run.in_dtype("float32").origin(formats=formats),
+        provenance=exact(one.run).origin(formats=formats),
         clickable=clickable and one.side.clickable,
         on_click=choose_layer if clickable else None,
     )
@@ -185,8 +190,7 @@ def distribution(one: Amplified, record: DistributionBars | None, top: float) ->
 def texts(one: Amplified) -> None:
     """The likeliest continuation in every format, and where it parts from fp32's."""
     st.markdown(f"**The likeliest next {N_TOKENS} tokens in each format**")
-    exact = one.run.in_dtype("float32")
-    if one.side.spec.n_params > AT_ONCE and exact.known(compare_texts, n_tokens=N_TOKENS) is None:
+    if one.side.spec.n_params > AT_ONCE and exact(one.run).known(compare_texts, n_tokens=N_TOKENS) is None:
         label = f"Write {N_TOKENS} tokens in each format"
         if not st.button(label, key=f"gf.precisions.write.{one.side.slug}"):
             return

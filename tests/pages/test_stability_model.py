@@ -154,7 +154,8 @@ def test_all_that_decides_a_value_is_in_its_key(
     def numbers(run: Run) -> Any:
         if value == "texts":
             found = precisions.texts_of(opened(run))
-            assert opened(run).known(compare_texts, n_tokens=precisions.N_TOKENS) is found
+            known = precisions.exact(opened(run)).known(compare_texts, n_tokens=precisions.N_TOKENS)
+            assert known is found
             return [[token.id for token in text.tokens] for text in found.texts]
         return [reading.logits.tolist() for reading in precisions.report_of(opened(run)).readings]
 

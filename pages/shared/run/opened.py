@@ -151,7 +151,7 @@ class PageRun(OpenRun):
             GlassformerError: as the function.
         """
         asked = inspect.signature(function).parameters
-        lent: dict[str, object] = {"turn": runtime.turns().take, "model_in": self._model_in}
+        lent: dict[str, object] = {"turn": runtime.turns().take, "model_in": self.model_in}
         lent |= {"progress": progress, "any_text": self.prompt, **(at_hand or {})}
         lent = {name: value for name, value in lent.items() if name in asked and value is not None}
 
@@ -182,7 +182,7 @@ class PageRun(OpenRun):
             return runtime.slow_turns().take()
         return runtime.turns().take() if "run" in asked and "turn" not in asked else nullcontext()
 
-    def _model_in(self, dtype: str) -> Model:
+    def model_in(self, dtype: str) -> Model:
         """The run's model in a dtype: its own, which need not be loaded again, or one from the shelf."""
         if self.spec.dtype == dtype:
             return self.model
