@@ -65,6 +65,7 @@ class DistributionBars:
     title: str
     top: float  # end of the axis: the longest bar, or that of several runs
     reference: bool = True  # the first is what the others are compared with
+    others: str = OTHERS  # name of the row of all tokens without one
 
     @property
     def changes(self) -> tuple[DistributionChange, ...]:
@@ -208,7 +209,7 @@ def _bars(record: DistributionBars, one: Distribution, size: int, **more: Any) -
 
 
 def _rows(record: DistributionBars, longest_name: int, **more: Any) -> Json:
-    names = [*(style.label(text, longest_name) for text in record.texts), OTHERS]
+    names = [*(style.label(text, longest_name) for text in record.texts), record.others]
     return rows(names, tickfont=mono(), **more)
 
 
@@ -246,7 +247,9 @@ def _apart(record: DistributionBars, look: Look) -> go.Figure:
     traces, notes = [], []
     for at, one in enumerate(record.distributions):
         color = grey if record.reference and not at else style.LIGHT.accent
-        traces.append(_bars(record, one, look.pick(11, 10), marker={"color": color}, **on(at)))
+        rest = color if record.reference else style.PROBABILITY_SCALE[1][1]
+        colors = [*[color] * len(one.shares), rest]
+        traces.append(_bars(record, one, look.pick(11, 10), marker={"color": colors}, **on(at)))
         under = look.pick(one.under, one.under.replace("KL ", "KL, nats<br>").removesuffix(" nats"))
         lines = look.pick(1, 2) if record.changes and not stacked else 1  # as many as the others have
         under += "<br> " * (lines - 1 - under.count("<br>"))

@@ -28,7 +28,8 @@ def temperatures_record(
     least, most = (three_digits(finals[at][1].effective_choices) for at in (0, -1))
     title = f"Temperature alone: from {least} to {most} choices"
     texts = tuple(map(token_text, ids))
-    return DistributionBars(tuple(ids), texts, found, title, longest(found), reference=False)
+    others = f"{reports[0][1].d_vocab - len(ids):,} more"
+    return DistributionBars(tuple(ids), texts, found, title, longest(found), reference=False, others=others)
 
 
 def _choices(effective: float) -> str:
