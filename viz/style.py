@@ -63,7 +63,6 @@ __all__ = [
     "in_bytes",
     "inert",
     "label",
-    "narrow_title",
     "pattern",
     "prose",
     "quoted",
@@ -95,16 +94,6 @@ CUT = {
 }
 # Cells of a heat map that do not exist lie bare on this: `layout.plot_bgcolor = MASKED`.
 MASKED = LIGHT.masked
-
-
-def narrow_title(text: str, *breaks: str) -> dict[str, object]:
-    """`layout.title` for a phone: a new line after each of `breaks`. Give the top margin 48 + 18 a line.
-
-    plotly.js moves a title of several lines up, line by line, so the room above grows with them.
-    """
-    for mark in breaks:
-        text = text.replace(f"{mark} ", f"{mark}<br>")
-    return {"text": text, "font": {"size": 13}, "pad": {"t": 18 * (1 + text.count("<br>")), "b": 0}}
 
 
 def _axis(font_size: float) -> dict[str, object]:
