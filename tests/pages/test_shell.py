@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.shared.frame import contents
 from pages.shared.frame.examples import EXAMPLES
 from pages.shared.settings.table import MOST_PROMPT_CHARACTERS, SETTINGS
 from tests.pages.conftest import Visit, texts
@@ -88,6 +89,25 @@ def test_pages_keep_the_settings_when_the_link_between_them_carries_none(visit: 
     app.switch_page("attention/attention.py").run()
     assert texts(app) == ["drawn: hello", "selected: 1 1 4 of 5"]
     assert query(app)["layer"] == "1"
+
+
+def test_the_prompt_box_holds_the_prompt_on_every_page(visit: Visit) -> None:
+    app = visit(prompt="hello", layer="1", head="1")
+    for entry in [*contents.PAGES[1:], *contents.PAGES]:
+        app.query_params.clear()
+        app.switch_page(entry.file).run()
+        assert texts(app)[0] == "drawn: hello"
+        assert app.text_area[0].value == "hello", entry.title
+
+
+def test_refused_text_does_not_follow_to_the_next_page(visit: Visit) -> None:
+    app = visit(prompt="hello", layer="1", head="1")
+    app.text_area[0].set_value("x" * (MOST_PROMPT_CHARACTERS + 1)).run()
+    assert len(app.text_area[0].value) > MOST_PROMPT_CHARACTERS  # left there to be shortened
+    app.query_params.clear()
+    app.switch_page("attention/attention.py").run()
+    assert app.text_area[0].value == "hello"
+    assert not [element.value for element in app.warning]
 
 
 def test_a_shorter_prompt_clamps_the_token(visit: Visit) -> None:

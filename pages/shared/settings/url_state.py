@@ -27,6 +27,7 @@ _CHOSEN = "gf.chosen"  # keys that a link, a widget or a click has set
 _TOUCHED = "gf.touched"  # a widget of this script run changed a value
 _NOTICES = "gf.notices"
 _REFUSED = "gf.refused."  # + key: text that was too long and still stands in its box
+_WIDGET = "gf.widget."  # + key: what the widget of a setting holds
 _PAGE = "gf.page"
 _APART = "gf.apart"  # settings in which the pinned run differs, as the sidebar last said
 _LINK = "gf.link"  # key: text that the last link gave for a setting, for `notices`
@@ -87,7 +88,7 @@ def bound(key: str, part: str = "") -> dict[str, Any]:
 
     `part` tells apart two widgets of one setting on one page.
     """
-    name = f"gf.widget.{key}{part}"
+    name = f"{_WIDGET}{key}{part}"
     now = st.session_state.get(name)
     if isinstance(now, str) and now in (get(key), st.session_state.get(f"{_REFUSED}{key}")):
         # An assignment would make the browser replace what is being typed, and refused text is left in its
@@ -101,7 +102,11 @@ def bound(key: str, part: str = "") -> dict[str, Any]:
 
 def forget_refused() -> None:
     """Let go of refused text that still stands in its box."""
-    for name in [name for name in st.session_state if str(name).startswith(_REFUSED)]:
+    _forget_all(_REFUSED)
+
+
+def _forget_all(prefix: str) -> None:
+    for name in [name for name in st.session_state if str(name).startswith(prefix)]:
         del st.session_state[name]
 
 
@@ -120,6 +125,10 @@ def read(page: str) -> None:
     if st.session_state.get(_PAGE, page) != page:
         st.session_state[_NOTICES] = []
         _forget_link()
+        # A page's widgets are new ones to Streamlit, under the keys of the last page's: what those held says
+        # nothing of the new ones, which stand empty until `bound` puts the value in.
+        _forget_all(_WIDGET)
+        forget_refused()
     st.session_state[_PAGE] = page
     touched = st.session_state.pop(_TOUCHED, False)
     link = st.query_params.to_dict()
