@@ -66,6 +66,11 @@ class SelfProof:
         done = [check for check in self.checks if check.reason_skipped is None]
         return max(done, key=lambda check: _rank(check.largest_error), default=None)
 
+    @property
+    def largest_error(self) -> float:
+        """The largest absolute difference over all checks that apply; NaN if none does, or if one gave no number."""
+        return self.worst.largest_error if self.worst else math.nan
+
 
 Found = tuple[float, float]  # (largest error, tolerance)
 

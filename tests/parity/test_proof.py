@@ -36,6 +36,13 @@ def test_it_holds(case: str, dtype: torch.dtype) -> None:
     assert all(check.largest_error == 0 for check in exact)
 
 
+def test_the_proof_has_the_largest_error_of_its_checks() -> None:
+    proof = self_proof(model_of("llama", torch.bfloat16), IDS)
+    errors = [check.largest_error for check in proof.checks if check.reason_skipped is None]
+    assert proof.largest_error == max(errors) > 0
+    assert np.isnan(dataclasses.replace(proof, checks=()).largest_error)
+
+
 def test_what_does_not_apply_is_listed_with_the_reason() -> None:
     checks = {check.name: check for check in self_proof(model_of("gpt2"), IDS).checks}
     rotation = checks["rotated q and k = rot_q and rot_k"]
