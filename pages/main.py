@@ -8,9 +8,11 @@ import streamlit as st
 
 from pages.shared.frame import contents
 from pages.shared.run import heavy
+from pages.shared.server import widget_values
 from pages.shared.settings import url_state
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
+widget_values.install()  # before the first widget reads what a browser sent for it
 
 st.set_page_config(page_title="Glassformer", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 st.logo(str(ASSETS / "wordmark.svg"), icon_image=str(ASSETS / "icon.svg"))

@@ -23,10 +23,13 @@ from viz.style import three_digits
 
 def flip(click: Click) -> None:
     """A clicked bit is turned over, and the number becomes what the bits then say."""
-    if not isinstance(click.customdata, list | tuple) or len(click.customdata) != 2:
+    match click.customdata:
+        case [str(key), int(bit)] if key in FORMATS:
+            pattern = all_formats(_number())[key].pattern
+        case _:
+            return
+    if not 0 <= bit < len(pattern):
         return
-    key, bit = str(click.customdata[0]), int(click.customdata[1])
-    pattern = all_formats(_number())[key].pattern
     flipped = pattern[:bit] + ("0" if pattern[bit] == "1" else "1") + pattern[bit + 1 :]
     state.set(number=number_text(decode(flipped, FORMATS[key])))
 

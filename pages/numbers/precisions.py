@@ -126,9 +126,8 @@ def tell(one: Amplified) -> None:
 
 def choose_layer(click: Click) -> None:
     """A click on a place of the stream selects its layer."""
-    layer = click.customdata[0] if isinstance(click.customdata, list) else click.customdata
-    if isinstance(layer, int) and not isinstance(layer, bool) and layer >= 0:
-        state.set(layer=layer)
+    if click.number is not None and click.number >= 0:
+        state.set(layer=click.number)
 
 
 def figure(one: Amplified, drawn: Drawn, name: str, *, clickable: bool = True) -> None:

@@ -63,8 +63,8 @@ def pipeline(choice: Choice) -> None:
         slide_on_release=True,
     )
     st.caption(COLUMNS)
-    if click is not None and click.customdata:
-        state.set(candidate=click.customdata[0])
+    if click is not None and click.number is not None:
+        state.set(candidate=click.number)
         st.rerun()
 
 

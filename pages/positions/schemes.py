@@ -19,6 +19,7 @@ from pages.shared.figure.provenance import Provenance
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column, places
 from pages.shared.settings import url_state as state
+from viz.equations import tex
 from viz.positions.schemes import (
     Missing,
     Scheme,
@@ -200,8 +201,8 @@ def waves(four: Schemes) -> None:
 
 def slopes(n_heads: int, head: int) -> None:
     def choose(click: Click) -> None:
-        if isinstance(click.customdata, list) and click.customdata:
-            state.set(slope=click.customdata[0])
+        if click.number is not None:
+            state.set(slope=click.number)
 
     record = slopes_record(schemes.alibi_slopes(n_heads), head)
     live_figure(
@@ -237,7 +238,7 @@ def mathematics(four: Schemes, n_heads: int, head: int) -> str:
     slope = float(schemes.alibi_slopes(n_heads)[head])
     learned = four.records[1]
     said = (
-        f"$R^2 = {learned.explained:.4f}$ for {plain(learned.source)}"
+        f"$R^2 = {tex(learned.explained)}$ for {plain(learned.source)}"
         if isinstance(learned, Scheme)
         else "no table here"
     )
@@ -247,20 +248,15 @@ def mathematics(four: Schemes, n_heads: int, head: int) -> str:
         f"\n\nso that $PE(p) \\cdot PE(q) = \\sum_i \\cos((p-q)\\,\\theta_i)$. Here $d = {2 * pairs}$.\n\n"
         r"RoPE turns pair $m$ of q and k by $p\,\theta_m$, with $\theta_m = \mathrm{base}^{-2m/d}$; then "
         r"$(R_p q)\cdot(R_s k) = q \cdot R_{s-p}\, k$. "
-        f"Read off {plain(four.rotation.name)}: $\\theta_0 = {theta[0]:.4g}$, $\\theta_{{{pairs - 1}}} = "
-        f"{_tex(float(theta[-1]))}$, wavelengths $2\\pi/\\theta$.\n\n"
+        f"Read off {plain(four.rotation.name)}: $\\theta_0 = {tex(float(theta[0]))}$, "
+        f"$\\theta_{{{pairs - 1}}} = {tex(float(theta[-1]))}$, wavelengths $2\\pi/\\theta$.\n\n"
         r"ALiBi adds $-m_h (q - k)$ to the score, with slopes $m_h = 2^{-8h/n}$, $h = 1 \dots n$ (for other "
         "than powers of two, every second slope of the next power fills in). "
-        f"Head {head} of {n_heads}: $m = {slope:.4g}$.\n\n"
+        f"Head {head} of {n_heads}: $m = {tex(slope)}$.\n\n"
         "What the distance explains is the share of variance between diagonals: "
         r"$R^2 = 1 - \sum_{i \ge j} (s_{ij} - \bar s_{i-j})^2 / \sum_{i \ge j} (s_{ij} - \bar s)^2$; "
         f"{said}."
     )
-
-
-def _tex(value: float) -> str:
-    mantissa, exponent = f"{value:.3e}".split("e")
-    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}"
 
 
 def draw(sides: Sequence[Side]) -> Lesson:

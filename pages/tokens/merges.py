@@ -140,8 +140,8 @@ def _picture(side: Side, built: Built, n_tokens: int) -> None:
     assert built.tree is not None
 
     def clicked(click: Click) -> None:
-        if isinstance(click.customdata, list):
-            choose({"position": built.first + int(click.customdata[0])}, n_tokens)
+        if click.number is not None:
+            choose({"position": built.first + click.number}, n_tokens)
 
     clickable = side.clickable and len(built.tree.tokens) > 1
     live_figure(

@@ -25,6 +25,8 @@ from pages.shared.server.shelf import BROWSER_DATA, EXPORTS
 from viz.drawn import Drawn
 
 _COMPONENT = scripts.component("live_figure")
+_MOST_REPORTS = 2**53  # a number of a report beyond it would end all later ones
+_PLAIN = (str, int, float, bool, type(None))
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ class Slider:
 class Click:
     """A point that was clicked, or chosen with the arrow keys and Enter.
 
-    `point` is the index within trace number `trace`; in a heat map (row, column).
+    `point` is the index within trace number `trace`; in a heat map (row, column). Both exist in the figure
+    that was drawn (but for one that the browser redraws). The other values are the browser's word: plain
+    ones, `customdata` at most a flat list of such; what they say is fitted by whoever takes it.
     """
 
     trace: int
@@ -59,6 +63,12 @@ class Click:
     x: Any
     y: Any
     customdata: Any
+
+    @property
+    def number(self) -> int | None:
+        """The whole number that the point carries: its `customdata`, or the first of it."""
+        kept = self.customdata[:1] if isinstance(self.customdata, list) else [self.customdata]
+        return kept[0] if kept and type(kept[0]) is int else None
 
 
 def live_figure(
@@ -90,7 +100,7 @@ def live_figure(
     seq_key = f"{key}:slider-seq"
 
     def clicked() -> None:
-        click = _click(_trigger(key, "click"))
+        click = _click(_trigger(key, "click"), drawn)
         if on_click is not None and click is not None:
             on_click(click)
 
@@ -98,7 +108,8 @@ def live_figure(
         report = _trigger(key, "slide")
         if on_slide is not None and _is_news(report, st.session_state.get(seq_key, 0)):
             st.session_state[seq_key] = report["seq"]
-            on_slide(_within(report["values"], sliders))
+            if moved := _within(report["values"], sliders):
+                on_slide(moved)
 
     message = _message(drawn, key, provenance, height)
     message |= {
@@ -111,7 +122,7 @@ def live_figure(
     result = _COMPONENT(
         key=key, data=message, on_click_change=clicked, on_slide_change=slid, on_again_change=lambda: None
     )
-    return None if on_click is not None else _click(result.click)
+    return None if on_click is not None else _click(result.click, drawn)
 
 
 def encode_arrays(value: Any) -> Any:
@@ -225,23 +236,24 @@ def _is_news(report: Any, seen: int) -> bool:
     """
     match report:
         case {"seq": int(seq), "values": dict()}:
-            return seq > seen
+            return seen < seq < _MOST_REPORTS
     return False
 
 
 def _within(values: Mapping[str, Any], sliders: Sequence[Slider]) -> dict[str, float]:
-    """The browser's values, clamped: what comes over the wire is anybody's."""
+    """The browser's values, clamped: what comes over the wire is anybody's. What is no number is left out."""
     clamped = {}
     for slider in sliders:
         low, high = (min(slider.stops), max(slider.stops)) if slider.stops else (slider.low, slider.high)
         value = values.get(slider.name)
-        if isinstance(value, int | float) and value == value:
-            clamped[slider.name] = min(max(float(value), low), high)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value == value:
+            clamped[slider.name] = float(min(max(value, low), high))
     return clamped
 
 
-def _click(payload: Any) -> Click | None:
-    if not isinstance(payload, Mapping) or not isinstance(trace := payload.get("trace"), int):
+def _click(payload: Any, drawn: Drawn) -> Click | None:
+    """A report of the browser as a click on a point of `drawn`; None for anything else."""
+    if not isinstance(payload, Mapping) or type(trace := payload.get("trace")) is not int:
         return None
     match payload.get("point"):
         case int(index):
@@ -250,4 +262,28 @@ def _click(payload: Any) -> Click | None:
             point = (row, column)
         case _:
             return None
-    return Click(trace, point, payload.get("x"), payload.get("y"), payload.get("customdata"))
+    figures = [figure for figure in (drawn.figure, drawn.narrow_figure, drawn.middle_figure) if figure]
+    if not drawn.browser and not any(_has(figure, trace, point) for figure in figures):
+        return None
+    carried = payload.get("customdata")
+    if not all(isinstance(one, _PLAIN) for one in (carried if isinstance(carried, list) else [carried])):
+        return None
+    x, y = (value if isinstance(value, _PLAIN) else None for value in (payload.get("x"), payload.get("y")))
+    return Click(trace, point, x, y, carried)
+
+
+def _has(figure: go.Figure, trace: int, point: int | tuple[int, int]) -> bool:
+    """Whether the figure has this point."""
+    if not 0 <= trace < len(figure.data):
+        return False
+    drawn = figure.data[trace]
+    return any(_is_place(drawn[name], point) for name in ("z", "x", "y", "customdata") if name in drawn)
+
+
+def _is_place(values: Any, point: int | tuple[int, int]) -> bool:
+    """Whether a row of values has a place `point`, or rows of them a cell (row, column)."""
+    for at in point if isinstance(point, tuple) else (point,):
+        if not isinstance(values, tuple | list | np.ndarray) or not 0 <= at < len(values):
+            return False
+        values = values[at]
+    return True

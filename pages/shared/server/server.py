@@ -21,6 +21,7 @@ from starlette.routing import Route
 from pages.shared.figure import export, scripts
 from pages.shared.server import bertviz_route
 from pages.shared.server.compression import CompressOnce, compressed
+from pages.shared.server.messages import MessageDoor
 from pages.shared.server.shelf import BROWSER_DATA, EXPORTS
 
 _FOREVER = "public, max-age=31536000, immutable"
@@ -44,8 +45,8 @@ def routes(extra: Path | None = None) -> list[Route]:
 
 
 def middleware() -> list[Middleware]:
-    """Middleware for `st.App`: compresses Streamlit's own scripts, each once."""
-    return [Middleware(CompressOnce)]
+    """Middleware for `st.App`: what a browser may send, and Streamlit's own scripts compressed, each once."""
+    return [Middleware(MessageDoor), Middleware(CompressOnce)]
 
 
 def warm() -> None:

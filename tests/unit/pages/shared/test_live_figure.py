@@ -96,23 +96,42 @@ def test_slider_values_from_the_wire_are_clamped_or_left_out() -> None:
     assert _within({"t": 0.5, "other": 1}, sliders) == {"t": 0.5}
     assert _within({"t": float("nan"), "k": "5"}, sliders) == {}
     assert _within({"t": float("inf"), "k": None}, sliders) == {"t": 2.0}
+    assert _within({"t": True, "k": 10**400}, sliders) == {"k": 50.0}
 
 
 def test_only_a_later_report_counts() -> None:
     assert _is_news({"seq": 4, "values": {"t": 1}}, seen=3)
     assert not _is_news({"seq": 3, "values": {"t": 1}}, seen=3)
     assert not _is_news({"seq": 2, "values": {"t": 1}}, seen=3)
-    for forged in (None, "x", {}, {"seq": 9}, {"seq": "9", "values": {}}, {"seq": 9, "values": 1}):
+    # A number past all others would make every later report an older one.
+    last = {"seq": 2**60, "values": {"t": 1}}
+    for forged in (None, "x", {}, {"seq": 9}, {"seq": "9", "values": {}}, {"seq": 9, "values": 1}, last):
         assert not _is_news(forged, seen=3)
 
 
+def grid(**changes: Any) -> Drawn:
+    """A heat map of three rows and four columns above two bars."""
+    figure = go.Figure([go.Heatmap(z=np.zeros((3, 4))), go.Bar(y=[1, 2], customdata=[[7], [8]])])
+    return replace(Drawn(figure, "A map.", "map", {}), **changes)
+
+
 def test_clicks_from_the_wire() -> None:
-    made = _click({"trace": 0, "point": [2, 3], "x": 1, "y": 2, "customdata": ["a"]})
+    made = _click({"trace": 0, "point": [2, 3], "x": 1, "y": 2, "customdata": ["a"]}, grid())
     assert made is not None
     assert made.point == (2, 3)
     assert made.customdata == ["a"]
-    assert _click({"trace": 0, "point": 4}).point == 4
-    for nothing in (
+    assert made.number is None
+    bar = _click({"trace": 1, "point": 1, "customdata": [8]}, grid())
+    assert bar is not None
+    assert (bar.point, bar.number) == (1, 8)
+    assert replace(bar, customdata=9).number == 9
+    assert replace(bar, customdata=True).number is None
+    assert replace(bar, customdata=[]).number is None
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
         None,
         "x",
         {},
@@ -120,8 +139,28 @@ def test_clicks_from_the_wire() -> None:
         {"trace": 0, "point": "1"},
         {"trace": 0, "point": [1]},
         {"trace": None, "point": 1},
-    ):
-        assert _click(nothing) is None
+        {"trace": True, "point": 1},
+        {"trace": 9, "point": 1},
+        {"trace": -1, "point": 1},
+        {"trace": 0, "point": [3, 0]},
+        {"trace": 0, "point": [0, -1]},
+        {"trace": 0, "point": [10**15, 0]},
+        {"trace": 1, "point": 2},
+        {"trace": 1, "point": 1, "customdata": {"a": 1}},
+        {"trace": 1, "point": 1, "customdata": [[1]]},
+    ],
+)
+def test_a_click_that_the_figure_has_no_place_for_is_none(forged: Any) -> None:
+    assert _click(forged, grid()) is None
+
+
+def test_a_click_in_the_picture_for_a_phone_counts() -> None:
+    longer = go.Figure(go.Bar(y=[1, 2, 3, 4, 5]))
+    forged = {"trace": 0, "point": 4}
+    assert _click(forged, grid()) is None
+    assert _click(forged, grid(narrow_figure=longer)) is not None
+    assert _click(forged, grid(middle_figure=longer)) is not None
+    assert _click(forged, grid(browser="m.js#f")) is not None  # the browser may have drawn more by now
 
 
 def test_a_page_with_a_figure_runs() -> None:
