@@ -26,7 +26,8 @@ from model_runtime.loading.catalogue import DEFAULT_MODEL, CatalogueRow, catalog
 from model_runtime.loading.checkpoint import SINGLE_FILE, read_checkpoint, resolved_path
 from model_runtime.loading.convert import ensure_converted, wheel_revision
 from model_runtime.loading.device import choose_device, choose_dtype, free_memory
-from model_runtime.loading.read import read_config, read_tokenizer, read_weights
+from model_runtime.loading.read import read_config, read_weights
+from model_runtime.loading.tokenizer_file import read_tokenizer
 from model_runtime.model import Model
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,8 @@
-"""From files that were checked to a Hugging Face config, tokenizer and model; nothing else is opened."""
+"""From files that were checked to a Hugging Face config and model; nothing else is opened."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,11 @@ import torch
 from model_runtime.capture.adapter import families_of
 from model_runtime.errors import UnsupportedModel
 from model_runtime.loading.checkpoint import Checkpoint
-from model_runtime.loading.gguf_tokenizer import gguf_tokenizer
+
+log = logging.getLogger(__name__)
+
+# Constants that older files hold beside the weights: masks, and the frequencies of the rotation.
+OLD_BUFFERS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".inv_freq")
 
 
 def read_config(checkpoint: Checkpoint, name: str) -> Any:
@@ -30,36 +35,6 @@ def read_config(checkpoint: Checkpoint, name: str) -> Any:
         _drop_detours(config)
         families_of(config.model_type)
     return config
-
-
-def read_tokenizer(checkpoint: Checkpoint, name: str) -> Any:
-    """The model's fast tokenizer.
-
-    Args:
-        name: what the model is called in messages.
-
-    Raises:
-        UnsupportedModel: there is none that can be read.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        if checkpoint.gguf is not None:
-            return gguf_tokenizer(checkpoint.folder / checkpoint.gguf)
-        tokenizer = AutoTokenizer.from_pretrained(
-            str(checkpoint.folder), local_files_only=True, trust_remote_code=False
-        )
-    except Exception as error:  # the tokenizer library raises bare Exceptions for files it cannot parse
-        raise UnsupportedModel(
-            f"{name} has no tokenizer that can be read ({_first_line(error)}).",
-            "Put the model's tokenizer files (tokenizer.json, tokenizer_config.json) into its folder.",
-        ) from error
-    if not tokenizer.is_fast:
-        raise UnsupportedModel(
-            f"{name} has only a slow tokenizer ({type(tokenizer).__name__}), without byte offsets.",
-            "Add the model's tokenizer.json.",
-        )
-    return tokenizer
 
 
 def read_weights(
@@ -93,6 +68,8 @@ def read_weights(
         )
     hf_model, info = loaded
     _check_nothing_missing(name, info)
+    if checkpoint.gguf is None:
+        _check_nothing_left(name, info)
     if hasattr(hf_model.config, "quantization_config"):
         del hf_model.config.quantization_config  # a GGUF's weights are dequantised by now
     return hf_model.eval().requires_grad_(False)
@@ -112,8 +89,9 @@ def _library_errors(name: str) -> Iterator[None]:
     except UnsupportedModel:
         raise
     except Exception as error:
+        log.warning("%s cannot be loaded", name, exc_info=error)
         raise UnsupportedModel(
-            f"{name} cannot be loaded: {_first_line(error)}.",
+            f"{name} cannot be loaded: its config and weights do not make a model of its family.",
             "Check that its files belong together, and fetch the model again.",
         ) from error
 
@@ -140,6 +118,12 @@ def _check_nothing_missing(name: str, info: dict[str, Any]) -> None:
         )
 
 
-def _first_line(error: BaseException) -> str:
-    words = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return words.rstrip(".")[:200]
+def _check_nothing_left(name: str, info: dict[str, Any]) -> None:
+    """The library drops weights that it has no place for; without them the model gives other numbers."""
+    left = [key for key in sorted(info.get("unexpected_keys") or ()) if not key.endswith(OLD_BUFFERS)]
+    if left:
+        raise UnsupportedModel(
+            f"{name} has weights that its family, set up by its config, does not use: {len(left)} of them, "
+            f"for example {left[0]}.",
+            "Fetch the model again, with the config that belongs to it.",
+        )
