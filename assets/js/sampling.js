@@ -12,13 +12,15 @@
 //
 // Python decides in float32 as transformers does. Here thresholds and running sums are rounded to float32
 // too, from exact exponentials; where a threshold falls within about 1e-6 of a running sum, the tokens at
-// the boundary can differ from Python's (and Python's from a GPU's).
+// the boundary can differ from Python's (and Python's from a GPU's). Scores that float32 cannot hold are kept in
+// float64 from that step on, unrounded, as in Python.
 
 import { cutSentence, settingWords } from "./sampling_words.js"
 import { STEPS } from "./tables.js"
 
 const f32 = Math.fround
-const LOWEST = -3.4028234663852886e38 // the most negative float32
+const exactly = number => number
+const COLDEST = 1e-260 // as in Python: colder gives the same choice, and float64 holds what this one gives
 const preparedOf = new WeakMap()
 
 function valueOf(settings, name) {
@@ -75,8 +77,16 @@ function prepare(logits) {
   return made
 }
 
+const isWide = scores => scores instanceof Float64Array
+
+/** The slot's room for new scores; `wide`: in float64. */
+function roomIn(slot, wide) {
+  return wide ? (slot.wide ??= new Float64Array(slot.scores.length)) : slot.scores
+}
+
 /** Ids by rising score, equals by rising id: one number to sort by, 32 bits of score above 21 bits of id. */
 function sortedIds(ids, scores) {
+  if (isWide(scores)) return Uint32Array.from(ids).sort((a, b) => scores[a] - scores[b] || a - b)
   const bits = new Uint32Array(1)
   const asFloat = new Float32Array(bits.buffer)
   const keys = new Float64Array(ids.length)
@@ -139,10 +149,10 @@ function distribution(name, setting, state, before, slot) {
 // --- the steps ----------------------------------------------------------------------------------------
 
 /** New scores for some ids: the rest keep their order, the changed ones are sorted and merged in. */
-function rescored(state, changes, slot) {
+function rescored(state, changes, slot, wide) {
   const { ids, scores } = state
   const { flags } = slot
-  const next = slot.scores
+  const next = roomIn(slot, wide)
   next.set(scores)
   flags.fill(0)
   for (const [id, score] of changes) {
@@ -169,14 +179,21 @@ function countsOf(tokenIds, size) {
 
 function penalty(change, seenIds) {
   return (state, value, slot) => {
-    const changes = countsOf(seenIds(state.seen), state.scores.length)
-    for (const [id, count] of changes) {
-      const score = state.scores[id]
-      // As in Python: a penalty cuts nothing, so it stops at float32's ends.
-      const kept = Math.min(Math.max(change(score, count, f32(value)), LOWEST), -LOWEST)
-      changes.set(id, score === -Infinity ? score : f32(kept))
+    const counts = countsOf(seenIds(state.seen), state.scores.length)
+    let changes
+    const held = (round, wide) => {
+      changes = new Map()
+      for (const [id, count] of counts) {
+        const score = state.scores[id]
+        const changed = round(change(score, count, round(value), round))
+        if (!wide && Number.isFinite(score) && !Number.isFinite(changed)) return false
+        changes.set(id, changed)
+      }
+      return true
     }
-    return rescored(state, changes, slot)
+    const wide = isWide(state.scores) || !held(f32, false)
+    if (wide) held(exactly, true)
+    return rescored(state, changes, slot, wide)
   }
 }
 
@@ -188,14 +205,13 @@ function temperature(state, value, slot) {
     while (place > 0 && scores[ids[place - 1]] === scores[ids[place]]) place--
     return weigh({ ...state, ids: ids.slice(place, place + 1) }, slot)
   }
-  const next = slot.scores
-  const divisor = f32(value)
-  let finite = true
-  for (const id of ids) {
-    next[id] = scores[id] / divisor
-    finite &&= Number.isFinite(next[id])
+  const held = (next, divisor) => {
+    for (const id of ids) next[id] = scores[id] / divisor
+    return ids.every(id => Number.isFinite(next[id]))
   }
-  if (!finite) for (const id of ids) next[id] = Math.max((scores[id] - state.top) / value, LOWEST)
+  const wide = isWide(scores) || !held(slot.scores, f32(Math.max(value, COLDEST)))
+  const next = roomIn(slot, wide)
+  if (wide) held(next, Math.max(value, COLDEST))
   const nextIds = slot.ids.subarray(0, ids.length)
   nextIds.set(ids)
   // Division can round neighbours to one value: equals stand by id.
@@ -237,16 +253,17 @@ function minP(state, value, slot) {
 
 function typicalP(state, value, slot) {
   const { ids, scores, weights, total, top } = state
-  const logTotal = f32(Math.log(total))
-  const logP = place => f32(f32(scores[ids[place]] - top) - logTotal)
+  const round = isWide(scores) ? exactly : f32
+  const logTotal = round(Math.log(total))
+  const logP = place => round(round(scores[ids[place]] - top) - logTotal)
   let sum = 0
   for (let place = 0; place < ids.length; place++) {
     const lp = logP(place)
     const p = Math.exp(lp)
     if (p > 0) sum += lp * p
   }
-  const entropy = f32(-sum)
-  const distance = place => Math.abs(f32(-logP(place) - entropy))
+  const entropy = round(-sum)
+  const distance = place => Math.abs(round(-logP(place) - entropy))
   // Surprise falls along `ids`, so the distance to the entropy falls to one place and rises after it.
   let right = 0
   while (right < ids.length && -logP(right) > entropy) right++
@@ -271,7 +288,7 @@ const CHANGES = {
     seen => [...seen.contextIds, ...seen.generatedIds],
   ),
   presence: penalty((score, _, value) => score - value, seen => seen.generatedIds),
-  frequency: penalty((score, count, value) => score - f32(count * value), seen => seen.generatedIds),
+  frequency: penalty((score, count, value, round) => score - round(count * value), seen => seen.generatedIds),
   temperature, top_k: topK, top_p: topP, min_p: minP, typical_p: typicalP,
 }
 

@@ -20,7 +20,7 @@ class StepResult:
     name: str  # "base" before anything, then the step's name
     active: bool
     value: float | None  # of its setting, off or on; None for "base"
-    scores: np.ndarray  # [d_vocab] float32, -inf where cut
+    scores: np.ndarray  # [d_vocab] float32 (float64 where that cannot hold them), -inf where cut
     probabilities: np.ndarray  # [d_vocab] float64, 0 where cut, sum 1
     kept: np.ndarray  # [d_vocab] bool
     n_kept: int

@@ -1,5 +1,7 @@
 """The eight sampling steps as arithmetic on one row of scores: float32 in, float32 out, -inf where cut.
 
+(float64 from the step on whose result float32 cannot hold: see `_held`.)
+
 Each function does what transformers' processor of the same name does (Temperature-, TopK-, TopP-, MinP-,
 TypicalLogitsWarper, RepetitionPenaltyLogitsProcessor), operation by operation and in float32. That is on
 purpose: a filter decides by comparing a rounded sum with a threshold, and another order of addition, or
@@ -54,30 +56,48 @@ def repetition(scores: torch.Tensor, settings: SamplingSettings, seen: Seen) -> 
     Source: Keskar et al. 2019, CTRL, section 4.1; the two cases are transformers' reading of it.
     """
     penalty = settings.repetition_penalty
-    score = scores[seen.context]
-    changed = torch.where(score < 0, score * penalty, score / penalty)
-    return scores.scatter(0, seen.context, _finite(changed, score))
+
+    def change(scores: torch.Tensor) -> torch.Tensor:
+        score = scores[seen.context]
+        return scores.scatter(0, seen.context, torch.where(score < 0, score * penalty, score / penalty))
+
+    return _held(change, scores)
 
 
 def presence(scores: torch.Tensor, settings: SamplingSettings, seen: Seen) -> torch.Tensor:
     """mu[j] - float(c[j] > 0) * alpha_presence, c[j] = how often token j was generated (OpenAI API docs)."""
-    score = scores[seen.generated]
-    return scores.scatter(0, seen.generated, _finite(score - settings.presence_penalty, score))
+    return _lowered(scores, seen, lambda counts: torch.full_like(counts, settings.presence_penalty))
 
 
 def frequency(scores: torch.Tensor, settings: SamplingSettings, seen: Seen) -> torch.Tensor:
     """mu[j] - c[j] * alpha_frequency, c[j] = how often token j was generated (OpenAI API docs)."""
-    score = scores[seen.generated]
-    return scores.scatter(0, seen.generated, _finite(score - seen.counts * settings.frequency_penalty, score))
+    return _lowered(scores, seen, lambda counts: counts * settings.frequency_penalty)
 
 
-def _finite(changed: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
-    """A penalty cuts nothing: a score that it would carry out of float32 stops at float32's ends.
+def _lowered(scores: torch.Tensor, seen: Seen, by: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """Scores with something taken off those of the generated tokens; `by` makes it of their counts."""
+    return _held(
+        lambda held: held.scatter(0, seen.generated, held[seen.generated] - by(seen.counts.to(held.dtype))),
+        scores,
+    )
 
-    It takes a temperature near 0 before the penalty. A score that was cut stays cut.
+
+def _held(change: Callable[[torch.Tensor], torch.Tensor], scores: torch.Tensor) -> torch.Tensor:
+    """`change` of the scores, made anew in float64 where float32 cannot hold what comes out.
+
+    Neither a temperature nor a penalty cuts a token or makes two equal, and a later penalty looks at a
+    score's sign and size: so a score beyond float32's end is neither cut nor moved nor stopped there. In
+    float64 the ends cannot be reached (see `_COLDEST`).
     """
-    most = torch.finfo(torch.float32).max
-    return torch.where(score == CUT, score, changed.clamp(-most, most))
+    changed = change(scores)
+    if bool((changed.isfinite() == scores.isfinite()).all()):
+        return changed
+    return change(scores.double())
+
+
+# A temperature below this gives the same choice as this one: the least two float32 numbers that differ are
+# then 10^215 apart, and the largest, times the largest penalty, still fit into float64.
+_COLDEST = 1e-260
 
 
 def temperature(scores: torch.Tensor, settings: SamplingSettings, _: Seen) -> torch.Tensor:
@@ -87,14 +107,7 @@ def temperature(scores: torch.Tensor, settings: SamplingSettings, _: Seen) -> to
         top = int(torch.argmax(scores))
         only[top] = scores[top]
         return only
-    scaled = scores / settings.temperature
-    if bool(((scaled == CUT) == (scores == CUT)).all()) and bool((scaled < float("inf")).all()):
-        return scaled
-    # A tiny T overflows float32. Subtracting the top score first changes no probability and keeps every
-    # surviving token finite: far below the top, at probability 0, but not cut.
-    gaps = (scores.double() - scores.max().double()) / settings.temperature
-    lowest = torch.finfo(torch.float32).min
-    return torch.where(scores == CUT, CUT, gaps.clamp(min=lowest)).float()
+    return _held(lambda held: held / max(settings.temperature, _COLDEST), scores)
 
 
 def top_k(scores: torch.Tensor, settings: SamplingSettings, _: Seen) -> torch.Tensor:

@@ -200,6 +200,27 @@ def test_a_tiny_temperature_stays_a_distribution(scripts: Page, temperature: flo
     assert compare(scripts, logits, SamplingSettings(temperature=temperature, top_k=3), [], [])
 
 
+def test_where_float32_ends_a_penalty_after_a_temperature_is_as_in_python(scripts: Page) -> None:
+    rng = np.random.default_rng(13)
+    values = [2.0, 1.9, 0.0, -1.0, 3.4e38, 3.3e38, -3.4e38]
+    rest = [name for name in DEFAULT_ORDER if name != "temperature"]
+    named = SamplingSettings(temperature=0.5, repetition_penalty=2.0, order=("temperature", *rest))
+    assert compare(scripts, np.array([2, 1.9, -3.4e38], dtype=np.float32), named, [0], [])
+    for _ in range(60):
+        logits = rng.choice(values, int(rng.integers(1, 9))).astype(np.float32)
+        sampling = SamplingSettings(
+            temperature=float(rng.choice([0.5, 0.01, 1e-39, 1e-300])),
+            repetition_penalty=float(rng.choice([2.0, 0.5, 100.0])),
+            presence_penalty=float(rng.choice([0.0, 1.5])),
+            frequency_penalty=float(rng.choice([0.0, 0.4])),
+            typical_p=float(rng.choice([1.0, 0.9])),
+            top_k=int(rng.choice([0, 3])),
+            order=tuple(rng.permutation(DEFAULT_ORDER).tolist()),
+        )
+        ids = rng.integers(0, logits.size, 3).tolist()
+        assert compare(scripts, logits, sampling, ids, ids[:2])
+
+
 def test_logits_that_are_no_numbers_are_refused(scripts: Page) -> None:
     logits = np.array([0.0, np.nan], dtype=np.float32)
     with pytest.raises(Error, match="1 of the model's 2 logits are not finite"):

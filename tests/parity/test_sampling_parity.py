@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers.generation.logits_process import (
     LogitsProcessorList,
@@ -156,3 +156,47 @@ def test_equal_where_a_running_sum_meets_typical_p_exactly(seed: int) -> None:
     assert_equal(
         logits.numpy(), [0], SamplingSettings(top_p=1 - float(logits.sort()[0].softmax(-1).cumsum(-1)[4]))
     )
+
+
+COLD_FIRST = (
+    "temperature",
+    "repetition",
+    *(n for n in DEFAULT_ORDER if n not in ("temperature", "repetition")),
+)
+EXTREME = st.sampled_from([2.0, 1.9, 0.0, -1.0, 3.4e38, 3.3e38, -3.4e38, 1e-38])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    values=st.lists(EXTREME, min_size=1, max_size=6),
+    temperature=st.sampled_from([0.5, 0.01, 1e-3, 1e-39, 1e-100]),
+    penalty=st.sampled_from([2.0, 0.5, 1.3, 100.0]),
+    context=st.lists(st.integers(0, 6), max_size=4),
+    order=st.sampled_from([COLD_FIRST, DEFAULT_ORDER]),
+)
+@example(values=[2.0, 1.9, -3.4e38], temperature=0.5, penalty=2.0, context=[0], order=COLD_FIRST)
+@example(values=[3.4e38, 3.3e38], temperature=1.0, penalty=0.5, context=[0, 1], order=DEFAULT_ORDER)
+def test_where_float32_ends_equal_to_transformers_in_float64(
+    values: list[float], temperature: float, penalty: float, context: list[int], order: tuple[str, ...]
+) -> None:
+    logits = np.array(values, dtype=np.float32)
+    ids = [token_id for token_id in context if token_id < len(values)]
+    sampling = SamplingSettings(temperature=temperature, repetition_penalty=penalty, order=order)
+    expected = theirs(logits.astype(np.float64), ids or [0], sampling) if ids else None
+    if expected is None:  # transformers takes no empty context; nothing to penalise leaves the temperature
+        expected = torch.tensor(logits.astype(np.float64)) / temperature
+    final = sampling_steps(logits, ids, [], sampling).final
+    assert final.kept.all()
+    # Where float32 does hold the scores, a score of 2 / 0.01 is off by its last digit.
+    close = {"rtol": 1e-3, "atol": 1e-9}
+    np.testing.assert_allclose(final.probabilities, expected.softmax(-1).numpy(), **close)
+
+
+def test_a_temperature_before_a_penalty_at_float32s_end_by_hand() -> None:
+    # 2 / 0.5 = 4, halved by the penalty: 2; 1.9 / 0.5 = 3.8; the third is beyond float32: probability 0.
+    one, other = np.exp(2.0), np.exp(3.8)
+    sampling = SamplingSettings(temperature=0.5, repetition_penalty=2.0, order=COLD_FIRST)
+    found = sampling_steps(np.array([2.0, 1.9, -3.4e38], dtype=np.float32), [0], [], sampling)
+    expected = [one / (one + other), other / (one + other), 0]
+    np.testing.assert_allclose(found.final.probabilities, expected, rtol=1e-6)
+    assert found.final.probabilities.round(2).tolist() == [0.14, 0.86, 0]
