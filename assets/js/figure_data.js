@@ -29,6 +29,17 @@ export function pointOf(point) {
   }
 }
 
+/**
+ * Traces with a blank in the place of each empty text. Plotly (4.1.1) takes the letters of an empty text away but
+ * keeps the point, and so drops the text that stands in the same place of the list at the next drawing.
+ */
+export function withoutEmptyTexts(data) {
+  return data.map(trace => {
+    const lists = typeof trace.mode === "string" && trace.mode.includes("text") && Array.isArray(trace.text)
+    return lists ? { ...trace, text: trace.text.map(text => (text === 0 ? text : text || " ")) } : trace
+  })
+}
+
 function plain(value) {
   if (value === undefined) return null
   return ArrayBuffer.isView(value) || Array.isArray(value) ? Array.from(value, plain) : value

@@ -2,7 +2,7 @@
 
 import { element, part, textScale } from "./dom.js"
 import { Bands } from "./figure_bands.js"
-import { decoded, pointOf } from "./figure_data.js"
+import { decoded, pointOf, withoutEmptyTexts } from "./figure_data.js"
 import { Player } from "./figure_frames.js"
 import { Menu } from "./figure_menu.js"
 import { Cursor, hoverAt, Links } from "./figure_points.js"
@@ -198,7 +198,7 @@ class Frame {
       modebar: { bgcolor: "rgba(0,0,0,0)", color: LIGHT.muted, activecolor: LIGHT.accent, ...layout.modebar },
       dragmode: layout.dragmode ?? (coarse || width < NARROW ? false : "zoom"),
     }
-    return { data: themed(data, theme), layout: themed({ ...layout, ...frame }, theme) }
+    return { data: themed(withoutEmptyTexts(data), theme), layout: themed({ ...layout, ...frame }, theme) }
   }
 
   listen() {

@@ -37,12 +37,20 @@ function recordOf(data, values) {
   }
   rows.push({ ...stepRow("final", "drawn from", final, final, candidates), active: true })
   const rest = tail(report, data.shown.map(({ id }) => id))
-  const { axis_steps } = data.look
-  const reach = Math.max(...candidates.map(candidate => Math.max(candidate.reach, candidate.pinned ?? 0)))
+  const { axis_steps, axis_room } = data.look
+  const reach = reachOf(candidates, data.look)
+  const axis = axis_steps.find(([end]) => reach <= end) ?? axis_steps.at(-1)
   return {
-    candidates, rows, rest, axis: axis_steps.find(([end]) => reach <= end) ?? axis_steps.at(-1),
+    candidates, rows, rest, axis, whole: axis_room * axis[0],
     title: titleOf(candidates, final), words: wordsOf(rest, final),
   }
+}
+
+// As far as the longest bar where beside the model's strokes no bar could be seen.
+function reachOf(candidates, { least_bar }) {
+  const bars = Math.max(...candidates.map(candidate => Math.max(candidate.bar, candidate.pinned ?? 0)))
+  const marks = Math.max(bars, ...candidates.map(candidate => candidate.model))
+  return bars >= least_bar * marks ? marks : bars
 }
 
 function candidateOf(report, { id, label, rank }, pinned) {
@@ -51,8 +59,7 @@ function candidateOf(report, { id, label, rank }, pinned) {
   const final = report.final.probabilities[id]
   const entering = found ? found.before.probabilities[id] : final
   const cutName = found ? found.step.setting.slice(0, found.step.setting.lastIndexOf(" ")) : null
-  const reach = Math.max(model, final, entering)
-  return { id, label, rank, model, final, entering, cutName, pinned, reach }
+  return { id, label, rank, model, final, entering, cutName, pinned, bar: Math.max(final, entering) }
 }
 
 function stepRow(name, setting, step, before, candidates) {
@@ -112,13 +119,15 @@ function wordsOf(rest, final) {
 // --- record -> numbers of the traces (viz/output/next_token/traces.py) ------------------------------------------
 
 function traceNumbers(record, data) {
-  const { candidates } = record
+  const { candidates, whole } = record
+  const { look } = data
+  const beyond = candidate => candidate.model > whole
   const y = candidates.map((_, at) => at)
   const middles = y.map(row => (data.paired ? row - 0.23 : row))
   const of = value => candidates.map(value)
   return [
     {
-      x: of(() => record.axis[0] * 1.2), y, customdata: of(c => [c.id]),
+      x: of(() => whole), y, customdata: of(c => [c.id]),
       hovertext: of(c => hoverWords(c, data.paired)),
     },
     segmentNumbers(record, data, segment => !segment.cut && !segment.others),
@@ -127,14 +136,22 @@ function traceNumbers(record, data) {
     columnNumbers(record, data),
     { x: of(c => c.final), y },
     { x: of(c => (c.cutName ? c.entering : 0)), y },
-    { x: of(c => c.model), y: middles },
     {
-      x: [...of(c => c.reach), 0], y: [...middles, candidates.length],
+      x: of(c => (beyond(c) ? look.edge * whole : c.model)), y: middles,
+      marker: { symbol: of(c => (beyond(c) ? look.beyond : look.stroke)) },
+    },
+    {
+      x: [...of(c => wordsAt(c, whole, look)), 0], y: [...middles, candidates.length],
       text: [...of(c => rowWords(c, data.selected)), ` ${restLine(record.rest)}`],
-      textfont: { color: [...of(c => (c.cutName ? data.look.muted : data.look.accent)), data.look.ink] },
+      textfont: { color: [...of(c => (c.cutName ? look.muted : look.accent)), look.ink] },
     },
     ...(data.paired ? pairedNumbers(candidates, y, data) : []),
   ]
+}
+
+// Behind the bar; behind the model's stroke where that is in the way of the words.
+function wordsAt({ bar, model }, whole, { label_span }) {
+  return bar <= model && model <= Math.min(bar + label_span * whole, whole) ? model : bar
 }
 
 function segmentNumbers(record, { look }, wanted) {
@@ -223,8 +240,10 @@ function layoutOf(record, data) {
   const ticks = record.rows.map(({ setting, active }) => (active ? `<b>${setting}</b>` : setting))
   const [end, step] = record.axis
   const tickvals = Array.from({ length: Math.round(end / step) + 1 }, (_, tick) => tick * step)
+  const beyond = record.candidates.some(({ model }) => model > record.whole)
   const layout = {
-    title: { text: record.title }, yaxis: { ticktext: ticks }, xaxis2: { range: [0, end * 1.2], tickvals },
+    title: { text: record.title }, yaxis: { ticktext: ticks },
+    xaxis2: { range: [0, record.whole], tickvals, title: { text: data.look.axis_words[Number(beyond)] } },
   }
   return data.paired ? { ...layout, xaxis3: { range: differenceRange(record.candidates, data.look) } } : layout
 }

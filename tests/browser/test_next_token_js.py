@@ -85,6 +85,7 @@ def test_both_draw_the_same(scripts: Page, sampling: SamplingSettings, pinned: b
     layout = expected["layout"]
     assert found["layout"]["title"]["text"] == layout["title"]["text"]
     assert found["layout"]["yaxis"]["ticktext"] == layout["yaxis"]["ticktext"]
+    assert found["layout"]["xaxis2"]["title"]["text"] == layout["xaxis2"]["title"]["text"]
     assert found["layout"]["xaxis2"]["range"] == pytest.approx(layout["xaxis2"]["range"])
     assert found["layout"]["xaxis2"]["tickvals"] == pytest.approx(layout["xaxis2"]["tickvals"])
     if pinned:

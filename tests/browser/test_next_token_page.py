@@ -93,6 +93,31 @@ def test_arrow_keys_move_a_slider_and_what_is_cut_stays_on_screen(open_next_toke
     page.wait_for_function(f"{PLOT}.layout.title.text.includes('2 of 49,152')", timeout=WAIT)
 
 
+def test_no_cell_vanishes_and_the_longest_bar_is_seen_wherever_the_slider_stands(
+    open_next_token: OpenPage,
+) -> None:
+    """Every text that the picture holds stands in it, as often: left, cut, nats, choices, labels, shares."""
+    page = open_next_token(temperature="0.8", top_p="0.9")
+    for moves in range(8):
+        slider(page, "Temperature").focus()
+        for _ in range(4):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(250)
+        drawn, wanted, longest = page.evaluate(
+            f"""() => {{
+              const plain = text => text.replace(/<[^>]*>/g, "").trim()
+              const traces = {PLOT}.data.filter(({{ name }}) => ["numbers", "shares"].includes(name))
+              return [
+                [...{PLOT}.querySelectorAll(".scatterlayer text")].map(text => plain(text.textContent)),
+                traces.flatMap(({{ text }}) => text).map(plain),
+                {PLOT}.data.find(({{ name }}) => name === "final").x[0] / {PLOT}.layout.xaxis2.range[1],
+              ]
+            }}"""
+        )
+        assert sorted(filter(None, drawn)) == sorted(filter(None, wanted)), moves
+        assert longest > 0.08
+
+
 def test_a_click_selects_append_goes_on_and_undo_comes_back(open_next_token: OpenPage) -> None:
     page = open_next_token(temperature="1", top_p="1")
     page.mouse.click(*row(page, 1))

@@ -12,8 +12,26 @@ from dataclasses import replace
 import numpy as np
 
 from viz.drawn import Drawn
-from viz.output.next_token.record import AXIS_STEPS, DIFFERENCE_ENDS, SLIDER_STEPS, NextTokenRecord
-from viz.output.next_token.traces import LABEL_ROOM, THICK, THIN, column_edges, resting_words
+from viz.output.next_token.record import (
+    AXIS_ROOM,
+    AXIS_STEPS,
+    DIFFERENCE_ENDS,
+    LABEL_SPAN,
+    LEAST_BAR,
+    SLIDER_STEPS,
+    NextTokenRecord,
+)
+from viz.output.next_token.traces import (
+    AXIS_WORDS,
+    BEYOND,
+    EDGE,
+    LABEL_ROOM,
+    STROKE,
+    THICK,
+    THIN,
+    column_edges,
+    resting_words,
+)
 from viz.palette import LIGHT, NEGATIVE, POSITIVE
 
 FUNCTION = "next_token.js#update"
@@ -55,6 +73,13 @@ def with_sliders(
             "column_edges": column_edges(),
             "resting_words": resting_words(record),
             "axis_steps": list(AXIS_STEPS.items()),
+            "axis_room": AXIS_ROOM,
+            "axis_words": AXIS_WORDS,
+            "least_bar": LEAST_BAR,
+            "label_span": LABEL_SPAN,
+            "stroke": STROKE,
+            "beyond": BEYOND,
+            "edge": EDGE,
             "difference_ends": DIFFERENCE_ENDS,
             "ink": LIGHT.ink,
             "muted": LIGHT.muted,

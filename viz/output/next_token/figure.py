@@ -8,11 +8,11 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from viz.drawn import Drawn
-from viz.output.next_token.record import DIFFERENCE_ENDS, NextTokenRecord, axis_ticks
-from viz.output.next_token.traces import STRIP_END, column_edges, difference, traces_of
+from viz.output.next_token.record import AXIS_ROOM, DIFFERENCE_ENDS, NextTokenRecord, axis_ticks
+from viz.output.next_token.traces import STRIP_END, axis_words, column_edges, difference, traces_of
 from viz.panels import QUIET, Json, box, figure, rows
 from viz.style import LIGHT, MONO, faded
-from viz.text import inert, share
+from viz.text import inert, quoted, share
 
 STEP_HEIGHT, ROW_HEIGHT = 22, 19  # pixels
 GAP, AXIS = 4, 48  # between the panels, for the probability axis and its words
@@ -66,19 +66,19 @@ def _figure(record: NextTokenRecord) -> go.Figure:
         height=TOP + inner + AXIS,
         margin={"l": left_margin(record), "r": RIGHT, "t": TOP},
         barmode="overlay",
-        title={"text": record.title, "pad": {"t": 8, "l": 4}},
+        title={"text": inert(record.title), "pad": {"t": 8, "l": 4}},
         xaxis={"domain": [0, 1], "range": [0, 1 / STRIP_END], "anchor": "y", **QUIET},
         yaxis=rows(
             step_words, above=1.5, below=1.5, domain=[above, above + steps / inner], anchor="x", **names
         ),
         xaxis2={
             "domain": [0, 0.66 if paired else 1],
-            "range": [0, record.axis_end * 1.2],
+            "range": [0, record.axis_end * AXIS_ROOM],
             "anchor": "y2",
             "ticklabeloverflow": "allow",
             "tickformat": "~%",
             "tickvals": axis_ticks(record.axis_end),
-            "title": {"text": "probability of being the next token"},
+            "title": {"text": axis_words(record)},
         },
         yaxis2=rows(
             candidate_words,
@@ -148,7 +148,7 @@ def _narrow(record: NextTokenRecord) -> dict[str, object]:
 
 
 def _alt(record: NextTokenRecord) -> str:
-    top = ", ".join(f"{c.label} {share(c.final)}" for c in record.candidates[:5])
+    top = ", ".join(f"{quoted(c.text)} {share(c.final)}" for c in record.candidates[:5])
     steps = "; ".join(f"{row.setting}: {row.n_kept:,} left" for row in record.steps[1:-1] if row.active)
     likeliest = f"Likeliest in the model, with their final probability: {top}"
     return f"{record.title}. {likeliest}. {steps or 'No step is on'}. {record.words}"
@@ -158,7 +158,7 @@ def _table(record: NextTokenRecord) -> dict[str, list[object]]:
     table: dict[str, list[object]] = {
         "rank": [c.rank for c in record.candidates],
         "token id": [c.token_id for c in record.candidates],
-        "token": [c.label for c in record.candidates],
+        "token": [c.text for c in record.candidates],
         "model probability": [c.model for c in record.candidates],
         "final probability": [c.final for c in record.candidates],
         "cut by": [c.cut_by or "" for c in record.candidates],

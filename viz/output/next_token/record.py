@@ -17,7 +17,7 @@ import numpy as np
 
 from model_runtime.records import SamplingReport, StepResult
 from viz.output.sampling_words import LABELS, setting_words
-from viz.text import label, share, three_digits
+from viz.text import label, quoted, share, three_digits, visible
 
 # Steps that have a slider: their rows are always there, so that the picture keeps its height under a drag.
 SLIDER_STEPS = ("temperature", "top_k", "top_p", "min_p")
@@ -25,6 +25,15 @@ BASE, FINAL = "base", "final"
 LONGEST_TOKEN = 15  # characters of a row's label
 # Where a probability axis may end, and the step between its ticks.
 AXIS_STEPS = {
+    0.00001: 0.000002,
+    0.00002: 0.000005,
+    0.00005: 0.00001,
+    0.0001: 0.00002,
+    0.0002: 0.00005,
+    0.0005: 0.0001,
+    0.001: 0.0002,
+    0.002: 0.0005,
+    0.005: 0.001,
     0.01: 0.002,
     0.02: 0.005,
     0.05: 0.01,
@@ -36,6 +45,10 @@ AXIS_STEPS = {
     0.75: 0.25,
     1.0: 0.2,
 }
+# Of the way to the farthest mark: where all bars are shorter, the axis ends with the bars, so that they are seen.
+LEAST_BAR = 0.25
+AXIS_ROOM = 1.2  # of the axis's end: how far it goes on, for the words behind the bars
+LABEL_SPAN = 0.34  # of the whole axis: the room of the words behind a bar
 DIFFERENCE_ENDS = (1, 5, 10, 25, 50, 100)  # where an axis of percentage points may end
 
 
@@ -44,7 +57,7 @@ class Candidate:
     """One token's way through the pipeline. Probabilities are shares of 1."""
 
     token_id: int
-    label: str  # safe for plotly
+    text: str  # whole, as it is seen
     rank: int  # by the model's own probability, the likeliest is 1
     model: float  # the model's own probability
     final: float  # after all steps; 0 where cut
@@ -53,14 +66,26 @@ class Candidate:
     pinned: float | None = None  # in the pinned run; NaN: its vocabulary lacks the token; None: none pinned
 
     @property
-    def reach(self) -> float:
-        """Where the longest of this run's own marks in the row ends."""
-        return max(self.model, self.final, self.entering)
+    def label(self) -> str:
+        """The text as plotly draws it, short."""
+        return label(self.text, LONGEST_TOKEN)
 
     @property
-    def full_reach(self) -> float:
+    def bar(self) -> float:
+        """The length of this run's own bar in the row, drawn or cut."""
+        return max(self.final, self.entering)
+
+    @property
+    def longest_bar(self) -> float:
         """The same with the pinned run's bar."""
-        return max(self.reach, self.pinned) if self.pinned == self.pinned and self.pinned else self.reach
+        return max(self.bar, self.pinned) if self.pinned == self.pinned and self.pinned else self.bar
+
+    def words_at(self, axis_end: float) -> float:
+        """Where the words of the row begin: behind its bar; behind the model's stroke where that is in their
+        way."""
+        whole = AXIS_ROOM * axis_end
+        in_the_way = self.bar <= self.model <= min(self.bar + LABEL_SPAN * whole, whole)
+        return self.model if in_the_way else self.bar
 
 
 @dataclass(frozen=True)
@@ -110,7 +135,7 @@ class NextTokenRecord:
     rest: Rest
     d_vocab: int
     selected: int  # token id
-    axis_end: float  # of the probability axis
+    axis_end: float  # of the probability axis: of its ticks; the words go on behind it
     title: str
     words: str
     pinned_label: str | None = None
@@ -146,7 +171,7 @@ def next_token_record(
         rest=rest,
         d_vocab=report.d_vocab,
         selected=selected,
-        axis_end=axis_end(max(candidate.full_reach for candidate in candidates)),
+        axis_end=axis_end(_reach(candidates)),
         title=_title(candidates, report.steps[-1], report.d_vocab),
         words=_words(rest, rows[-1]),
         pinned_label=pinned_label,
@@ -157,6 +182,14 @@ def shown_in_order(report: SamplingReport, ids: Sequence[int]) -> list[int]:
     """Each id once, the likeliest in the model first; equals by id."""
     scores = report.base.probabilities
     return sorted({int(token_id) for token_id in ids}, key=lambda token_id: (-scores[token_id], token_id))
+
+
+def _reach(candidates: Sequence[Candidate]) -> float:
+    """How far the axis must reach: to the farthest mark, or, where beside it no bar could be seen, to the
+    longest bar; strokes of the model beyond the axis then stand at its edge."""
+    bars = max(candidate.longest_bar for candidate in candidates)
+    marks = max(bars, *(candidate.model for candidate in candidates))
+    return marks if bars >= LEAST_BAR * marks else bars
 
 
 def axis_end(reach: float) -> float:
@@ -175,7 +208,7 @@ def axis_ticks(end: float) -> list[float]:
     [0.0, 0.1, 0.2, 0.3, 0.4]
     """
     step = AXIS_STEPS[end]
-    return [round(tick * step, 6) for tick in range(round(end / step) + 1)]
+    return [round(tick * step, 9) for tick in range(round(end / step) + 1)]
 
 
 def _candidate(
@@ -193,7 +226,7 @@ def _candidate(
         before = step
     return Candidate(
         token_id=token_id,
-        label=label(token_text(token_id), LONGEST_TOKEN),
+        text=visible(token_text(token_id)),
         rank=report.rank(token_id),
         model=float(report.base.probabilities[token_id]),
         final=float(report.steps[-1].probabilities[token_id]),
@@ -273,9 +306,9 @@ def _mass_beside(step: StepResult, shown: np.ndarray) -> float:
 def _title(candidates: Sequence[Candidate], final: StepResult, d_vocab: int) -> str:
     top = max(candidates, key=lambda candidate: candidate.final)
     if final.n_kept == 1:
-        return f"Only “{top.label}” is left: it is chosen every time"
+        return f"Only {quoted(top.text, LONGEST_TOKEN)} is left: it is chosen every time"
     left = f"all {d_vocab:,}" if final.n_kept == d_vocab else f"{final.n_kept:,} of {d_vocab:,}"
-    return f"“{top.label}” leads with {share(top.final)}; {left} tokens left"
+    return f"{quoted(top.text, LONGEST_TOKEN)} leads with {share(top.final)}; {left} tokens left"
 
 
 def _words(rest: Rest, final: StepRow) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from viz.output.next_token.record import Candidate, NextTokenRecord, StepRow
+from viz.output.next_token.record import AXIS_ROOM, Candidate, NextTokenRecord, StepRow
 from viz.palette import NEGATIVE, POSITIVE
 from viz.panels import SILENT, Json, on
 from viz.style import CATEGORIES, CUT, LIGHT, MONO, PROBABILITY_SCALE
@@ -22,7 +22,7 @@ TRACES = (
     "numbers",  # pipeline: the columns at the right
     "final",  # candidates: what is drawn from
     "cut",  # candidates: cut ones, as long as they were when they were cut
-    "model",  # candidates: the model's own probability, a stroke in front
+    "model",  # candidates: the model's own probability, a stroke in front; at the edge where it lies beyond
     "shares",  # candidates: words at the end of the bars, in the colour of the bar they belong to
 )
 PAIRED_TRACES = (
@@ -38,6 +38,11 @@ COLUMNS = ("left", "cut", "nats", "choices")
 # Relative; the third is wide enough that its words, cut off on a phone, do not reach back into sight.
 COLUMN_WIDTHS = (1.5, 1.6, 1.35, 1.1)
 LABEL_ROOM = (0.03, 0.05)  # a segment carries its label where it is this wide, and this much a character
+
+STROKE, BEYOND = "line-ns", "triangle-right"  # the model's probability, on the axis and beyond it
+EDGE = 0.985  # of the whole axis: the place of what lies beyond
+# Title of the probability axis, without and with such a stroke.
+AXIS_WORDS = ("probability of being the next token", "probability; ▸ the model's is beyond")
 
 Lists = dict[str, list[object]]
 
@@ -77,7 +82,12 @@ def _traces(record: NextTokenRecord) -> list[Json]:
             "mode": "markers",
             **rows,
             **_marks(record, paired),
-            "marker": {"symbol": "line-ns", "size": 5 if paired else 11, "line": stroke},
+            "marker": {
+                "symbol": [BEYOND if is_beyond(c, record.axis_end) else STROKE for c in record.candidates],
+                "size": 5 if paired else 11,
+                "color": LIGHT.ink,
+                "line": stroke,
+            },
         },
         {
             "type": "scatter",
@@ -211,10 +221,24 @@ def _row_bars(record: NextTokenRecord, which: str) -> Lists:
 
 
 def _marks(record: NextTokenRecord, paired: bool) -> Lists:
+    whole = AXIS_ROOM * record.axis_end
     return {
-        "x": [candidate.model for candidate in record.candidates],
+        "x": [
+            EDGE * whole if is_beyond(candidate, record.axis_end) else candidate.model
+            for candidate in record.candidates
+        ],
         "y": _middles(record, paired),
     }
+
+
+def axis_words(record: NextTokenRecord) -> str:
+    """The title of the probability axis."""
+    return AXIS_WORDS[any(is_beyond(candidate, record.axis_end) for candidate in record.candidates)]
+
+
+def is_beyond(candidate: Candidate, axis_end: float) -> bool:
+    """Whether the model's own probability lies beyond the axis."""
+    return candidate.model > AXIS_ROOM * axis_end
 
 
 def _middles(record: NextTokenRecord, paired: bool) -> list[object]:
@@ -224,7 +248,7 @@ def _middles(record: NextTokenRecord, paired: bool) -> list[object]:
 
 def _shares(record: NextTokenRecord) -> Lists:
     return {
-        "x": [*(candidate.reach for candidate in record.candidates), 0.0],
+        "x": [*(candidate.words_at(record.axis_end) for candidate in record.candidates), 0.0],
         "y": [*_middles(record, record.pinned_label is not None), len(record.candidates)],
         "text": [
             *(row_words(candidate, record.selected) for candidate in record.candidates),
@@ -243,7 +267,7 @@ def row_words(candidate: Candidate, selected: int) -> str:
 
 def _hits(record: NextTokenRecord) -> Lists:
     return {
-        "x": [record.axis_end * 1.2] * len(record.candidates),
+        "x": [record.axis_end * AXIS_ROOM] * len(record.candidates),
         "y": list(range(len(record.candidates))),
         "customdata": [[candidate.token_id] for candidate in record.candidates],
         "hovertext": [hover_words(candidate) for candidate in record.candidates],

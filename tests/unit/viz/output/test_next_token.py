@@ -196,9 +196,30 @@ def test_what_travels_to_the_browser_rests_while_sliders_move() -> None:
     assert message(SamplingSettings(typical_p=0.5)) != message(SamplingSettings())
 
 
-@pytest.mark.parametrize(("reach", "end"), [(0.0, 0.01), (0.34, 0.4), (0.4, 0.4), (1.0, 1.0)])
+@pytest.mark.parametrize(("reach", "end"), [(0.0, 1e-5), (1.2e-4, 2e-4), (0.34, 0.4), (0.4, 0.4), (1.0, 1.0)])
 def test_axis_ends_at_round_numbers(reach: float, end: float) -> None:
     assert axis_end(reach) == end
+
+
+def test_bars_are_seen_and_their_words_stand_beside_them_at_every_temperature() -> None:
+    """One token of 49,152 with e^9 times the weight of each other: exp(9/T) / (exp(9/T) + 49,151)."""
+    logits = np.zeros(49_152, dtype=np.float32)
+    logits[0] = 9
+    for temperature in (0.5, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10, 100):
+        found = record(SamplingSettings(temperature=temperature), logits, shown=(0, 1, 2), text=lambda _: "x")
+        bar = math.exp(9 / temperature) / (math.exp(9 / temperature) + 49_151)
+        assert found.candidates[0].final == pytest.approx(bar, rel=1e-5)
+        assert bar <= found.axis_end <= 10 * bar  # a tenth of the axis or more
+        traces = dict(zip(TRACES, next_token_figure(found).figure.data, strict=True))
+        whole = next_token_figure(found).figure.layout.xaxis2.range[1]
+        assert -1e-6 <= traces["shares"].x[0] - bar <= 0.4 * whole
+        model = math.exp(9) / (math.exp(9) + 49_151)
+        if model > whole:
+            assert traces["model"].marker.symbol[0] == "triangle-right"
+            assert whole * 0.9 < traces["model"].x[0] < whole
+        else:
+            assert traces["model"].marker.symbol[0] == "line-ns"
+            assert traces["model"].x[0] == pytest.approx(model)
 
 
 # The readable twin
