@@ -227,7 +227,7 @@ def expert_cosines_figure(record: ExpertCosines) -> Drawn:
     return Drawn(
         figure=_cosines(record),
         alt=f"Cosines between the outputs of {n} experts of layer {record.layer} for "
-        f"{style.label(record.text)}. {cosines_sentence(record)}",
+        f"{style.quoted(record.text)}. {cosines_sentence(record)}",
         stem="expert-cosines",
         table={
             "expert": [record.experts[a] for a, _ in pairs],

@@ -118,8 +118,9 @@ def _alt(record: RouteMap) -> str:
         f"L{n} {named(line[record.selected])}" for n, line in enumerate(record.experts) if line is not None
     ]
     dense = [f"L{n}" for n, line in enumerate(record.experts) if line is None]
+    token = style.quoted(record.texts[record.selected])
     return (
         f"The expert that each of {len(record.texts):,} tokens asks first, in {record.n_sparse} layers of "
-        f"{record.n_experts} experts. The selected token, {style.label(record.texts[record.selected])}, asks "
+        f"{record.n_experts} experts. The selected token, {token}, asks "
         f"{', '.join(path)}." + (f" Dense layers: {', '.join(dense)}." if dense else "")
     )

@@ -149,6 +149,6 @@ def _alt(record: RoutedText) -> str:
     number = record.selected - record.first
     return (
         f"{len(record.texts):,} tokens{part} as text, coloured by the expert that layer {record.layer} asks "
-        f"first: {busiest}. The selected token, {style.label(record.texts[number])}, is sent to "
+        f"first: {busiest}. The selected token, {style.quoted(record.texts[number])}, is sent to "
         f"{listed(record.experts[number])}."
     )

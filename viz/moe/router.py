@@ -85,7 +85,8 @@ def _way(record: TokenPath, n_experts: int) -> list[Json]:
     least, most = (4, 12) if n_experts > 32 else (6, 20)  # pixels
     ring = {
         "symbol": "circle",
-        "size": [least + (most - least) * min(weight, 1.0) for _, _, weight in asked],
+        # An edit can make a weight negative or far larger than a share: a ring has a size all the same.
+        "size": [least + (most - least) * min(abs(weight), 1.0) for _, _, weight in asked],
         "color": style.LIGHT.background,
         "line": {"color": style.LIGHT.ink, "width": 1.5},
     }
@@ -102,7 +103,7 @@ def _path_alt(record: TokenPath) -> str:
     steps = [f"L{n}: {listed(chosen)}" for n, chosen in enumerate(record.experts) if chosen is not None]
     dense = [f"L{n}" for n, chosen in enumerate(record.experts) if chosen is None]
     said = (
-        f"Router probabilities of {style.label(record.text)} (token {record.position}), layers by experts. "
+        f"Router probabilities of {style.quoted(record.text)} (token {record.position}), layers by experts. "
         f"Asked are {'; '.join(steps)}."
     )
     return said + (f" Dense layers: {', '.join(dense)}." if dense else "")

@@ -16,8 +16,9 @@ import plotly.graph_objects as go
 from viz.drawn import Drawn
 from viz.panels import SILENT, figure, hover, note, rows, scatter
 from viz.style import LIGHT, MONO
-from viz.text import label, share, three_digits
+from viz.text import inert, label, quoted, share, three_digits, visible
 
+LONGEST = 15  # characters of a token in a row or a sentence
 CENTRAL = 0.95  # of the repetitions lie inside the marked range
 ROW_HEIGHT, TOP, BELOW, LEFT = 22, 62, 48, 150  # pixels
 SIGNS = (  # the legend: what, its colour, pixels from the left end of the bars
@@ -32,11 +33,21 @@ class DrawnToken:
     """One token's count against its expectation."""
 
     token_id: int | None  # None: all tokens without a row
-    label: str
+    text: str  # whole, as it is seen; how many others
     probability: float
     count: int
     low: int  # the count lies in [low, high] in at least 95 of 100 repetitions
     high: int
+
+    @property
+    def label(self) -> str:
+        """The text as plotly draws it, short."""
+        return self.text if self.token_id is None else label(self.text, LONGEST)
+
+    @property
+    def name(self) -> str:
+        """The text inside a plain sentence."""
+        return self.text if self.token_id is None else quoted(self.text, LONGEST)
 
     @property
     def inside(self) -> bool:
@@ -75,7 +86,7 @@ def draws_record(
     tokens = [
         _token(
             token_id,
-            label(token_text(token_id), 15),
+            visible(token_text(token_id)),
             float(probabilities[token_id]),
             int(counts[token_id]),
             n,
@@ -117,9 +128,8 @@ def binomial_range(n: int, probability: float, central: float = CENTRAL) -> tupl
 
 def _title(tokens: Sequence[DrawnToken], n: int) -> str:
     top = tokens[0]
-    name = top.label if top.token_id is None else f"“{top.label}”"
     times = "once" if top.count == 1 else f"{top.count:,} times"
-    return f"{name} came up {times} in {n:,} draws; {three_digits(n * top.probability)} expected"
+    return f"{top.name} came up {times} in {n:,} draws; {three_digits(n * top.probability)} expected"
 
 
 def _words(tokens: Sequence[DrawnToken]) -> str:
@@ -139,7 +149,7 @@ def draws_figure(record: DrawsRecord) -> Drawn:
         stem="draws",
         table={
             "token id": names,
-            "token": [token.label for token in record.tokens],
+            "token": [token.text for token in record.tokens],
             "probability": [token.probability for token in record.tokens],
             "count": [token.count for token in record.tokens],
             "expected": [record.n * token.probability for token in record.tokens],
@@ -193,7 +203,7 @@ def _figure(record: DrawsRecord) -> go.Figure:
         margin={"l": LEFT, "r": 12, "t": TOP},
         barmode="overlay",
         showlegend=False,
-        title={"text": record.title, "pad": {"t": 8, "l": 4}},
+        title={"text": inert(record.title), "pad": {"t": 8, "l": 4}},
         xaxis={
             "range": [0, end],
             "tickvals": _ticks(min(end, record.n)),
@@ -230,5 +240,5 @@ def _ticks(end: float) -> list[int]:
 
 
 def _alt(record: DrawsRecord) -> str:
-    counts = ", ".join(f"{t.label} {t.count:,} (range {t.low:,} to {t.high:,})" for t in record.tokens[:6])
+    counts = ", ".join(f"{t.name} {t.count:,} (range {t.low:,} to {t.high:,})" for t in record.tokens[:6])
     return f"{record.title}. Counts: {counts}. {record.words}"

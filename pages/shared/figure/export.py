@@ -53,7 +53,8 @@ _CAPTION_LINE = _LINE * _CAPTION_SIZE
 _LEAST_TOP = 8  # pixels
 _ABOVE_CAPTION = 16
 _PNG_SCALE = 3  # 288 dots per inch
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# A text that a spreadsheet would take for a call: of a function, or (with "|") of another program.
+_CALL = re.compile(r"\s*[=+\-@].*(\w\s*\(|\|)", re.DOTALL)
 # The saved page may run its own inline script and nothing else: it cannot fetch or send anything.
 _OFFLINE_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
@@ -194,11 +195,12 @@ def _without_tags(text: str) -> str:
 
 
 def to_csv(table: Table, words: str = "") -> bytes:
-    """The data, exact, for a spreadsheet: UTF-8 with a byte-order mark, and no text that runs as a formula.
+    """The data, exact, for a spreadsheet: UTF-8 with a byte-order mark, and no text that calls anything.
 
     With `words` the first line is "# " and these words in one quoted cell, the second the columns' names:
-    `pandas.read_csv(file, skiprows=1)` reads it. A text cell that begins with = + - @ or a control character
-    gets an apostrophe in front (OWASP, "CSV Injection"). Numbers are written in full.
+    `pandas.read_csv(file, skiprows=1)` reads it. Texts are as they are, "=" and "-1" too; only one that a
+    spreadsheet would run as a function or program (a stranger's `=HYPERLINK(...)`) gets an apostrophe in
+    front (OWASP, "CSV Injection"). Numbers are written in full.
     """
     sheet = io.StringIO(newline="")
     if words:
@@ -238,6 +240,6 @@ def _shown(cell: object) -> object:
 
 def _safe_cell(cell: object) -> object:
     value = _plain(cell)
-    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
+    if isinstance(value, str) and _CALL.match(value):
         return f"'{value}"
     return value

@@ -123,7 +123,7 @@ def scale_effect_figure(record: ScaleEffect) -> Drawn:
         go.Frame(name=step_words(record, step), data=[{"type": "bar", **_heights(step)}], traces=[0])
         for step in record.steps
     ]
-    words = scale_title(record).replace("<b>", "").replace("</b>", "")
+    words = _finding(record, style.quoted(record.tokens[record.query], 12))
     ends = " ".join(step_words(record, step) for step in (record.steps[0], record.steps[-1]))
     # plotly.js moves a title of two lines up by one
     narrow = {"font": {"size": 13}, "text": scale_title(record, "<br>"), "pad": {"t": 36, "b": 0}}
@@ -142,15 +142,17 @@ def _heights(step: ScaleStep) -> Json:
 
 def scale_title(record: ScaleEffect, line_break: str = " ") -> str:
     """The finding, as plotly draws it: what the division changes here."""
+    query = f"“{style.label(record.tokens[record.query], 12)}”"
+    return _finding(record, query, line_break, "<b>{}</b>")
+
+
+def _finding(record: ScaleEffect, query: str, line_break: str = " ", bold: str = "{}") -> str:
     own, other = record.steps[0], record.steps[-1]
-    query = style.label(record.tokens[record.query], 12)
     if record.n_visible == 1:
-        return f"“{query}” has one key to read:{line_break}it gets all, divided or not"
+        return f"{query} has one key to read:{line_break}it gets all, divided or not"
     how = "undivided" if own.divisor > other.divisor else f"divided by {style.three_digits(other.divisor)}"
-    return (
-        f"Largest share of “{query}”: <b>{style.share(own.largest)}</b>,{line_break}{how} "
-        f"<b>{style.share(other.largest)}</b>"
-    )
+    first, second = (bold.format(style.share(step.largest)) for step in (own, other))
+    return f"Largest share of {query}: {first},{line_break}{how} {second}"
 
 
 def step_words(record: ScaleEffect, step: ScaleStep) -> str:

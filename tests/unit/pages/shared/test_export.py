@@ -60,11 +60,34 @@ def test_csv_says_first_where_it_comes_from() -> None:
     assert len(rows) == 2
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")'])
-def test_csv_text_is_never_a_formula(cell: str) -> None:
-    made = to_csv({"token": [cell], cell: [1]}).decode("utf-8-sig")
-    header, row = list(csv.reader(io.StringIO(made, newline="")))
+def first_row(made: bytes) -> tuple[list[str], list[str]]:
+    header, row = list(csv.reader(io.StringIO(made.decode("utf-8-sig"), newline="")))
+    return header, row
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "@SUM(A1)",
+        '=HYPERLINK("http://x")',
+        "=cmd|' /C calc'!A0",
+        "-2+WEBSERVICE(1)",
+        "\t=IMAGE (1)",
+        "=1\n+SUM(2)",
+    ],
+)
+def test_csv_text_never_calls_anything(cell: str) -> None:
+    header, row = first_row(to_csv({"token": [cell], cell: [1]}))
     assert header[1] == row[0] == f"'{cell}"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["=", "-", "+1", "-1", "@", "=1+1", "--", "-->", "=(", '<b>&lt;</b> $5 %{x} \\( "&', "'", " =", "a|b(c)"],
+)
+def test_csv_text_is_as_it_is(cell: str) -> None:
+    header, row = first_row(to_csv({"token": [cell], cell: [1]}))
+    assert header[1] == row[0] == cell
 
 
 def test_csv_numbers_stay_numbers() -> None:

@@ -45,6 +45,17 @@ def test_counts_stand_beside_their_expectation() -> None:
     assert list(figure.data[2].x) == pytest.approx([50, 25, 25])
 
 
+def test_the_table_and_the_words_hold_the_tokens_own_characters() -> None:
+    token = '<b>&lt;</b> $5 %{x} "& and many letters more'
+    record = draws_record(np.array([1.0]), np.array([9]), 0, lambda token_id: token)
+    drawn = draws_figure(record)
+    assert drawn.table["token"] == ['<b>&lt;</b>·$5·%{x}·"&·and·many·letters·more']
+    assert '“<b>&lt;</b…x} "&”' not in drawn.alt  # blanks are seen
+    assert drawn.alt.startswith("“<b>&lt;</b…more” came up 9 times in 9 draws")
+    assert str(drawn.figure.layout.title.text).startswith("“&lt;b&gt;&amp;lt;&lt;/b…more” came up")
+    assert record.tokens[0].label == "&lt;b&gt;&amp;lt;&lt;/b…more"
+
+
 def test_a_count_outside_its_range_is_said_in_words() -> None:
     record = draws_record(np.array([0.5, 0.5]), np.array([90, 10]), 0, TEXTS.__getitem__)
     assert [token.inside for token in record.tokens] == [False, False]

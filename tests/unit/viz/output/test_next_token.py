@@ -119,7 +119,7 @@ def test_ties_stand_in_the_order_of_their_ids() -> None:
 def test_hostile_tokens_are_inert_in_every_text() -> None:
     found = record(SamplingSettings(top_p=0.5), shown=(0, 1, 2, 3, 4), selected=3)
     drawn = next_token_figure(found)
-    text = drawn.figure.to_json() + drawn.alt
+    text = drawn.figure.to_json()
     assert "<b>$x$" not in text
     assert "\\u003cb\\u003e$x$" not in text
     assert "\u202e" not in text
@@ -127,6 +127,10 @@ def test_hostile_tokens_are_inert_in_every_text() -> None:
     assert labels[:3] == ["·the", "the", "↵"]
     assert labels[3] == "&lt;b&gt;&#36;x&#36;&lt;/b&gt;"
     assert labels[4] == "⟨U+202E⟩"
+    # Data is no drawing: the token's own characters, though nothing of it hides.
+    assert drawn.table["token"][3:] == ["<b>$x$</b>", "⟨U+202E⟩"]
+    assert "“<b>$x$</b>” 0" in drawn.alt
+    assert "\u202e" not in drawn.alt
 
 
 def test_traces_carry_the_record() -> None:
