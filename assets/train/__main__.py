@@ -1,4 +1,4 @@
-"""All of it, in order: text, tokenizer, both models, the run without the load-balancing loss, the recipes.
+"""All of it, in order: text, tokenizer, both models, the router with and without the load-balancing loss, the recipes.
 
     python -m assets.train            (make train-minis)
 
@@ -17,10 +17,15 @@ from assets.train.recipe import write_recipe
 
 OUT = Path(__file__).resolve().parent / "out"
 MODELS = Path(__file__).resolve().parent.parent / "models"
-MIXTRAL, GPT2, UNBALANCED = MODELS / "mixtral-mini", MODELS / "gpt2-mini", OUT / "unbalanced"
+MIXTRAL, GPT2 = MODELS / "mixtral-mini", MODELS / "gpt2-mini"
+BALANCED, UNBALANCED = OUT / "balanced", OUT / "unbalanced"
+SIZES = {"num_hidden_layers": 2, "hidden_size": 128, "intermediate_size": 128, "num_attention_heads": 4}
+SWITCH = ["--switch", "--steps", "300", "--every", "20", "--tokens-a-step", "2048", "--sizes", json.dumps(SIZES)]
+COEFFICIENT = "0.01"  # Switch's own
 RUNS = (
     ("mixtral", MIXTRAL, ["--name", "Mixtral mini", "--steps", "1800"]),
-    ("mixtral", UNBALANCED, ["--steps", "1800", "--stop", "300", "--aux-coef", "0"]),
+    ("mixtral", BALANCED, [*SWITCH, "--aux-coef", COEFFICIENT]),
+    ("mixtral", UNBALANCED, [*SWITCH, "--aux-coef", "0"]),
     ("gpt2", GPT2, ["--name", "GPT-2 mini", "--steps", "1500", "--windows", "8"]),
 )
 
@@ -40,7 +45,7 @@ def main() -> None:
 
 def finish() -> None:
     """The record of both routers, and a recipe beside each model with numbers measured on the saved weights."""
-    record = compare(MIXTRAL, UNBALANCED, coefficient=0.01)
+    record = compare(BALANCED, UNBALANCED, float(COEFFICIENT))
     (MIXTRAL / "collapse.json").write_text(json.dumps(record) + "\n")
     for folder in (MIXTRAL, GPT2):
         (folder / "routing.json").unlink(missing_ok=True)

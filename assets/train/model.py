@@ -8,6 +8,8 @@ the embedding. Only the experts' loop is ours (`by_expert`): the same arithmetic
 
 from __future__ import annotations
 
+from types import MethodType
+
 import torch
 import torch.nn.functional as F
 from transformers import GPT2Config, GPT2LMHeadModel, MixtralConfig, MixtralForCausalLM, PreTrainedModel
@@ -72,9 +74,21 @@ class NextTokenLoss(torch.autograd.Function):
         return d_hidden * d_loss, d_head.bfloat16() * d_loss, None
 
 
-def build(kind: str, n_vocab: int, seed: int, aux_coef: float = 0.0, **sizes: int) -> PreTrainedModel:
+def switch_route(router, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Switch's router in place of Mixtral's: an expert's output counts as much as its probability (Fedus et al.
+    2021, equation 2). Mixtral divides by the sum of the chosen; with one expert a token that is always 1, and the
+    prediction's loss would teach the router nothing."""
+    logits = F.linear(hidden.reshape(-1, router.hidden_dim), router.weight)
+    weight, index = logits.float().softmax(-1).topk(router.top_k)
+    return logits, weight, index
+
+
+def build(
+    kind: str, n_vocab: int, seed: int, aux_coef: float = 0.0, switch: bool = False, **sizes: int
+) -> PreTrainedModel:
     """A new model ("mixtral" or "gpt2") with weights drawn from `seed`; `sizes` override the table above.
-    `aux_coef` is only written into the configuration: the loss itself is train.py's."""
+    `aux_coef` is only written into the configuration: the loss itself is train.py's. With `switch` a token goes to
+    one expert, by `switch_route`."""
     torch.manual_seed(seed)
     common = {"vocab_size": n_vocab, "bos_token_id": 0, "eos_token_id": 0, "tie_word_embeddings": True}
     if kind == "gpt2":
@@ -90,4 +104,8 @@ def build(kind: str, n_vocab: int, seed: int, aux_coef: float = 0.0, **sizes: in
         router_aux_loss_coef=aux_coef,
     )
     config._experts_implementation, config._attn_implementation = "by_expert", "eager"  # eager: the faster at 256
-    return MixtralForCausalLM(config)
+    net = MixtralForCausalLM(config)
+    for layer in net.model.layers if switch else ():
+        layer.mlp.gate.top_k = 1
+        layer.mlp.gate.forward = MethodType(switch_route, layer.mlp.gate)
+    return net

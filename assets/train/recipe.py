@@ -68,7 +68,7 @@ def rows_of(found: dict) -> list[float]:
 
 
 def collapse_words(folder: Path) -> str:
-    """What the run without the load-balancing loss did, from `collapse.json`."""
+    """What the two routers did, from `collapse.json`."""
     record = json.loads((folder / "collapse.json").read_text())
     rows = []
     for at in (0, len(record["steps"]) // 2, -1):
@@ -78,7 +78,8 @@ def collapse_words(folder: Path) -> str:
             largest = ", ".join(f"{max(layer):.0%}" for layer in share)
             loss = f"{record[arm]['loss'][at]:.3f}"
             rows.append((record["steps"][at], arm.replace("_", " "), largest, idle, loss))
-    head = ("step", "run", "largest share by layer (at most 50 %)", "experts below 1 %, of 32", "held-out loss")
+    n_experts = sum(map(len, record["with_loss"]["share"][0]))
+    head = ("step", "run", "largest share by layer", f"experts below 1 %, of {n_experts}", "held-out loss")
     return table(head, rows)
 
 

@@ -99,14 +99,14 @@ def train(args: argparse.Namespace, streams=None, tok=None) -> list[dict]:
     torch.set_num_threads(1)
     tok = tok or AutoTokenizer.from_pretrained(args.tokenizer)
     streams = streams or token_streams(tok, {domain: docs for domain, (docs, _) in data.documents().items()})
-    net = model.build(args.kind, len(tok), args.seed, args.aux_coef, **json.loads(args.sizes))
+    net = model.build(args.kind, len(tok), args.seed, args.aux_coef, args.switch, **json.loads(args.sizes))
     opts = optimizers(net, not args.adamw, args.lr, args.muon_lr, args.weight_decay)
     base = [[g["lr"] for g in opt.param_groups] for opt in opts]
     taps = routers(net)
     args.out.mkdir(parents=True, exist_ok=True)
     routing: dict[str, list] = {"steps": [], "loss": [], "share": []}
     curve, start, cpu, seen, recent = [], time.perf_counter(), time.process_time(), 0, []
-    for step, batch in zip(range(args.stop or args.steps), batches(streams, args.seed, args.tokens_a_step), strict=False):
+    for step, batch in zip(range(args.steps), batches(streams, args.seed, args.tokens_a_step), strict=False):
         for opt, rates in zip(opts, base, strict=True):
             for group, rate in zip(opt.param_groups, rates, strict=True):
                 group["lr"] = rate * lr_share(step, args.steps)
@@ -138,7 +138,8 @@ def train(args: argparse.Namespace, streams=None, tok=None) -> list[dict]:
             recent = []
         if args.save_every and (step + 1) % args.save_every == 0:
             save(net, tok, args.out, args.name)
-    save(net, tok, args.out, args.name)
+    if not args.switch:  # whoever loads the files gets Mixtral's router
+        save(net, tok, args.out, args.name)
     return curve
 
 
@@ -149,7 +150,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--name", default="")
     p.add_argument("--tokenizer", type=Path, default=OUT / "tokenizer")
     p.add_argument("--steps", type=int, default=3000)
-    p.add_argument("--stop", type=int, default=0, help="stop at this step of the schedule")
     p.add_argument("--tokens-a-step", type=int, default=4096)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--lr", type=float, default=3e-3, help="AdamW's")
@@ -157,6 +157,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--adamw", action="store_true", help="AdamW for all of it")
     p.add_argument("--weight-decay", type=float, default=0.1)
     p.add_argument("--aux-coef", type=float, default=0.01, help="of the load-balancing loss")
+    p.add_argument("--switch", action="store_true", help="one expert a token, weighted by its probability")
     p.add_argument("--sizes", default="{}", help="configuration values to change, as JSON")
     p.add_argument("--every", type=int, default=100, help="steps between looks at held-out text")
     p.add_argument("--windows", type=int, default=4, help="held-out windows of each domain while training")

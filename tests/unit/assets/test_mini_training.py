@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -37,6 +39,22 @@ def test_our_loop_over_experts_is_hugging_faces() -> None:
         results.append([loss.detach(), *(p.grad for p in net.parameters())])
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-4)
+
+
+def test_the_switch_router_weighs_by_probability() -> None:
+    """One expert a token and its softmax probability, by hand; the router has a gradient."""
+    logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 0.0, 3.0]])
+    gate = SimpleNamespace(weight=logits.T.contiguous().requires_grad_(), hidden_dim=2, top_k=1)
+    found, weight, index = model.switch_route(gate, torch.eye(2))
+    assert torch.equal(found, logits)
+    assert index.tolist() == [[0], [2]]
+    by_hand = [math.exp(2) / (math.exp(2) + math.exp(1) + 1), math.exp(3) / (math.exp(3) + 2)]
+    assert weight.flatten().tolist() == pytest.approx(by_hand)
+    weight.sum().backward()
+    assert gate.weight.grad.abs().max() > 0.01
+    routes = routers(net := model.build("mixtral", 64, 0, switch=True, **SIZES | {"num_key_value_heads": 1}))
+    net(torch.tensor([[1, 2, 3]]))
+    assert [tuple(index.shape) for _, index in routes] == [(3, 1)] * 2
 
 
 def test_the_loss_in_pieces_is_cross_entropy() -> None:
@@ -147,7 +165,8 @@ def short_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sizes = json.dumps(SIZES | {"hidden_size": 32, "intermediate_size": 32, "num_key_value_heads": 1})
     runs = {
         "mixtral": ["mixtral", "--sizes", sizes],
-        "alone": ["mixtral", "--sizes", sizes, "--aux-coef", "0", "--stop", "12"],
+        "balanced": ["mixtral", "--sizes", sizes, "--switch"],
+        "alone": ["mixtral", "--sizes", sizes, "--switch", "--aux-coef", "0"],
         "gpt2": ["gpt2", "--sizes", '{"n_embd": 32, "n_layer": 2, "n_head": 2}'],
     }
     common = ["--steps", "24", "--lr", "0.02", "--every", "12", "--windows", "1", "--tokens-a-step", "512"]
@@ -172,14 +191,14 @@ def test_a_short_run_learns_and_what_it_saves_loads(short_run: Path, name: str) 
 
 def test_the_run_without_the_balancing_loss_differs_in_nothing_else(short_run: Path) -> None:
     """Same first weights, same batches: after 12 steps the two are still close."""
-    files = (short_run / name / "loss.csv" for name in ("mixtral", "alone"))
+    files = (short_run / name / "loss.csv" for name in ("balanced", "alone"))
     a, b = (file.read_text().splitlines()[1].split(",") for file in files)
     assert a[:2] == b[:2]
     assert float(a[2]) == pytest.approx(float(b[2]), abs=0.05)
 
 
 def test_the_record_of_both_routers_has_shares_that_sum_to_one(short_run: Path) -> None:
-    record = compare(short_run / "mixtral", short_run / "alone", 0.01)
+    record = compare(short_run / "balanced", short_run / "alone", 0.01)
     shares = np.array(record["with_loss"]["share"])
     assert shares.shape == (len(record["steps"]), 2, 8)
     assert np.allclose(shares.sum(-1), 1, atol=1e-3)
