@@ -127,6 +127,20 @@ def three_digits(value: float, unit: str = "") -> str:
     return _with_unit(_number(value), unit)
 
 
+def significant(value: float, digits: int, unit: str = "") -> str:
+    """As `three_digits`, with as many significant digits as asked: for equations that must come out.
+
+    >>> significant(19.1653, 5), significant(0.0000123456, 4), significant(8, 5)
+    ('19.165', '1.235 × 10⁻⁵', '8')
+    """
+    return _with_unit(_number(value, digits), unit)
+
+
+def as_printed(value: float, digits: int) -> float:
+    """What a reader types off the screen: the value rounded to `digits` significant digits."""
+    return float(f"{value:.{digits}g}")
+
+
 def share(probability: float) -> str:
     """A share of 1 for the screen: percent above 0.1 %, scientific below (of 1, not of 100).
 
@@ -195,26 +209,26 @@ def _draws_nothing(character: str) -> bool:
     return character in _BLANK or selector or unicodedata.category(character) in _INVISIBLE_CATEGORIES
 
 
-def _number(value: float) -> str:
+def _number(value: float, digits: int = 3) -> str:
     if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1000):
         return f"{int(value):,}".replace("-", _MINUS)
     if math.isnan(value):
         return "not a number"
     if math.isinf(value):
         return "∞" if value > 0 else f"{_MINUS}∞"
-    return _three(value)
+    return _three(value, digits)
 
 
-def _three(value: float) -> str:
-    rounded = float(f"{value:.3g}")
+def _three(value: float, digits: int = 3) -> str:
+    rounded = as_printed(value, digits)
     if not 1e-3 <= abs(rounded) < 1e9:
-        return _scientific(value)
-    decimals = max(0, 2 - math.floor(math.log10(abs(rounded))))
+        return _scientific(value, digits)
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
     return f"{rounded:,.{decimals}f}".replace("-", _MINUS)
 
 
-def _scientific(value: float) -> str:
-    mantissa, exponent = f"{value:.2e}".split("e")
+def _scientific(value: float, digits: int = 3) -> str:
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}".replace("-", _MINUS)
 
 

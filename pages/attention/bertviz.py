@@ -25,6 +25,7 @@ from viz.attention.bertviz import (
 )
 from viz.attention.bertviz_files import INSTALL, missing
 from viz.attention.pattern import attention_pattern_record, row_sentence
+from viz.equations import tex
 
 HOW_TO_READ: dict[Kind, str] = {
     "head": (
@@ -130,6 +131,6 @@ def mathematics(side: Side) -> str:
         r"\mathrm{softmax}_k\!\left(\frac{q^{(h)}_q \cdot k^{(h)}_k}{\sqrt{d_\mathrm{head}}}\right)$$"
         "\n\nwhere $n$ is the number of heads that are switched on (in the model view always 1). So one head "
         "alone is drawn at full strength and nine at once at a ninth each. For the selected token in "
-        f"L{side.layer} H{side.head} the strongest line has $p = {float(row.max()):.4g}$. The lines of "
+        f"L{side.layer} H{side.head} the strongest line has $p = {tex(float(row.max()))}$. The lines of "
         "one token add up to 1 in each head, less what a learned sink takes where a model has one."
     )

@@ -28,6 +28,7 @@ from viz.attention.cost import (
     length_curves_figure,
     length_curves_record,
 )
+from viz.equations import tex
 from viz.style import in_bytes, share
 
 WINDOWS = (4, 16, 64, 128, 256, 512, 1024, 4096)
@@ -241,13 +242,12 @@ def mathematics(side: Side) -> str:
     return (
         f"{words} The measured attention of one layer is fitted as\n\n$$t(n) = a + b n + c n^2, \\quad a = "
         f"{_ms(fit.a)}, \\; b = {_ms(fit.b)}, \\; c = {_ms(fit.c)} \\;\\text{{ms}}, \\quad r^2 = "
-        f"{fit.r2:.4f}$$"
+        f"{tex(fit.r2)}$$"
     )
 
 
 def _ms(seconds: float) -> str:
-    mantissa, exponent = f"{1000 * seconds:.2e}".split("e")
-    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if seconds else "0"
+    return tex(1000 * seconds, 3)
 
 
 def draw(sides: Sequence[Side]) -> Lesson:

@@ -28,6 +28,7 @@ from viz.attention.heads import MEASURES, findings, shared_top, values_of
 from viz.attention.pattern import AttentionPattern, attention_pattern_record, row_sentence, strongest_keys
 from viz.attention.pattern_map import attention_pattern_figure, attention_row_figure
 from viz.attention.softmax_fraction import softmax_fraction
+from viz.equations import tex, worked
 
 MANY_HEADS = 16  # more, and the overview gets half of the page
 
@@ -220,6 +221,8 @@ def mathematics(found: HeadPattern) -> str:
     probability = pattern.row[key]
     scores = side.trace.get("attn_scores", side.layer, side.head)[query]
     fraction = softmax_fraction(scores, key, pattern.sink)
+    parts = fraction.numerator, fraction.denominator
+    line = worked(probability, lambda part, whole: part / whole, *parts, least=4, words=tex)
     return (
         "One head compares the query of each token with the keys of all tokens up to it, and reads their "
         "values in proportion (Vaswani et al. 2017):\n\n"
@@ -228,8 +231,8 @@ def mathematics(found: HeadPattern) -> str:
         r"z_q = \sum_{k \le q} p_{qk} v_k$$"
         f"\n\nHere query {query} is {quoted(pattern.tokens[query])} and key {key} is "
         f"{quoted(pattern.tokens[key])}, with $d_\\mathrm{{head}} = {side.spec.d_head}$:\n\n"
-        rf"$$s = {fraction.score:.4g}, \quad \max s_q = {fraction.top:.4g}, \quad "
-        rf"p = \frac{{{fraction.numerator:.4g}}}{{{fraction.denominator:.4g}}} = {probability:.4g}$$"
+        rf"$$s = {tex(fraction.score)}, \quad \max s_q = {tex(fraction.top)}, \quad "
+        rf"p = \frac{{{line.tex(parts[0])}}}{{{line.tex(parts[1])}}} {line.tex_sign} {tex(probability)}$$"
         f"\n\nThe sum runs over the {fraction.n_keys:,} tokens this query may read. (Some families scale "
         "differently, cap the scores, or add a learned sink to the sum; the numbers are as this model used "
         "them.)"

@@ -25,7 +25,8 @@ from viz.attention.lines import (
     shown_positions,
 )
 from viz.attention.lines_figure import attention_lines_figure
-from viz.style import share, three_digits
+from viz.equations import tex, worked
+from viz.style import share
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,15 +132,22 @@ def mathematics(read: Read) -> str:
     """A line's width is one probability; the mean of the layer with its numbers."""
     side, rows, key = read.side, read.own.pattern[:, 0], read.lines.strongest[0][0]
     each = [float(p) for p in rows[:, key]]
-    shown = " + ".join(three_digits(p) for p in each[:6]) + (r" + \dots" if len(each) > 6 else "")
+    first, rest = each[:6], each[6:]
+    mean = sum(each) / len(each)
+    added = [*first, *([sum(rest)] if rest else [])]
+    line = worked(mean, lambda *parts: sum(parts) / len(each), *added, words=tex)
+    shown = " + ".join(map(line.tex, first))
+    if rest:
+        others = rf"\text{{{len(rest)} other{'s' * (len(rest) > 1)}}}"
+        shown += rf" + \underbrace{{{line.tex(sum(rest))}}}_{{{others}}}"
     return (
         "A line from query $q$ to key $k$ is one cell of the pattern; the lines of a query add up to 1:\n\n"
         r"$$p_{qk} = \frac{e^{s_{qk}}}{\sum_{j \le q} e^{s_{qj}}}, \qquad \sum_{k \le q} p_{qk} = 1, \qquad "
         r"\bar p_{qk} = \frac{1}{n_\mathrm{heads}} \sum_{h} p^{(h)}_{qk}$$"
         f"\n\nFrom {quoted(side.texts[side.query])} ({side.query}) to {quoted(side.texts[key])} "
         f"({key}), the {len(each)} heads of layer {side.layer} give\n\n"
-        rf"$$\bar p = \frac{{{shown}}}{{{len(each)}}} = {sum(each) / len(each):.4g}, \qquad "
-        rf"p^{{({side.head})}} = {each[side.head]:.4g}$$"
+        rf"$$\bar p = \frac{{{shown}}}{{{len(each)}}} {line.tex_sign} {tex(mean)}, \qquad "
+        rf"p^{{({side.head})}} = {tex(each[side.head])}$$"
         "\n\n(A learned sink, where a model has one, takes part in the sum of the denominator.)"
     )
 

@@ -29,6 +29,7 @@ from viz.attention.masks import (
 )
 from viz.attention.pattern import AttentionPattern, attention_pattern_record
 from viz.attention.pattern_map import masked_pattern_figure
+from viz.equations import tex
 
 OPENS_ON = "bidirectional"
 
@@ -205,8 +206,8 @@ def mathematics(patterns: Patterns) -> str:
         r"M^\mathrm{causal}_{qk} = 0 \iff k \le q, \qquad M^\mathrm{window}_{qk} = 0 \iff q - w < k \le q$$"
         f"\n\nUnder *{name}* the query {quoted(side.texts[side.query])} ({side.query}) may "
         f"read {cells} here. Its scores $s$ are those measured; only the sum below the line changes:\n\n"
-        rf"$$\text{{lost}} = {patterns.change.lost_selected:.4g}, \qquad "
-        rf"\text{{gained}} = {patterns.change.gained_selected:.4g}$$"
+        rf"$$\text{{lost}} = {tex(patterns.change.lost_selected)}, \qquad "
+        rf"\text{{gained}} = {tex(patterns.change.gained_selected)}$$"
     )
 
 

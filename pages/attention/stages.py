@@ -17,7 +17,6 @@ from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column, places, same_tokens
 from pages.shared.settings import url_state as state
-from viz.attention.number.words import latex
 from viz.attention.pattern import AttentionPattern, attention_pattern_record, row_sentence
 from viz.attention.pattern_map import attention_row_figure
 from viz.attention.stages import words
@@ -31,6 +30,7 @@ from viz.attention.stages.record import (
     vector_length,
 )
 from viz.attention.stages.scale import scale_effect_figure, scale_effect_record
+from viz.equations import tex
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +200,7 @@ def mathematics(head: Head) -> str:
     record, stages = head.record, head.stages
     n, path = len(record.tokens), record.path
     d_head, d_model = record.w_o_shape
-    capped = "" if path.capped is None else rf"\; \xrightarrow{{\text{{cap}}}} \; {latex(path.capped)}"
+    capped = "" if path.capped is None else rf"\; \xrightarrow{{\text{{cap}}}} \; {tex(path.capped)}"
     hidden = "" if path.visible else r" \; \xrightarrow{\text{mask}} \; -\infty"
     return (
         "One head (Vaswani et al. 2017, 3.2.1 and 3.2.2; written per head as in Elhage et al. 2021):\n\n"
@@ -213,9 +213,9 @@ def mathematics(head: Head) -> str:
         f"{_shaped('result', n, d_model)}$$"
         f"\n\nThe selected cell: query {record.query} is {quoted(record.tokens[record.query])}, key "
         f"{record.key} is {quoted(record.tokens[record.key])}, this model multiplies by "
-        f"{stages.scaling:.4g}:\n\n"
-        rf"$$q \cdot k = {latex(path.dot)} \;\to\; {latex(path.scaled)}{capped}{hidden} \;\to\; "
-        rf"p = {latex(path.probability)}$$"
+        f"${tex(stages.scaling)}$:\n\n"
+        rf"$$q \cdot k = {tex(path.dot)} \;\to\; {tex(path.scaled)}{capped}{hidden} \;\to\; "
+        rf"p = {tex(path.probability)}$$"
         "\n\nEvery head has its own rows of $W_O$; the results of all heads are added, so what attention "
         "writes into the stream is the sum of what its heads write."
     )

@@ -20,6 +20,7 @@ from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import FIRST_EXPERT
+from viz.equations import tex, worked
 from viz.moe.domains import (
     TITLES,
     DomainMap,
@@ -265,11 +266,15 @@ def mathematics(routed: Routed) -> str:
     p, q = (shares[row] for shares in measured.domain_shares(found)[:2])
     names = [TITLES.get(name, name) for name in found.domains[:2]]
     h = [float(router_load.entropy_bits(shares)) for shares in ((p + q) / 2, p, q)]
+    found_jsd = float(router_load.js_divergence(p, q))
+    line = worked(found_jsd, lambda both, of_p, of_q: both - (of_p + of_q) / 2, *h, least=4, words=tex)
+    both, of_p, of_q = map(line.tex, h)
     return (
         f"{formula}\n\nLayer {routed.layer}, $p$ of {names[0]} and $q$ of {names[1]}, all their tokens: "
-        f"$H((p+q)/2) = {h[0]:.4f}$, $H(p) = {h[1]:.4f}$, $H(q) = {h[2]:.4f}$, so\n\n"
-        f"$$\\mathrm{{JSD}} = {h[0]:.4f} - \\frac{{{h[1]:.4f} + {h[2]:.4f}}}{{2}} = "
-        f"{float(router_load.js_divergence(p, q)):.4f} \\text{{ bits}}$$\n\n"
+        f"$H((p+q)/2) = {both}$, $H(p) = {of_p}$, $H(q) = {of_q}$, so\n\n"
+        rf"$$\mathrm{{JSD}} = {both} - \frac{{{of_p} + {of_q}}}{{2}} {line.tex_sign} "
+        rf"{tex(found_jsd)} \text{{ bits}}$$"
+        "\n\n"
         r"A token $t$ is typical of expert $e$ by its part of $D_\mathrm{KL}(p(\cdot\,|\,e)\,\|\,p)$:"
         "\n\n"
         r"$$p(t \,|\, e) \, \log_2 \frac{p(t \,|\, e)}{p(t)}$$"

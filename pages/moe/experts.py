@@ -24,6 +24,7 @@ from pages.shared.settings.edit_codes import describe
 from pages.shared.settings.table import FIRST_EXPERT
 from viz.distribution_bars import DistributionBars, distribution_bars_figure, pair_record
 from viz.distributions import change_sentence
+from viz.equations import tex, tex_after_sign, worked
 from viz.moe.experts import (
     ExpertShares,
     chosen_sentence,
@@ -229,17 +230,27 @@ def effect(asked: Asked) -> None:
     without.continuations(asked.routed, asked.edit)
 
 
+def _three_tex(value: float) -> str:
+    return tex(value, 3)
+
+
 def mathematics(asked: Asked) -> str:
     """The weighted sum and the shares, with the numbers of the selected token."""
     record, outputs = shares_of(asked), asked.outputs
     k = outputs.n_asked
     terms = " + ".join(
-        rf"{weight:.3g}\,E_{{{expert}}}(x)"
+        rf"{tex(weight, 3)}\,E_{{{expert}}}(x)"
         for expert, weight in zip(outputs.experts[: min(k, 4)], outputs.weights[: min(k, 4)], strict=True)
     )
     more = r" + \dots" if k > 4 else ""
-    shared = "" if outputs.shared is None else rf" + {outputs.shared_gate:.3g}\,E_\mathrm{{shared}}(x)"
-    parts = " + ".join(f"{part:.3g}" for part in record.projections[:8])
+    shared = "" if outputs.shared is None else rf" + {tex(outputs.shared_gate, 3)}\,E_\mathrm{{shared}}(x)"
+    shown, rest = record.projections[:8], record.projections[8:]
+    total = sum(record.projections)
+    line = worked(total, lambda *each: sum(each), *shown, *([sum(rest)] if rest else []), words=_three_tex)
+    parts = " + ".join(tex_after_sign(part, line.digits) for part in shown)
+    if rest:
+        others = rf"\text{{{len(rest)} other{'s' * (len(rest) > 1)}}}"
+        parts += rf" + \underbrace{{{line.tex(sum(rest))}}}_{{{others}}}"
     return (
         "Each expert is a small MLP of its own; its output is multiplied by the router's weight, and all are "
         "added:\n\n"
@@ -249,7 +260,7 @@ def mathematics(asked: Asked) -> str:
         "\n\nThe share of a part $c_i = w_i E_i(x)$ in the sum is its projection on it. The shares add up to "
         "1, because the parts add up to $m$:\n\n"
         r"$$\frac{c_i \cdot m}{m \cdot m}, \qquad \sum_i \frac{c_i \cdot m}{m \cdot m} = "
-        rf"{parts}{' + ...' if len(record.projections) > 8 else ''} = {sum(record.projections):.3g}$$"
+        rf"{parts} {line.tex_sign} {_three_tex(total)}$$"
         f"\n\nSwitched off, {named(record.chosen)} has $w = 0$ for every token of the prompt; everything "
         f"after layer {record.layer} then reads another stream."
     )

@@ -20,6 +20,7 @@ from pages.shared.frame.errors import missing
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column
 from pages.shared.settings import url_state as state
+from viz.equations import tex, worked
 from viz.moe.collapse import collapse_figure, collapse_record, collapse_sentence
 from viz.moe.load import LoadRecord, load_figure, load_record, load_words, with_noise_and_capacity
 from viz.moe.routing import named
@@ -161,9 +162,10 @@ def numbers(routed: Routed) -> None:
 def balance_sentence(balance: Balance, layer: int) -> str:
     """The layer's loss, and how far it is from balance."""
     over = balance.loss / balance.k - 1
+    line = worked(over, lambda loss: loss / balance.k - 1, balance.loss, words=share)
     far = f"{share(over)} above" if over >= 0.001 else f"{share(-over)} below" if over <= -0.001 else "at"
     return (
-        f"Balancing loss of layer {layer}: $N \\sum f_i P_i$ = **{three_digits(balance.loss)}**, {far} the "
+        f"Balancing loss of layer {layer}: $N \\sum f_i P_i$ = **{line.operand(balance.loss)}**, {far} the "
         f"{balance.k} of a perfectly even router."
     )
 
@@ -176,7 +178,8 @@ def balance_table(balance: Balance) -> str:
     lines = ["| expert | $f$ | $P$ | $f P$ |", "|---|---:|---:|---:|"]
     for e in order:
         f, p = float(balance.fraction[e]), float(balance.probability[e])
-        cells = (named(e), three_digits(f), three_digits(p), three_digits(f * p))
+        line = worked(f * p, lambda slots, share: slots * share, f, p)
+        cells = (named(e), line.operand(f), line.operand(p), three_digits(f * p))
         lines.append(f"| {' | '.join(cells)} |")
     n = len(balance.counts)
     name = "all" if n == len(order) else f"all {n}"
@@ -235,26 +238,32 @@ def mathematics(routed: Routed) -> str:
     factor = state.get("capacity") or 1.0
     places = router_load.expert_capacity(n_tokens, n, k, factor)
     spread = float(found.logits[row].std())
+    f, p = float(balance.fraction[busiest]), float(balance.probability[busiest])
+    count = int(balance.counts[busiest])
+    mean = balance.loss / n
+    slots = worked(f, lambda of_one, tokens: of_one / tokens, count, n_tokens, words=tex)
+    loss = worked(balance.loss, lambda experts, each: experts * each, n, mean, least=4, words=tex)
     return (
         "The balancing loss of one layer (Switch, eq. 4 to 6), for $N$ experts and $T$ tokens:\n\n"
         r"$$L = N \sum_{i=1}^{N} f_i P_i, \qquad f_i = \frac{\text{slots of expert } i}{T}, \qquad "
         r"P_i = \frac{1}{T} \sum_t p_i(x_t)$$"
-        f"\n\nHere $N = {n}$, $T = {n_tokens}$, and {named(busiest)} has $f = {balance.counts[busiest]} / "
-        f"{n_tokens} = {balance.fraction[busiest]:.4f}$ and $P = {balance.probability[busiest]:.4f}$; all in "
-        f"all $L = {n} \\cdot {balance.loss / n:.5f} = {balance.loss:.4f}$. Only $P$ has a gradient: it is "
-        f"pushed down most where $f$ is large. Switch sends a token to one expert, so its $f$ sum to 1 and "
+        f"\n\nHere $N = {n}$, $T = {n_tokens}$, and {named(busiest)} has $f = {count} / "
+        f"{n_tokens} {slots.tex_sign} {tex(f)}$ and $P = {tex(p)}$; all in "
+        f"all $L = {n} \\cdot {loss.tex(mean)} {loss.tex_sign} {tex(balance.loss)}$. Only $P$ has a "
+        "gradient: it is pushed down most where $f$ is large. Switch sends a token to one expert, so its "
+        "$f$ sum to 1 and "
         f"the least value at balance is 1. With $k = {k}$ experts a token transformers counts every slot, so "
         f"the $f$ sum to {k} and balance has $L = {k}$; divided by $k$ this prompt has "
-        f"${balance.per_slot:.4f}$.\n\n"
+        f"${tex(balance.per_slot)}$.\n\n"
         r"$$\mathrm{CV} = \frac{\text{standard deviation of the slots}}{\text{mean}} = "
-        f"{router_load.variation(balance.counts):.4f}$$\n\n"
+        f"{tex(router_load.variation(balance.counts))}$$\n\n"
         "Noisy top-k (Shazeer, eq. 3 to 5) picks the $k$ largest of\n\n"
         r"$$H_i(x) = (x W_g)_i + \varepsilon_i \, \mathrm{softplus}((x W_\mathrm{noise})_i), \qquad "
         r"\varepsilon_i \sim \mathcal{N}(0, 1)$$"
         "\n\nThe learned $W_\\mathrm{noise}$ does not exist in this model, so the slider's σ stands in its "
         "place, the same for all tokens and experts; the ε are drawn once with seed "
         f"{router_load.NOISE_SEED}. The real scores of this layer have a standard deviation of "
-        f"{spread:.3f}.\n\n"
+        f"{three_digits(spread)}.\n\n"
         r"$$\text{places} = \left\lfloor \text{capacity factor} \cdot \frac{k\,T}{N} \right\rfloor = "
         f"\\left\\lfloor {factor:g} \\cdot \\frac{{{k} \\cdot {n_tokens}}}{{{n}}} \\right\\rfloor = "
         f"{places}$$\n\n"

@@ -17,6 +17,7 @@ from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column, same_tokens
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import FIRST_EXPERT
+from viz.equations import tex, worked
 from viz.moe import routing as records
 from viz.moe.route_map import route_map_figure
 from viz.moe.routed_text import routed_text_figure
@@ -234,8 +235,8 @@ def mathematics(record: RouterBars, rule: RouterRule) -> str:
         + (r" + \sigma(g \cdot x)\, E_\mathrm{shared}(x)" if rule.shared else "")
         + "$$"
         f"\n\nFor token {record.position} in layer {record.layer}, the first choice is {named(expert)}:\n\n"
-        rf"$$s_{{{expert}}} = {score:.4g}, \qquad p_{{{expert}}} = {record.probabilities[expert]:.4g}, "
-        rf"\qquad w_{{{expert}}} = {_fraction(record, rule)} = {weight:.4g}$$"
+        rf"$$s_{{{expert}}} = {tex(score)}, \qquad p_{{{expert}}} = {tex(record.probabilities[expert])}, "
+        rf"\qquad w_{{{expert}}} = {_fraction(record, rule)} {tex(weight)}$$"
     )
 
 
@@ -249,9 +250,10 @@ def _formula(rule: RouterRule) -> str:
 
 
 def _fraction(record: RouterBars, rule: RouterRule) -> str:
-    """The weight of the first choice with its numbers put in."""
+    """The weight of the first choice with its numbers put in, and the sign before its value."""
     first = record.probabilities[record.experts[0]]
     if not rule.sums_to_one:
-        return f"p_{{{record.experts[0]}}}"
+        return f"p_{{{record.experts[0]}}} ="
     total = sum(record.probabilities[expert] for expert in record.experts)
-    return rf"\frac{{{first:.4g}}}{{{total:.4g}}}"
+    line = worked(record.weights[0], lambda p, all_p: p / all_p, first, total, least=4, words=tex)
+    return rf"\frac{{{line.tex(first)}}}{{{line.tex(total)}}} {line.tex_sign}"

@@ -29,13 +29,15 @@ from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column, places
 from pages.shared.settings import url_state as state
+from viz.equations import tex, tex_after_sign
 from viz.numbers.gguf_blocks import (
     GgufBlock,
     equation,
+    equation_digits,
     gguf_block_figure,
     gguf_block_record,
+    in_product,
     place_words,
-    six_digits,
 )
 from viz.style import share
 
@@ -168,11 +170,11 @@ def picture(mine: ChosenBlock, record: GgufBlock) -> None:
 
 def sentence(record: GgufBlock) -> None:
     """From the bits to the value, with the numbers of the chosen weight."""
-    block, weight = record.block, record.chosen
+    block, weight, line = record.block, record.chosen, equation_digits(record)
     byte = block.data[record.byte_of(weight)]
     shown = str(block.codes[weight]).replace("-", "−")
     low, rest = (" ".join(f"{part:02X}" for part in block.data[at : at + 2]) for at in (0, 2))
-    header = f"Bytes 0 and 1 ({low}, low byte first) are d = {six_digits(block.scale)} as fp16"
+    header = f"Bytes 0 and 1 ({low}, low byte first) are d = {in_product(block.scale, line)} as fp16"
     if record.halved:
         bits, partner = f"{byte:08b}", (weight + 16) % BLOCK
         half = bits[:4] if record.is_high(weight) else bits[4:]
@@ -182,7 +184,7 @@ def sentence(record: GgufBlock) -> None:
             f"{block.codes[partner]}.)"
         )
         formula = "w = d q + m"
-        header += f", bytes 2 and 3 ({rest}) m = {six_digits(block.minimum)}"
+        header += f", bytes 2 and 3 ({rest}) m = {in_product(block.minimum, line)}"
     else:
         words = (
             f"**Weight {weight}** is {place_words(record, weight)}: {byte:02X} is the code **q = {shown}**"
@@ -223,10 +225,12 @@ def mathematics(record: GgufBlock) -> str:
     )
     block, chosen = record.block, record.chosen
     code, weight = block.codes[chosen], block.weights[chosen]
-    least = f" + ({block.minimum:.6g})" if record.halved else ""
+    line = equation_digits(record)
+    least = f" + {tex_after_sign(block.minimum, line.digits)}" if record.halved else ""
     return (
         f"{head}\n\nHere, weight {chosen}:\n\n"
-        f"$$w_{{{chosen}}} = {block.scale:.6g} \\cdot {code}{least} = {weight:.6g}$$"
+        f"$$w_{{{chosen}}} = {line.tex(block.scale)} \\cdot {tex_after_sign(code)}{least} {line.tex_sign} "
+        f"{tex(weight, 3)}$$"
     )
 
 

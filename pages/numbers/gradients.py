@@ -20,8 +20,10 @@ from pages.shared.figure.live_figure import live_figure
 from pages.shared.figure.provenance import Provenance
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column, places
+from pages.shared.run import runtime
 from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state as state
+from viz.equations import tex, worked
 from viz.numbers.gradient_fates import (
     gradient_errors_figure,
     gradient_errors_record,
@@ -81,7 +83,10 @@ def backwards_of(side: Side) -> Backwards:
     ids = tuple(run.model.tokens.encode(run.settings.prompt))  # as many as there are: it is cut here
     read = ids[: min(gradients.MOST_TOKENS, run.spec.n_ctx)]
     words = f"Running {run.spec.name} backwards over the prompt"
-    report = run.measure(gradients.loss_gradients, words, slow=True, ids=read) if len(read) > 1 else None
+    if len(read) < 2:
+        return Backwards(side, run, len(ids), None)
+    seconds = 3 * len(gradients.PASSES) * runtime.forward_seconds(run.spec, len(read))  # back costs twice
+    report = run.measure(gradients.loss_gradients, words, slow=True, seconds=seconds, ids=read)
     return Backwards(side, run, len(ids), report)
 
 
@@ -195,14 +200,15 @@ def mathematics(report: GradientReport, k: int, batch: int) -> str:
     largest = float(report.weights.largest.max())
     prompts = "" if not batch else f"/{2**batch:,}".replace(",", "{,}")
     limits = fp16_limits(e)
+    grown = worked(largest * 2.0**e, lambda gradient: gradient * 2.0**e, largest)
     return (
         r"$$L = -\frac{1}{n-1}\sum_{t=1}^{n-1} \ln p(x_{t+1} \mid x_{\le t}), \qquad "
         r"\frac{\partial\,(sL)}{\partial w} = s\,\frac{\partial L}{\partial w}, \qquad "
         r"w \leftarrow w - \eta\,\frac{1}{s}\,\frac{\partial\,(sL)}{\partial w}$$"
         "\n\nThe chain rule is linear: each step backwards multiplies what comes in, so a factor at the loss "
         "comes out at every gradient, and a power of two costs no digit. "
-        f"Here $n = {report.n_tokens}$, $L = {report.loss:.3f}$ nats, $s = 2^{{{k}}}{prompts}$: the largest "
-        f"gradient of a weight, {three_digits(largest)}, becomes {three_digits(largest * 2.0**e)}.\n\n"
+        f"Here $n = {report.n_tokens}$, $L = {tex(report.loss)}$ nats, $s = 2^{{{k}}}{prompts}$: the largest "
+        f"gradient of a weight, {grown.operand(largest)}, becomes {three_digits(largest * 2.0**e)}.\n\n"
         r"$$|g| \le 2^{-25}/s \to 0, \qquad |g| < (2^{-14} - 2^{-25})/s \to \text{subnormal}, \qquad "
         r"|g| \ge 65{,}520/s \to \infty$$"
         f"\n\nWith this $s$ the limits are {three_digits(2.0 ** (-25 - e))}, {three_digits(limits[1])} and "

@@ -27,6 +27,7 @@ from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column, places
 from pages.shared.settings import url_state as state
 from viz.distribution_bars import DistributionBars, distribution_bars_figure, pair_record
+from viz.equations import tex, worked
 from viz.numbers.quant_errors import quant_errors_figure, quant_errors_record
 from viz.numbers.quant_schemes import BlockPoint, SchemePoint, quant_schemes_figure, quant_schemes_record
 from viz.numbers.weight_grid import weight_grid_figure, weight_grid_record
@@ -201,6 +202,10 @@ def by_place(mine: Quantized, everyone: Sequence[Quantized]) -> None:
     )
 
 
+def _six_tex(value: float) -> str:
+    return tex(value, 6)
+
+
 def mathematics(scheme: QuantScheme, name: str, look: CloseLook) -> str:
     """The grid of the typical strip with its numbers, and its first weight."""
     strip = look.typical
@@ -219,11 +224,15 @@ def mathematics(scheme: QuantScheme, name: str, look: CloseLook) -> str:
             r"\quad c_i = \mathrm{round}(w_i / s) + z, \quad \hat w_i = s\,(c_i - z)$$"
         )
     w, near, code = float(strip.weights[0]), float(strip.near[0]), int(strip.codes[0])
+    steps = code - (round(float(strip.zero)) if scheme.kind == "zero_point" else 0)
+    line = worked(near, lambda scale, n: scale * n, float(strip.scale), steps, least=6, words=_six_tex)
     zero = f" - {strip.zero:.0f}" if scheme.kind == "zero_point" else ""
     return (
         f"{formula}\n\nCodes go from {low} to {high}, and $s$ is kept as fp16. The first typical weight of "
-        f"{plain(name)} (row {strip.row:,}, column {strip.start:,}): $w = {w:.6g}$, $s = {strip.scale:.6g}$, "
-        f"$c = {code}$:\n\n$$\\hat w = {strip.scale:.6g} \\cdot ({code}{zero}) = {near:.6g}$$\n\n"
+        f"{plain(name)} (row {strip.row:,}, column {strip.start:,}): $w = {_six_tex(w)}$, "
+        f"$s = {line.tex(strip.scale)}$, $c = {code}$:\n\n$$\\hat w = {line.tex(strip.scale)} \\cdot "
+        f"({code}{zero}) {line.tex_sign} "
+        f"{_six_tex(near)}$$\n\n"
         "Bits a weight: the codes, 16 bits for each scale and 8 for each zero point, divided by the number "
         r"of weights. $$\text{error} = \lVert \hat W - W \rVert / \lVert W \rVert, \qquad "
         r"\mathrm{KL} = \sum_t p_t \ln (p_t / q_t)$$ with $p$ the probabilities as loaded and $q$ those of "

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from model_runtime.records import Fraction, SamplingReport
 from pages.output.choice import Choice
 from pages.shared.escape import plain, quoted
+from viz.equations import tex, tex_after_sign, tex_share, worked
 from viz.output import sampling_words
 from viz.style import share, three_digits
 
@@ -58,46 +61,22 @@ def final_fraction(choice: Choice) -> str | None:
 
 def _numbers(fraction: Fraction) -> tuple[str, str]:
     """The fraction with the scores put in, and with their powers worked out."""
-    exponent = f"{tex(fraction.score)}-{bracketed(tex(fraction.top_score))}"
-    numerator, denominator = tex(fraction.numerator), tex(fraction.denominator)
+    part, whole = fraction.numerator, fraction.denominator
+    share = worked(fraction.probability, lambda a, b: a / b, part, whole, words=tex_share)
+    score, top = fraction.score, fraction.top_score
+    power = worked(part, lambda z, best: math.exp(z - best), score, top, words=share.tex)
+    exponent = f"{power.tex(score)}-{tex_after_sign(top, power.digits)}"
+    below = share.tex(whole)
     return (
-        rf"&= \frac{{e^{{\,{exponent}}}}}{{{denominator}}}",
-        rf"&= \frac{{{numerator}}}{{{denominator}}} = {tex_share(fraction.probability)}",
+        rf"&= \frac{{e^{{\,{exponent}}}}}{{{below}}}",
+        rf"&{power.tex_sign} \frac{{{share.tex(part)}}}{{{below}}} {share.tex_sign} "
+        rf"\mathbf{{{tex_share(fraction.probability)}}}",
     )
 
 
 def _aligned(*lines: str) -> str:
     body = r" \\[4pt] ".join(lines)
     return rf"\begin{{aligned}} {body} \end{{aligned}}"
-
-
-def tex(value: float) -> str:
-    """A number in a formula: three digits, powers of ten as such.
-
-    >>> tex(1234.5), tex(0.0000123), tex(-3.456)
-    ('1{,}230', '1.23\\\\times 10^{-5}', '-3.46')
-    """
-    if value and not 1e-3 <= abs(value) < 1e6:
-        mantissa, exponent = f"{value:.2e}".split("e")
-        return rf"{mantissa}\times 10^{{{int(exponent)}}}"
-    return three_digits(value).replace("\u2212", "-").replace(",", "{,}")
-
-
-def tex_share(probability: float) -> str:
-    """A probability in a formula, in bold: percent above 0.1 %; more digits close to 100 %.
-
-    >>> tex_share(0.338), tex_share(0.99996), tex_share(0.00002)
-    ('\\\\mathbf{33.8\\\\,\\\\%}', '\\\\mathbf{99.996\\\\,\\\\%}', '\\\\mathbf{2.00\\\\times 10^{-5}}')
-    """
-    if probability < 0.001:
-        return rf"\mathbf{{{tex(probability)}}}"
-    percent = tex(100 * probability) if probability < 0.9995 else f"{100 * probability:.6g}"
-    return rf"\mathbf{{{percent}\,\%}}"
-
-
-def bracketed(number: str) -> str:
-    """A negative number in brackets, so that two minus signs do not meet."""
-    return f"({number})" if number.startswith("-") else number
 
 
 def facts(choice: Choice) -> str:

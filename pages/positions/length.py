@@ -221,7 +221,7 @@ def mathematics(reading: Reading, record: LengthCurves | None) -> str:
         "Linear interpolation turns pair $m$ at position $p$ by $(p/s)\\,\\theta_m$, so a text of $s \\cdot "
         f"{spec.n_ctx}$ tokens has the angles of {spec.n_ctx:,}. NTK scaling raises the base instead, "
         r"$\mathrm{base}' = \mathrm{base} \cdot s^{d/(d-2)}$: "
-        f"for $s = 2$, $d = {d}$ by a factor of {2 ** (d / (d - 2)) if d > 2 else 2:.3f}."
+        f"for $s = 2$, $d = {d}$ by a factor of {three_digits(2 ** (d / (d - 2)) if d > 2 else 2)}."
     )
 
 

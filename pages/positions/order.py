@@ -175,7 +175,8 @@ def mathematics(shuffle: Shuffle) -> str:
         r"\Big) V$$"
         f"\n\nbecause $P^\\top P = I$. Norms, MLPs and the residual stream treat each row alone, so the "
         f"whole model obeys $f(PX) = P f(X)$. Measured here on {counted(n, 'token')} and "
-        f"{counted(record.depths - 1, 'layer')}: largest change {record.rules[0].largest:.2e}, {ok}.\n\n"
+        f"{counted(record.depths - 1, 'layer')}: largest change "
+        f"{plain(three_digits(record.rules[0].largest))}, {ok}.\n\n"
         "A causal mask $M$ is not the same after a shuffle: $P M P^\\top \\neq M$. Only the last row sees "
         r"everything in both orders, and for it $\sum_k p_k v_k$ is the same sum."
     )

@@ -26,6 +26,7 @@ from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import DEFAULT_MODEL
+from viz.equations import tex, worked
 from viz.positions.distance_score import (
     DistanceScore,
     distance_score_figure,
@@ -162,7 +163,7 @@ def words(turned: Turned, record: DistanceScore) -> None:
             f"of any score is {plain(three_digits(furthest.largest))}, rounding of the angles."
         )
     scaled = (
-        f" This model's scaled rotation also multiplies every length by {head.length:.4g}."
+        f" This model's scaled rotation also multiplies every length by {three_digits(head.length)}."
         if abs(head.length - 1) > 1e-6
         else ""
     )
@@ -190,29 +191,31 @@ def mathematics(turned: Turned) -> str:
     side, head, pair = turned.side, turned.head, turned.pair
     theta = head.frequencies
     before, after = (head.pair(rows, pair)[side.query] for rows in (head.q, head.rot_q))
-    angle = side.query * theta[pair]
+    angle = side.query * float(theta[pair])
     parameters = side.model.adapter.rope_parameters(side.layer) or {}
     base, kind = parameters.get("rope_theta"), str(parameters.get("rope_type", "default"))
     d = head.d_rotary
+    own = float(theta[pair])
+    turned_by = worked(angle, lambda at, by: at * by, side.query, own, least=4, words=tex)
     said = (
         f"Here $d = {d}$ and the base of layer {side.layer} is {base:,.0f}"
         + (
-            f": $\\theta_{{{pair}}} = {base:.6g}^{{-{2 * pair}/{d}}} = {base ** (-2 * pair / d):.4g}$"
+            f": $\\theta_{{{pair}}} = {tex(base, 9)}^{{-{2 * pair}/{d}}} = {tex(base ** (-2 * pair / d))}$"
             if base
             else ""
         )
         + (f", then scaled by the rule “{plain(kind)}”" if kind != "default" else "")
-        + f". Read off the model: $\\theta_{{{pair}}} = {theta[pair]:.4g}$ rad."
+        + f". Read off the model: $\\theta_{{{pair}}} = {turned_by.tex(own)}$ rad."
         if base
-        else f"Read off the model: $\\theta_{{{pair}}} = {theta[pair]:.4g}$ rad."
+        else f"Read off the model: $\\theta_{{{pair}}} = {turned_by.tex(own)}$ rad."
     )
     return (
         r"$$\theta_i = \mathrm{base}^{-2i/d}, \qquad \begin{pmatrix} x'_1 \\ x'_2 \end{pmatrix} = "
         r"\begin{pmatrix} \cos m\theta_i & -\sin m\theta_i \\ \sin m\theta_i & \cos m\theta_i \end{pmatrix} "
         r"\begin{pmatrix} x_1 \\ x_2 \end{pmatrix}$$"
         f"\n\n{said}\n\n"
-        f"Query {side.query}: $m\\theta = {side.query} \\cdot {theta[pair]:.4g} = {angle:.4g}$ rad; "
-        f"$({before[0]:.4g}, {before[1]:.4g}) \\to ({after[0]:.4g}, {after[1]:.4g})$.\n\n"
+        f"Query {side.query}: $m\\theta = {side.query} \\cdot {turned_by.tex(own)} {turned_by.tex_sign} "
+        f"{tex(angle)}$ rad; $({', '.join(map(tex, before))}) \\to ({', '.join(map(tex, after))})$.\n\n"
         r"A rotation by $m\theta$ against one by $n\theta$ leaves $(m-n)\theta$, so "
         r"$$(R_m q)\cdot(R_n k) = q^\top R_m^\top R_n\, k = q^\top R_{n-m}\, k .$$"
     )

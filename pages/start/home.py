@@ -15,6 +15,7 @@ from pages.shared.frame.parts import Lesson, end_part
 from pages.shared.frame.sides import Side
 from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state as state
+from viz.equations import tex, worked
 from viz.start.figure import forward_pass_figure
 from viz.start.forward_pass import Block, ForwardPass, forward_pass_record
 from viz.start.words import sentences, stage_sentences
@@ -103,22 +104,23 @@ def mathematics(record: ForwardPass, block: Block) -> str:
     """The formulas of one block and of the end, with the selection's numbers."""
     k = block.layer
     best = record.candidates[0]
+    lengths = block.before, block.attention, block.mlp
+    line = worked(sum(lengths), lambda *each: sum(each), *lengths, least=4, words=tex)
     return (
         "The residual stream of one token is a vector $x$; block $k$ adds to it twice "
         "(Elhage et al. 2021):\n\n"
         r"$$x_{k+1} = x_k + a_k + m_k, \qquad a_k = \mathrm{Attention}_k(\mathrm{norm}(x_k)), \qquad "
         r"m_k = \mathrm{MLP}_k(\mathrm{norm}(x_k + a_k))$$"
         f"\n\nMeasured here for $k = {k}$, as lengths (Euclidean norms):\n\n"
-        rf"$$\|x_{{{k}}}\| = {block.before:.4g}, \quad \|a_{{{k}}}\| = {block.attention:.4g}, \quad "
-        rf"\|m_{{{k}}}\| = {block.mlp:.4g}, \quad \|x_{{{k + 1}}}\| = {block.after:.4g}$$"
+        rf"$$\|x_{{{k}}}\| = {tex(block.before)}, \quad \|a_{{{k}}}\| = {tex(block.attention)}, \quad "
+        rf"\|m_{{{k}}}\| = {tex(block.mlp)}, \quad \|x_{{{k + 1}}}\| = {tex(block.after)}$$"
         "\n\nVectors add head to tail, so the lengths do not sum: "
-        f"{block.before:.4g} + {block.attention:.4g} + {block.mlp:.4g} = "
-        f"{block.before + block.attention + block.mlp:.4g}, of which attention is "
+        f"${' + '.join(map(line.tex, lengths))} {line.tex_sign} {tex(sum(lengths))}$, of which attention is "
         f"{share(block.attention_share)} and the {record.mlp_name} {share(block.mlp_share)}. These shares "
         "are the bars. (In parallel blocks $m_k$ reads $x_k$; in some families a norm follows instead.)\n\n"
         "At the end, with one row $u_t$ of the output table for each token $t$ of the vocabulary:\n\n"
         r"$$p(t) = \frac{e^{u_t \cdot \mathrm{norm}(x)}}{\sum_s e^{u_s \cdot \mathrm{norm}(x)}}, \qquad "
-        rf"\max_t p(t) = {best.probability:.4g}$$"
+        rf"\max_t p(t) = {tex(best.probability)}$$"
     )
 
 

@@ -23,6 +23,7 @@ from pages.tokens.columns import token_columns
 from pages.tokens.languages import SENTENCES
 from pages.tokens.live_text import caret_byte
 from viz.drawn import Drawn
+from viz.style import three_digits
 from viz.tokens.columns import token_column
 from viz.tokens.counts import token_counts_figure, token_counts_record
 from viz.tokens.languages import Languages, languages_figure, languages_record
@@ -181,8 +182,9 @@ def _language_words(record: Languages) -> str:
     )
     return (
         f"In {plain(panel.title)} the sentence is {panel.counts[0]} tokens in {record.names[0]} and {n} in "
-        f"{dearest}: **{times:.3g} times** as many. Whoever writes {dearest} pays that many times the price, "
-        f"waits that much longer, and has room for that much less text in the same context.\n\n"
+        f"{dearest}: **{three_digits(times)} times** as many. Whoever writes {dearest} pays that many "
+        f"times the price, waits that much longer, and has room for that much less text in the same "
+        "context.\n\n"
         "Why? Merges are learned from text, and frequent pairs go first. A script that was rare in that text "
         "got few merges, so its words stay in small pieces or single bytes. Cyrillic, Arabic and Devanagari "
         "letters start with two or three bytes each, where a Latin letter has one. A larger vocabulary, "

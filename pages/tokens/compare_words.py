@@ -12,6 +12,7 @@ from model_runtime.tokens.encodings import tokenize_with, tokenize_with_model
 from pages.shared.escape import plain, quoted, token_text
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side
+from viz.equations import tex, worked
 
 HEROES = ("cat", "superman", "spiderman")
 
@@ -55,19 +56,21 @@ def mathematics(cuts: Sequence[Tokenized]) -> str:
     characters, n_bytes = len(one.text), len(one.text.encode())
     bits = math.log2(max(one.n_vocab, 2))
     name = plain(one.name)
+    ratio = n * bits / (8 * n_bytes)
+    line = worked(ratio, lambda wide: n * wide / (8 * n_bytes), bits)
     return (
         f"With {name} this text of $c = {characters:,}$ characters and $b = {n_bytes:,}$ bytes (UTF-8) is "
         f"$n = {n:,}$ tokens:\n\n"
-        rf"$$\frac{{c}}{{n}} = \frac{{{characters}}}{{{n}}} = {characters / n:.3g} "
+        rf"$$\frac{{c}}{{n}} = \frac{{{characters}}}{{{n}}} = {tex(characters / n, 3)} "
         rf"\text{{ characters per token}}, \qquad \frac{{b}}{{n}} = \frac{{{n_bytes}}}{{{n}}} = "
-        rf"{n_bytes / n:.3g} "
+        rf"{tex(n_bytes / n, 3)} "
         r"\text{ bytes per token}$$"
-        f"\n\nA number below $V = {one.n_vocab:,}$ needs $\\log_2 V = {bits:.3g}$ bits, a byte has 8. So as "
-        "numbers the text takes\n\n"
-        rf"$$\frac{{n \log_2 V}}{{8\,b}} = \frac{{{n} \cdot {bits:.3g}}}{{8 \cdot {n_bytes}}} = "
-        rf"{n * bits / (8 * n_bytes):.3g}$$"
+        f"\n\nA number below $V = {one.n_vocab:,}$ needs $\\log_2 V = {line.operand(bits)}$ bits, a byte has "
+        "8. So as numbers the text takes\n\n"
+        rf"$$\frac{{n \log_2 V}}{{8\,b}} = \frac{{{n} \cdot {line.operand(bits)}}}{{8 \cdot {n_bytes}}} "
+        rf"{line.tex_sign} {tex(ratio, 3)}$$"
         "\n\nof its size in bytes: byte-pair encoding began as a way to compress (Gage 1994). For the model "
         "the length counts for more than the bits: attention compares all pairs, so against reading single "
-        rf"bytes it makes $(b/n)^2 = {(n_bytes / n) ** 2:.3g}$ times fewer comparisons. The price is the "
-        "table: $V$ rows of $d_{\\text{model}}$ numbers."
+        rf"bytes it makes $(b/n)^2 = {tex((n_bytes / n) ** 2, 3)}$ times fewer comparisons. The price "
+        "is the table: $V$ rows of $d_{\\text{model}}$ numbers."
     )

@@ -21,6 +21,7 @@ from pages.shared.frame.errors import explain
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column, places
 from pages.shared.settings import url_state as state
+from viz.equations import tex
 from viz.style import share, three_digits
 from viz.tokens.foreign import MOST_ROWS, Swaps, swaps_figure, swaps_record
 from viz.tokens.foreign_surprise import Surprises, reading_of, surprises_figure, surprises_record
@@ -207,13 +208,14 @@ $$s_i = -\ln p(t_i \mid t_1 \dots t_{i-1}), \qquad \text{a blind guess: } \ln d_
 """
     if not isinstance(fed, Fed):
         return general
-    said = f"{general}\nHere $\\ln {fed.surprises.d_vocab} = {fed.surprises.blind:.3g}$ nats."
+    said = f"{general}\nHere $\\ln {fed.surprises.d_vocab} = {tex(fed.surprises.blind, 3)}$ nats."
     own, other = fed.surprises.own.mean, fed.surprises.foreign.mean
     if own is not None and other is not None:
         n_own = sum(value is not None for value in fed.surprises.own.surprise)
         n_other = sum(value is not None for value in fed.surprises.foreign.surprise)
         said += (
-            f" The mean over ${n_own}$ tokens of its own is ${own:.3g}$, over ${n_other}$ foreign ones "
-            f"${other:.3g}$ nats. The first token has nothing before it and is left out of both."
+            f" The mean over ${n_own}$ tokens of its own is ${tex(own, 3)}$, over ${n_other}$ foreign "
+            f"ones ${tex(other, 3)}$ nats. The first token has nothing before it and is left out of "
+            "both."
         )
     return said

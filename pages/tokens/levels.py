@@ -20,6 +20,8 @@ from pages.shared.settings import url_state as state
 from pages.shared.settings.table import LAST_TOKEN
 from pages.tokens.columns import token_columns
 from pages.tokens.live_text import caret_byte
+from viz.equations import tex
+from viz.style import three_digits
 from viz.tokens.columns import Column, level_column, token_column
 from viz.tokens.levels import LevelPoint, level_points_figure, level_points_record
 
@@ -124,7 +126,7 @@ def out_of_vocabulary(cut: Cut) -> str:
         f"Of the characters {characters.n_unknown:,} of {len(characters.pieces):,} are unknown."
         if characters.n_unknown
         else "Every character is known, but the sequence is "
-        f"{len(characters.pieces) / len(words.pieces):.3g} times as long."
+        f"{three_digits(len(characters.pieces) / len(words.pieces))} times as long."
     )
     return (
         f"{table}, so **{words.n_unknown:,} of {counted(len(words.pieces), 'word')}** of this text (out of "
@@ -168,7 +170,7 @@ def mathematics(cut: Cut) -> str:
         )
         + "\n\nThe share of words that a table of words does not have (out-of-vocabulary rate):\n\n"
         rf"$$\frac{{\text{{unknown}}}}{{\text{{words}}}} = "
-        rf"\frac{{{words.n_unknown}}}{{{len(words.pieces)}}} = {share:.3g}$$"
+        rf"\frac{{{words.n_unknown}}}{{{len(words.pieces)}}} = {tex(share, 3)}$$"
         "\n\nA subword tokenizer of bytes has at most one token a byte, and as few as its merges allow: here "
         rf" ${n_tokens} \le {n_bytes}$."
     )

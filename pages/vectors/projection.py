@@ -19,6 +19,7 @@ from pages.shared.settings import url_state as state
 from pages.vectors.found import beside, found_by
 from pages.vectors.placed import Placed, ends_now, kept_by, placed
 from pages.vectors.projection_controls import controls
+from viz.equations import tex
 from viz.palette import token_color
 from viz.style import share, three_digits
 from viz.vectors.projection import (
@@ -237,5 +238,5 @@ def _numbers(one: Placed) -> dict[str, str]:
     return {
         "kept_here": f"Here: {', '.join(kept)}. ",
         "numbers": f"Here $n = {n_points}$ points of {one.points.vectors.shape[1]:,} dimensions, $k = {k}$: "
-        f"kept ${one.projection.mean_kept:.4g}$, by chance ${one.near.by_chance:.4g}$.",
+        f"kept ${tex(one.projection.mean_kept)}$, by chance ${tex(one.near.by_chance)}$.",
     }

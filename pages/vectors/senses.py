@@ -22,6 +22,7 @@ from pages.shared.settings import url_state as state
 from pages.shared.settings.edit_codes import fitting
 from pages.shared.settings.word_lists import SENTENCES
 from pages.vectors.found import beside, found_by
+from viz.equations import tex, worked
 from viz.style import three_digits
 from viz.vectors.senses import (
     SenseCurves,
@@ -242,8 +243,10 @@ def _numbers(one: Seen) -> str:
     lengths = one.senses.lengths[:, depth]
     cosine = one.curves.cosines[at][depth]
     product = cosine * float(lengths[first]) * float(lengths[second])
+    parts = product, float(lengths[first]), float(lengths[second])
+    line = worked(cosine, lambda dot, a, b: dot / (a * b), *parts, least=4, words=tex)
+    dot, a, b = map(line.tex, parts)
     return (
         f"Sentences {pair_words((first, second))}, {depth_words(depth)}:\n\n"
-        rf"$$\frac{{{product:,.4g}}}{{{float(lengths[first]):.4g} \cdot {float(lengths[second]):.4g}}} = "
-        f"{cosine:.4f}$$"
+        rf"$$\frac{{{dot}}}{{{a} \cdot {b}}} {line.tex_sign} {tex(cosine)}$$"
     )

@@ -11,7 +11,6 @@ from streamlit.testing.v1 import AppTest
 
 from model_runtime.records import Token
 from model_runtime.sampling.generation import GeneratedToken
-from pages.output.choice_words import bracketed, tex
 from pages.shared.frame.generated_html import rows, written
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -221,8 +220,3 @@ def test_written_tokens_are_text_whatever_they_contain() -> None:
     assert "<script>" not in rows([("<script>", "")])
 
 
-def test_numbers_in_formulas() -> None:
-    assert tex(-3.456) == "-3.46"
-    assert tex(12345.0) == "12{,}300"
-    assert tex(1e-9) == r"1.00\times 10^{-9}"
-    assert bracketed("-2") == "(-2)"

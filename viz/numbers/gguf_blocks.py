@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from model_runtime.records.weights import Block
 from viz import style
 from viz.drawn import Drawn
+from viz.equations import Worked, worked
 from viz.numbers.squares import Square, squares
 from viz.panels import QUIET, SILENT, Json, Look, drawn, figure, hover, note, on, panels, scatter
 
@@ -17,7 +18,6 @@ _HALF = 16
 _PHONE_LINE = {"Q4_1": 10, "Q8_0": 12}  # bytes a line on a phone
 _SCALE, _MINIMUM, _LOW, _HIGH = 5, 1, 0, 2  # categories: vermillion, orange, blue, green
 _BYTE = -1  # neutral: a byte of codes
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SHORT = {
     "scale d, fp16": "d",
     "minimum m, fp16": "m",
@@ -74,29 +74,32 @@ def gguf_block_record(
     return GgufBlock(block, tuple(before), chosen, (low - room, high + room))
 
 
-def six_digits(value: float) -> str:
-    """A number of an equation: enough digits that a calculator gives the sum that is shown.
-
-    >>> six_digits(0.0216522216796875), six_digits(-1.5e-5)
-    ('0.0216522', '(−1.5 × 10⁻⁵)')
-    """
-    words = f"{value:.6g}"
-    if "e" in words:
-        mantissa, exponent = words.split("e")
-        words = f"({mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)})"
-    return words.replace("-", "−")
+def equation_digits(record: GgufBlock) -> Worked:
+    """How many digits d and m need, so that a calculator gives the weight that is shown."""
+    block, chosen = record.block, record.chosen
+    least = block.minimum if record.halved else 0
+    operands = block.scale, int(block.codes[chosen]), least
+    return worked(block.weights[chosen], lambda d, code, m: d * code + m, *operands, least=6)
 
 
 def equation(record: GgufBlock) -> str:
     """w = d q + m with the numbers of the chosen weight."""
-    block = record.block
+    block, line = record.block, equation_digits(record)
     code = str(block.codes[record.chosen]).replace("-", "−")
     code = f"({code})" if code.startswith("−") else code
-    words = f"{six_digits(block.scale)} × {code}"
+    words = f"{in_product(block.scale, line)} × {code}"
     if record.halved:
         sign = "−" if block.minimum < 0 else "+"
-        words += f" {sign} {six_digits(abs(block.minimum))}"
-    return f"{words} = {style.three_digits(block.weights[record.chosen])}"
+        words += f" {sign} {in_product(abs(block.minimum), line)}"
+    return f"{words} {line.sign} {style.three_digits(block.weights[record.chosen])}"
+
+
+def in_product(value: float, line: Worked) -> str:
+    """An operand beside a ×: in brackets where it has one of its own, without zeros at its end."""
+    words = line.operand(value)
+    if "×" in words:
+        return f"({words})"
+    return words.rstrip("0").removesuffix(".") if "." in words else words
 
 
 def title_of(record: GgufBlock) -> str:

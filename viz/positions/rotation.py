@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
+from viz.equations import worked
 from viz.panels import PHONE, SILENT, Json, Look, Span, drawn, figure, ink, note, on, panels, scatter
 
 FUNCTION = "rotation.js#turn"
@@ -138,7 +139,8 @@ def turning_title(record: Turning) -> str:
 def turning_words(record: Turning) -> str:
     """One line below the figure."""
     theta = record.frequencies[record.pair]
-    words = f"{record.at:,} × {style.three_digits(theta)} rad = {style.three_digits(record.angle)} rad, "
+    line = worked(record.angle, lambda at, by: at * by, record.at, theta)
+    words = f"{record.at:,} × {line.operand(theta)} rad {line.sign} {style.three_digits(record.angle)} rad, "
     words += f"{style.three_digits(record.angle / (2 * math.pi))} turns of this pair."
     if record.at == record.query:
         words += " This is its own position."

@@ -6,29 +6,12 @@ The text of tokens never enters a formula: the page puts it in, escaped, beside 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from model_runtime.records import ScoreTerms
 from viz import style
 from viz.attention.number.record import OneNumber
-
-
-def latex(value: float, digits: int = 4) -> str:
-    r"""A number for a formula.
-
-    >>> latex(0.5), latex(-1234567.0), latex(1.5e-7), latex(float("-inf"))
-    ('0.5', '-1.235 \\times 10^{6}', '1.5 \\times 10^{-7}', '-\\infty')
-    """
-    if math.isinf(value):
-        return r"\infty" if value > 0 else r"-\infty"
-    if value == 0 or 1e-3 <= abs(value) < 1e6:
-        return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    return rf"{float(mantissa):g} \times 10^{{{int(exponent)}}}"
-
-
-def in_brackets(value: float) -> str:
-    """A number after an operator: negative ones in brackets."""
-    return f"({latex(value)})" if value < 0 else latex(value)
+from viz.equations import tex, tex_after_sign, worked
 
 
 def _display(formula: str) -> str:
@@ -39,37 +22,72 @@ def _display(formula: str) -> str:
 def dot_line(record: OneNumber) -> str:
     """The dot product, a line a term: the largest, the rest together, and under them their sum.
 
-    Factors have four digits: the sum of the products is then the last line's, to its third digit.
+    Products and sum have the same decimals, as few as make the column add up; the factors as many digits as
+    make each line come out.
     """
-    lines = [
-        rf"q_{{{i}}} k_{{{i}}} &= {latex(record.terms.q[i])} \cdot {in_brackets(record.terms.k[i])} "
-        rf"&&= {latex(record.terms.products[i])}"
-        for i in record.largest
-    ]
-    rest = record.terms.dot - sum(record.terms.products[i] for i in record.largest)
-    n_rest = record.d_head - len(record.largest)
+    terms = record.terms
+    products = [terms.products[i] for i in record.largest]
+    n_rest = record.d_head - len(products)
+    column = [*products, *([terms.dot - sum(products)] if n_rest else [])]
+    decimals, adds_up = _decimals(column, terms.dot)
+    lines = []
+    for i, product in zip(record.largest, products, strict=True):
+        line = worked(product, _product, terms.q[i], terms.k[i], least=4, words=lambda v: _fixed(v, decimals))
+        lines.append(
+            rf"q_{{{i}}} k_{{{i}}} &= {line.tex(terms.q[i])} \cdot {tex_after_sign(terms.k[i], line.digits)} "
+            rf"&&{line.tex_sign} {_fixed(product, decimals)}"
+        )
     if n_rest:
-        lines.append(rf"\text{{{n_rest} other{'s' * (n_rest > 1)}}} & &&= {latex(rest)}")
-    lines.append(rf"q \cdot k & &&= {latex(record.terms.dot)}")
+        others = rf"\text{{{n_rest} other{'s' * (n_rest > 1)}}}"
+        lines.append(rf"{others} & &&= {_fixed(column[-1], decimals)}")
+    sign = "=" if adds_up else r"\approx"
+    lines.append(rf"q \cdot k & &&{sign} {_fixed(terms.dot, decimals)}")
     return _display(rf"\begin{{aligned}} {(chr(92) * 2 + ' ').join(lines)} \end{{aligned}}")
+
+
+def _product(q: float, k: float) -> float:
+    return q * k
+
+
+def _decimals(column: Sequence[float], total: float) -> tuple[int, bool]:
+    """The fewest decimals, so many that the total has four digits, with which a column adds up; whether."""
+    if not math.isfinite(total) or all(float(value).is_integer() for value in [*column, total]):
+        return 0, True
+    least = max(0, 3 - math.floor(math.log10(abs(total)))) if total else 3
+    for decimals in range(least, least + 4):
+        if _fixed(sum(round(value, decimals) for value in column), decimals) == _fixed(total, decimals):
+            return decimals, True
+    return least, False
+
+
+def _fixed(value: float, decimals: int) -> str:
+    return f"{value:,.{decimals}f}".replace(",", "{,}")
 
 
 def scale_line(terms: ScoreTerms) -> str:
     """The scale, and the soft cap where there is one."""
     d_head = len(terms.q)
-    root = math.isclose(terms.scaling, d_head**-0.5, rel_tol=1e-6)
-    if root:
-        formula = rf"\frac{{{latex(terms.dot)}}}{{\sqrt{{{d_head}}}}}"
+    divided = math.isclose(terms.scaling, d_head**-0.5, rel_tol=1e-6)
+    factor = d_head**-0.5 if divided else terms.scaling
+    line = worked(
+        terms.scaled, lambda dot, by: dot * (factor if divided else by), terms.dot, factor, least=4, words=tex
+    )
+    if divided:
+        formula = rf"\frac{{{line.tex(terms.dot)}}}{{\sqrt{{{d_head}}}}}"
     else:
-        formula = rf"{latex(terms.dot)} \times {latex(terms.scaling)}"
-    line = _display(rf"s = {formula} = {latex(terms.scaled)}")
+        formula = rf"{line.tex(terms.dot)} \times {line.tex(factor)}"
+    said = _display(rf"s = {formula} {line.tex_sign} {tex(terms.scaled)}")
     if terms.softcap is not None:
-        cap = latex(terms.softcap)
-        line += _display(
-            rf"s' = {cap} \cdot \tanh\!\left(\frac{{{latex(terms.scaled)}}}{{{cap}}}\right)"
-            rf" = {latex(terms.capped)}"
-        )
-    return line
+        said += _display(_cap_line(terms, terms.softcap))
+    return said
+
+
+def _cap_line(terms: ScoreTerms, cap: float) -> str:
+    line = worked(terms.capped, lambda score: cap * math.tanh(score / cap), terms.scaled, least=4, words=tex)
+    return (
+        rf"s' = {tex(cap)} \cdot \tanh\!\left(\frac{{{line.tex(terms.scaled)}}}{{{tex(cap)}}}\right)"
+        rf" {line.tex_sign} {tex(terms.capped)}"
+    )
 
 
 def scale_words(terms: ScoreTerms, q_handed_over_scaled: bool) -> str:
@@ -112,16 +130,36 @@ def mask_words(terms: ScoreTerms) -> str:
 
 def softmax_line(terms: ScoreTerms) -> str:
     """The fraction, with the largest score of the row taken off."""
-    sink = rf" + \underbrace{{{latex(terms.sink_term)}}}_{{\text{{sink}}}}" if terms.sink_term else ""
     total = terms.denominator - terms.sink_term
-    below = (
-        rf"\underbrace{{{latex(total)}}}_{{{terms.n_visible} \text{{ keys}}}}{sink}" if sink else latex(total)
+    share = worked(
+        terms.probability,
+        lambda part, keys, sink: part / (keys + sink),
+        terms.exp,
+        total,
+        terms.sink_term,
+        least=4,
+        words=tex,
     )
-    score = "-\\infty" if not terms.visible else latex(terms.capped)
-    less = f"- {in_brackets(terms.row_max)}" if terms.visible else ""
+    below = share.tex(total)
+    if terms.sink_term:
+        below = rf"\underbrace{{{below}}}_{{{terms.n_visible} \text{{ keys}}}}"
+        below += rf" + \underbrace{{{share.tex(terms.sink_term)}}}_{{\text{{sink}}}}"
+    score, power = "-\\infty", worked(0.0, float, 0.0)
+    if terms.visible:
+        power = worked(
+            terms.exp,
+            lambda score, top: math.exp(score - top),
+            terms.capped,
+            terms.row_max,
+            least=4,
+            words=share.tex,
+        )
+        score = f"{power.tex(terms.capped)} - {tex_after_sign(terms.row_max, power.digits)}"
+    top = tex_after_sign(terms.row_max, power.digits)
     return _display(
-        rf"p = \frac{{e^{{{score} {less}}}}}{{\sum_j e^{{s_j - {in_brackets(terms.row_max)}}}}}"
-        rf" = \frac{{{latex(terms.exp)}}}{{{below}}} = {latex(terms.probability)}"
+        rf"p = \frac{{e^{{{score}}}}}{{\sum_j e^{{s_j - {top}}}}}"
+        rf" {power.tex_sign} \frac{{{share.tex(terms.exp)}}}{{{below}}} {share.tex_sign} "
+        f"{tex(terms.probability)}"
     )
 
 

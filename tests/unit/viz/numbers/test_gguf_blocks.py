@@ -15,7 +15,6 @@ from viz.numbers.gguf_blocks import (
     gguf_block_figure,
     gguf_block_record,
     place_words,
-    six_digits,
     title_of,
 )
 
@@ -77,8 +76,8 @@ def test_the_equation_adds_up_on_a_calculator() -> None:
     assert scale * code - minimum == pytest.approx(value, rel=2e-3)
     assert equation(q8_0(3)) == "0.25 × (−13) = −3.25"
     assert equation(q4_1(2)) == "0.5 × 2 − 2 = −1"
-    assert six_digits(1.5e-5) == "(1.5 × 10⁻⁵)"
-    assert six_digits(-2.0) == "−2"
+    tiny = Block("Q8_0", bytes(34), 1.5e-5, 0.0, (3,) * 32, (4.5e-5,) * 32)
+    assert equation(gguf_block_record(tiny, 0)) == "(1.50000 × 10⁻⁵) × 3 = 4.50 × 10⁻⁵"
 
 
 def test_titles_say_the_size() -> None:
