@@ -45,7 +45,7 @@ AXIS_STEPS = {
     0.75: 0.25,
     1.0: 0.2,
 }
-# Of the way to the farthest mark: where all bars are shorter, the axis ends with the bars, which are then seen.
+# Of the way to the farthest mark: where all bars are shorter, the axis ends with the bars, to show them.
 LEAST_BAR = 0.25
 AXIS_ROOM = 1.2  # of the axis's end: how far it goes on, for the words behind the bars
 LABEL_SPAN = 0.34  # of the whole axis: the room of the words behind a bar
