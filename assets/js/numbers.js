@@ -9,18 +9,27 @@ export function thousands(number) {
   return [whole.replace(/\B(?=(\d{3})+(?!\d))/g, ","), ...decimals].join(".")
 }
 
-/** Three significant digits; whole numbers below 1,000 in full. */
-export function threeDigits(value) {
+/** Three significant digits, or as many as asked; whole numbers below 1,000 in full. */
+export function threeDigits(value, digits = 3) {
   if (Number.isNaN(value)) return "not a number"
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞"
   if (Number.isInteger(value) && Math.abs(value) < 1000) return minus(String(value))
-  return three(value)
+  return three(value, digits)
 }
 
-function three(value) {
-  const rounded = Number(value.toPrecision(3))
-  if (Math.abs(rounded) < 1e-3 || Math.abs(rounded) >= 1e9) return scientific(value)
-  const decimals = Math.max(0, 2 - exponentOf(rounded))
+/** The operand of a printed equation, with so many digits that a calculator gives the result that is printed:
+ * the twin of worked in viz/equations.py. `words`: the result in words, of the operand. */
+export function operand(value, words) {
+  for (let digits = 3; digits < 10; digits++) {
+    if (words(Number(value.toPrecision(digits))) === words(value)) return threeDigits(value, digits)
+  }
+  return threeDigits(value)
+}
+
+function three(value, digits = 3) {
+  const rounded = Number(value.toPrecision(digits))
+  if (Math.abs(rounded) < 1e-3 || Math.abs(rounded) >= 1e9) return scientific(value, digits)
+  const decimals = Math.max(0, digits - 1 - exponentOf(rounded))
   return minus(thousands(rounded.toFixed(decimals)))
 }
 
@@ -33,8 +42,8 @@ export function share(probability) {
   return `${three(100 * probability)}${SPACE}%`
 }
 
-function scientific(value) {
-  const [mantissa, exponent] = value.toExponential(2).split("e")
+function scientific(value, digits = 3) {
+  const [mantissa, exponent] = value.toExponential(digits - 1).split("e")
   return minus(`${mantissa} × 10${String(Number(exponent)).replace(/./g, sign => SUPERSCRIPTS[sign])}`)
 }
 

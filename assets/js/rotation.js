@@ -1,7 +1,7 @@
 // One query turned by another position, and the clocks of all pairs, while the slider is dragged: the twin of
 // viz/positions/rotation.py. A test holds both to the same numbers and words.
 
-import { thousands, threeDigits } from "./numbers.js"
+import { operand, thousands, threeDigits } from "./numbers.js"
 
 /** What the figure frame calls at every movement of the slider. */
 export function turn(data, { position }) {
@@ -49,7 +49,7 @@ function titleOf({ pair, name }, at, angle) {
 function wordsOf({ frequencies, pair, query }, at, angle) {
   const turns = theta => threeDigits((at * theta) / (2 * Math.PI))
   return (
-    `${thousands(at)} × ${threeDigits(frequencies[pair])} rad = ${threeDigits(angle)} rad, ` +
+    `${thousands(at)} × ${operand(frequencies[pair], theta => threeDigits(at * theta))} rad = ${threeDigits(angle)} rad, ` +
     `${turns(frequencies[pair])} turns of this pair.${at === query ? " This is its own position." : ""} ` +
     `Meanwhile the fastest clock made ${turns(frequencies[0])} turns and the slowest ${turns(frequencies[frequencies.length - 1])}.`
   )

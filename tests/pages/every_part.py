@@ -46,13 +46,16 @@ def seen(page: str, part: str, **link: str) -> Seen:
     app.session_state["gf.details.The mathematics"] = True
     app.run()
     assert not app.exception, app.exception
-    texts, formulas, figures = [], [], []
+    texts: list[str] = []
+    formulas: list[str] = []
+    figures: list[dict[str, Any]] = []
     for element in _elements(app.main):
         if element.type == "bidi_component":
             message = json.loads(element.proto.json or "{}")
-            (figures if "figure" in message else texts).append(
-                message if "figure" in message else json.dumps(message, ensure_ascii=False)
-            )
+            if "figure" in message:
+                figures.append(message)
+            else:
+                texts.append(json.dumps(message, ensure_ascii=False))
         elif element.type == "latex":
             formulas.append(element.value)
         elif element.type == "arrow_data_frame":
