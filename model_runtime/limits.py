@@ -6,11 +6,14 @@ operator raises one by an environment variable and a notebook passes its own `Li
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, fields
 from typing import Any
 
 from model_runtime.errors import ModelTooLarge, PromptError, SettingError
+
+log = logging.getLogger(__name__)
 
 MIB = 1024**2
 GIB = 1024**3
@@ -39,9 +42,10 @@ class Limits:
             if not text:
                 continue
             if not text.isdecimal() or int(text) < 1:
+                log.error("The environment variable %s is %r, no whole number above 0", variable, text)
                 raise SettingError(
-                    f"The environment variable {variable} is {text!r}.",
-                    "Set it to a whole number of 1 or more, or remove it.",
+                    f"The setting {field.name!r} of this server is {text!r}, no whole number above 0.",
+                    "Whoever runs the server has to correct it.",
                 )
             changed[field.name] = int(text)
         return cls(**changed)
@@ -105,7 +109,7 @@ def check_model_fits(weight_bytes: int, free_bytes: int, where: str, dtype: str,
         return
     remedy = "Choose a smaller model, or free memory and try again."
     if dtype == "float32" and _with_room(weight_bytes // 2) <= free_bytes:
-        remedy = "Choose a smaller model, or set GLASSFORMER_DTYPE=bfloat16, which halves the weights."
+        remedy = "Choose a smaller model, or the number format bfloat16, which halves the weights."
     raise ModelTooLarge(
         f"{name} does not fit: its weights in {dtype} take {in_gib(weight_bytes)}, with room to work "
         f"{in_gib(needed)}; {in_gib(free_bytes)} of {where} is free.",

@@ -13,7 +13,8 @@ import math
 import re
 import struct
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,14 @@ UNSAFE_ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".ms
 UNPACKED = "mxfp4"  # the one quantised format that is unpacked exactly: GPT-OSS is published in it only
 # Keys with which a config renames or overrides other settings, so that checking those proves nothing.
 REWRITING_KEYS = ("attribute_map", "per_layer_config")
-LONGEST_HEADER = 100_000_000  # bytes, the format's own limit
+# Bytes. A tensor takes about 120 of a header and twice that of an index; JSON becomes up to 25 times as large
+# in memory. The format's own limit, 100 MB, is far above what any published file has.
+LONGEST_HEADER = 5_000_000
+LONGEST_CONFIG = 1_000_000
+LONGEST_INDEX = 8_000_000
+MOST_TENSORS = 100_000  # in all files of a model
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 # safetensors' names of floating dtypes. Others (masks, counters) are no weights and are not counted.
 FLOATS = {
@@ -39,6 +47,8 @@ FLOATS = {
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }
+# Bytes of one number of the other dtypes.
+OTHERS = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4, "U64": 8, "I64": 8}
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class Checkpoint:
     config: dict[str, Any]  # empty for GGUF, which carries its own
     n_weights: int  # floating-point numbers in the files
     stored_dtype: torch.dtype  # of most of them; float32 for GGUF, which is dequantised
+    shapes: Shapes = field(default_factory=dict)  # of each tensor in safetensors, by its name there
 
     @property
     def unpack(self) -> bool:
@@ -113,11 +124,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     shards = [SINGLE_FILE] if (path / SINGLE_FILE).is_file() else shard_names(path)
     counts: Counter[torch.dtype] = Counter()
+    shapes: dict[str, tuple[int, ...]] = {}
     for shard in shards:
-        counts += _count_weights(path / shard)
+        here, held = _read_header(path / shard)
+        counts += here
+        shapes |= held
+        if len(shapes) > MOST_TENSORS:
+            raise UnsupportedModel(
+                f"The weight files in {path} name more than {MOST_TENSORS:,} tensors.",
+                "Choose another model.",
+            )
     if not counts:
         raise UnsupportedModel(f"The weight files in {path} hold no weights.", "Fetch the model again.")
-    return Checkpoint(path, None, config, counts.total(), counts.most_common(1)[0][0])
+    return Checkpoint(path, None, config, counts.total(), counts.most_common(1)[0][0], shapes)
 
 
 def _only_gguf(folder: Path) -> Path:
@@ -152,7 +171,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     """The configuration, checked for what this app can load at all."""
     if not (folder / CONFIG_FILE).is_file():
         raise ModelNotFound(f"{folder} has weights but no {CONFIG_FILE}.", "Add the model's config.json.")
-    config = _read_json(folder / CONFIG_FILE)
+    config = _read_json(folder / CONFIG_FILE, LONGEST_CONFIG)
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
 
     for key in REWRITING_KEYS:
@@ -185,7 +204,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 def shard_names(folder: Path) -> list[str]:
     """File names in a safetensors index; only files beside the index count."""
-    weight_map = _read_json(folder / INDEX_FILE).get("weight_map")
+    weight_map = _read_json(folder / INDEX_FILE, LONGEST_INDEX).get("weight_map")
     named = list(weight_map.values()) if isinstance(weight_map, dict) else []
     for name in named:
         if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
@@ -195,35 +214,70 @@ def shard_names(folder: Path) -> list[str]:
     return sorted(set(named))
 
 
-def _count_weights(file: Path) -> Counter[torch.dtype]:
-    """Floating-point numbers in a safetensors file by dtype, from its header; its length is checked."""
+def _read_header(file: Path) -> tuple[Counter[torch.dtype], dict[str, tuple[int, ...]]]:
+    """Floating-point numbers in a safetensors file by dtype, and all shapes, from its header.
+
+    The header is believed only if its tensors lie one behind the other and fill the file to its end.
+    """
     damaged = UnsupportedModel(f"The file {file} is damaged or not complete.", "Fetch the model again.")
     try:
         size = file.stat().st_size
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
-            if length > min(LONGEST_HEADER, size - 8):
+            if length > size - 8:
                 raise damaged
+            if length > LONGEST_HEADER:
+                raise UnsupportedModel(
+                    f"The header of {file} takes {length:,} bytes; at most {LONGEST_HEADER:,} are read.",
+                    "Save the model in several files, or choose another one.",
+                )
             header = json.loads(stream.read(length))
         tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
         counts: Counter[torch.dtype] = Counter()
-        for name, entry in tensors.items():
-            if entry["dtype"] in FLOATS:
-                counts[FLOATS[entry["dtype"]]] += math.prod(entry["shape"])
+        shapes: dict[str, tuple[int, ...]] = {}
+        end = 0
+        for name, entry in sorted(tensors.items(), key=lambda item: item[1]["data_offsets"]):
+            shapes[name] = shape = _shape(entry["shape"])
+            dtype, n_numbers = entry["dtype"], math.prod(shape)
+            begin, end_before = entry["data_offsets"][0], end
+            end = entry["data_offsets"][1]
+            n_bytes = n_numbers * (FLOATS[dtype].itemsize if dtype in FLOATS else OTHERS[dtype])
+            if begin != end_before or end != begin + n_bytes:
+                raise damaged
+            if dtype in FLOATS:
+                counts[FLOATS[dtype]] += n_numbers
             elif name.endswith("_blocks"):  # MXFP4: two four-bit numbers a byte, bfloat16 once unpacked
-                counts[torch.bfloat16] += 2 * math.prod(entry["shape"])
+                counts[torch.bfloat16] += 2 * n_numbers
     except FileNotFoundError as error:
         raise ModelNotFound(
             f"The weight file {file.name} is missing in {file.parent}.", "Fetch it too."
         ) from error
     except OSError as error:
         raise ModelNotFound(f"{file} cannot be read: {error}.", "Check the path and its rights.") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
+    except (
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        struct.error,
+    ) as error:
         raise damaged from error
-    if 8 + length + end > size:
+    if 8 + length + end != size:
         raise damaged
-    return counts
+    return counts, shapes
+
+
+def _shape(stated: Any) -> tuple[int, ...]:
+    """A shape as the header states it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if len(stated) > 8 or any(type(size) is not int or not 0 <= size < 1 << 48 for size in stated):
+        raise ValueError("no shape")
+    return tuple(stated)
 
 
 def _gguf_checkpoint(file: Path) -> Checkpoint:
@@ -238,8 +292,14 @@ def _gguf_checkpoint(file: Path) -> Checkpoint:
     return Checkpoint(file.parent, file.name, {}, n_weights, torch.float32)
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def _read_json(file: Path, most_bytes: int) -> dict[str, Any]:
     try:
+        size = file.stat().st_size
+        if size > most_bytes:
+            raise UnsupportedModel(
+                f"The file {file} takes {size:,} bytes; at most {most_bytes:,} are read.",
+                "Use the model's own.",
+            )
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelNotFound(f"{file} cannot be read: {error}.", "Check the path and its rights.") from error

@@ -1,14 +1,17 @@
 """The Hugging Face hub: from owner/name and a revision to a folder on disk at one known commit.
 
 What is in the local cache is used as it is, without asking the network: the same name gives the same
-weights until somebody asks for another revision, and a server without network starts at once. Only text
-files and safetensors or GGUF weights are fetched; a repository's Python code and pickles never are.
+weights until somebody asks for another revision, and a server without network starts at once. Only the
+config, the tokenizer's files and safetensors or GGUF weights are fetched; a repository's Python code and
+pickles never are. Every file that is fetched is counted, and the disk is asked before.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,16 +27,31 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
-from model_runtime.errors import ModelNotFound, UnsupportedModel
-from model_runtime.loading.checkpoint import INDEX_FILE, SINGLE_FILE, has_weights, resolved_path, shard_names
+from model_runtime.errors import ModelNotFound, ModelTooLarge, UnsupportedModel
+from model_runtime.limits import in_gib
+from model_runtime.loading.checkpoint import (
+    CONFIG_FILE,
+    INDEX_FILE,
+    LONGEST_INDEX,
+    SINGLE_FILE,
+    has_weights,
+    resolved_path,
+    shard_names,
+)
 
 log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 8.0  # longest wait for the hub's first answer; after it the hub counts as out of reach
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
-# What a model needs besides its weights, at the top of the repository. No Python files.
-TEXT_ENDINGS = (".json", ".jinja", ".txt", ".model")
+# What a model needs besides its weights, at the top of the repository.
+TEXT_FILES = frozenset(
+    (
+        *(CONFIG_FILE, "generation_config.json", INDEX_FILE),
+        *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"),
+        *("vocab.json", "merges.txt", "vocab.txt", "added_tokens.json", "chat_template.jinja"),
+    )
+)
 
 
 class HubOutOfReach(ModelNotFound):
@@ -50,6 +68,7 @@ class HubFiles:
     wanted: tuple[str, ...]  # files to fetch
     weight_bytes: int  # of the weights as stored
     n_params: int | None  # where the hub knows it
+    n_bytes: int = 0  # of all files to fetch
 
 
 def is_hub_id(name: str) -> bool:
@@ -143,14 +162,15 @@ def ask_hub(hub_id: str, revision: str | None) -> HubFiles:
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         commit = info.sha or ""
         weights = _weight_files(hub_id, commit, sizes)
-    texts = [path for path in sizes if "/" not in path and path.endswith(TEXT_ENDINGS)]
+    wanted = (*(path for path in sizes if path in TEXT_FILES), *weights)
     return HubFiles(
         hub_id=hub_id,
         revision=revision or "main",
         commit=commit,
-        wanted=(*texts, *weights),
+        wanted=wanted,
         weight_bytes=sum(sizes[path] for path in weights),
         n_params=info.safetensors.total if info.safetensors is not None else None,
+        n_bytes=sum(sizes[path] for path in wanted),
     )
 
 
@@ -159,6 +179,12 @@ def _weight_files(hub_id: str, commit: str, sizes: dict[str, int]) -> list[str]:
     if SINGLE_FILE in sizes:
         return [SINGLE_FILE]
     if INDEX_FILE in sizes:
+        if sizes[INDEX_FILE] > LONGEST_INDEX:
+            raise UnsupportedModel(
+                f"The index of {hub_id} takes {sizes[INDEX_FILE]:,} bytes; at most {LONGEST_INDEX:,} are "
+                "read.",
+                "Choose another model.",
+            )
         index = hf_hub_download(hub_id, INDEX_FILE, revision=commit, etag_timeout=ANSWER_SECONDS)
         return [shard for shard in shard_names(Path(index).parent) if shard in sizes]
     ggufs = [path for path in sizes if path.endswith(".gguf")]
@@ -175,8 +201,26 @@ def _weight_files(hub_id: str, commit: str, sizes: dict[str, int]) -> list[str]:
     )
 
 
+def _check_disk(files: HubFiles) -> None:
+    """Refuse what the disk has no room for. What has arrived of it before is counted again.
+
+    Raises:
+        ModelTooLarge: with both numbers.
+    """
+    place = Path(constants.HF_HUB_CACHE)
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if files.n_bytes > free:
+        raise ModelTooLarge(
+            f"The files of {files.hub_id} take {in_gib(files.n_bytes)}; {in_gib(free)} of the disk is free.",
+            "Choose a smaller model, or free room on the disk and try again.",
+        )
+
+
 def _download(files: HubFiles) -> Path:
     """Fetch the chosen files into the hub cache and return the snapshot's folder."""
+    _check_disk(files)
     with _hub_errors(files.hub_id, files.revision):
         folder = snapshot_download(
             files.hub_id,
@@ -215,9 +259,18 @@ def _hub_errors(hub_id: str, revision: str | None) -> Iterator[None]:
             "Check the spelling; for a private model run `hf auth login` on this machine.",
         ) from error
     except (HTTPError, OSError) as error:
-        # No name server, no route, a time-out, a broken transfer, a full disk: what has arrived is kept.
-        why = "HF_HUB_OFFLINE is set" if constants.is_offline_mode() else type(error).__name__
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ModelTooLarge(
+                f"The disk filled up while {hub_id} was fetched.", "Free room on the disk and try again."
+            ) from error
+        # No name server, no route, a time-out, a broken transfer: what has arrived is kept.
+        log.warning("The hub did not answer for %s: %s", hub_id, error)
+        if constants.is_offline_mode():
+            raise HubOutOfReach(
+                f"The model {hub_id} is not on this machine, which is set to work without network.",
+                "Allow it the network and try again.",
+            ) from error
         raise HubOutOfReach(
-            f"The model {hub_id} is not on this machine, and the Hugging Face hub cannot be reached ({why}).",
+            f"The model {hub_id} is not on this machine, and the Hugging Face hub cannot be reached.",
             "Connect this machine to the network and try again.",
         ) from error

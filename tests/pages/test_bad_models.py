@@ -30,7 +30,7 @@ def bad_models(model_folder: Path, tiny: str) -> dict[str, str]:
         ("empty", "empty"),
         ("pickled", "safetensors"),
         ("unknown", "does not offer"),
-        ("hub", "network"),
+        ("hub", "not on this server"),
     ],
 )
 def test_a_model_that_cannot_be_had_is_told(

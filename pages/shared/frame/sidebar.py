@@ -8,7 +8,7 @@ import streamlit as st
 
 from model_runtime.limits import Limits
 from model_runtime.loading.catalogue import catalogue
-from model_runtime.loading.permitted import allowed_entries, offered
+from model_runtime.loading.permitted import absent, allowed_entries, offered
 from model_runtime.model import Model
 from model_runtime.records import Token
 from pages.shared.escape import counted, in_words, plain, quoted, token_text
@@ -53,15 +53,17 @@ def _model(model: Model | None) -> None:
         row = rows.get(model_id)
         if row is None:
             return model_id
-        return f"{row.name}{' · needs network' if row.needs_network else ''}"
+        why_not = absent(row)
+        return f"{row.name} · {why_not}" if why_not else row.name
 
     st.selectbox(
         "Model",
         options,
         format_func=name,
         accept_new_options=free,
-        help="Models without a mark are on this machine. The others are fetched from the Hugging Face hub "
-        "when you choose them." + (" You can also type the hub id of another model." if free else ""),
+        help="Models without a mark are on this server. Those that need network are fetched from the Hugging "
+        "Face hub when you choose them; the others have to be fetched by whoever runs the server."
+        + (" You can also type the hub id of another model." if free else ""),
         **url_state.bound("model"),
     )
     if model is not None:

@@ -38,7 +38,7 @@ def test_environment_moves_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Limits.from_environment() == Limits(max_prompt_tokens=2048)
     for wrong in ("0", "-1", "many", "1.5"):
         monkeypatch.setenv("GLASSFORMER_MAX_PROMPT_TOKENS", wrong)
-        with pytest.raises(SettingError, match=f"GLASSFORMER_MAX_PROMPT_TOKENS is '{wrong}'"):
+        with pytest.raises(SettingError, match=f"'max_prompt_tokens' of this server is '{wrong}'"):
             Limits.from_environment()
 
 
@@ -57,4 +57,4 @@ def test_model_against_memory() -> None:
 def test_half_precision_is_suggested_only_where_it_helps(dtype: str, free: int, suggested: bool) -> None:
     with pytest.raises(ModelTooLarge) as refusal:
         check_model_fits(GIB, free, "memory", dtype, "Big")
-    assert ("GLASSFORMER_DTYPE" in refusal.value.remedy) == suggested
+    assert ("number format bfloat16" in refusal.value.remedy) == suggested

@@ -10,11 +10,12 @@ from huggingface_hub import constants
 from model_runtime import catalogue as listed
 from model_runtime.errors import ModelNotFound
 from model_runtime.families import FAMILIES
+from model_runtime.loading import hub
 from model_runtime.loading.catalogue import DEFAULT_MODEL, SMOLLM2_WHEEL, bundled_rows, row_of
 from model_runtime.loading.hub import is_hub_id
 from model_runtime.loading.load import load_weights, locate
-from model_runtime.loading.permitted import offered, resolve_for_app
-from tests.tiny_checkpoints import save, tiny_gpt2
+from model_runtime.loading.permitted import absent, offered, resolve_for_app
+from tests.tiny_checkpoints import COMMIT, save, save_in_hub_layout, tiny_gpt2
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -58,6 +59,12 @@ def test_bundled_models_are_listed_only_if_they_are_there(
     assert loaded.name == "GPT-2 tiny"
     assert loaded.revision.startswith("sha256:")
     assert resolve_for_app("GPT2-tiny") == "gpt2-tiny"
+    for file in ("config.json", "tokenizer.json"):  # other numbers never stand under the same hash
+        text = (folder / file).read_text()
+        (folder / file).write_text(text + " ")
+        assert locate("gpt2-tiny").revision != loaded.revision
+        (folder / file).write_text(text)
+    assert locate("gpt2-tiny").revision == loaded.revision
     (folder / "model.safetensors").unlink()
     assert bundled_rows(tmp_path) == ()
 
@@ -67,31 +74,117 @@ def nothing_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GLASSFORMER_ALLOW", raising=False)
 
 
-def test_catalogue_ids_are_always_allowed() -> None:
-    assert resolve_for_app(" GPT2 ") == "gpt2"
-    assert resolve_for_app("gpt2@v1") == "gpt2@v1"
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No model of the hub lies on this machine."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+@pytest.fixture
+def undownloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if the hub is asked."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    for name in ("ask_hub", "snapshot_download", "hf_hub_download"):
+        monkeypatch.setattr(hub, name, lambda *arguments, **options: pytest.fail("the hub was asked"))
+
+
+def test_catalogue_ids_on_this_machine_are_always_allowed() -> None:
+    assert resolve_for_app(" GPT2-Mini ") == "gpt2-mini"
+    assert resolve_for_app("GPT-2 mini") == "gpt2-mini"
+    assert resolve_for_app(DEFAULT_MODEL) == DEFAULT_MODEL
     assert offered() == tuple(row.id for row in listed())
+
+
+@pytest.mark.parametrize("name", ["gpt2", "GPT-2", "openai-community/gpt2", "mixtral-8x7b", "Mixtral 8x7B"])
+@pytest.mark.usefixtures("undownloaded")
+def test_a_link_downloads_nothing_by_default(name: str) -> None:
+    with pytest.raises(ModelNotFound, match=r"not on this server.*python -m model_runtime\.fetch") as refusal:
+        load_weights(resolve_for_app(name))
+    assert "GLASSFORMER" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("revision", ["refs/pr/12", "main", "v1", COMMIT, "../../x", "", "a b", "é" * 300])
+@pytest.mark.parametrize("name", ["gpt2", "openai-community/gpt2"])
+@pytest.mark.usefixtures("undownloaded")
+def test_a_link_reads_no_revision_by_default(empty_cache: Path, name: str, revision: str) -> None:
+    """Not even of a model that is here: anybody can open `refs/pr/12` on the hub."""
+    for ref in ("main", "v1"):
+        save_in_hub_layout(empty_cache, "openai-community/gpt2", tiny_gpt2(), ref=ref)
+    with pytest.raises(ModelNotFound, match=r"reads no revision|does not offer"):
+        load_weights(resolve_for_app(f"{name}@{revision}"))
+
+
+@pytest.mark.usefixtures("undownloaded")
+def test_a_model_of_the_hub_that_is_here_loads(empty_cache: Path) -> None:
+    row = row_of("gpt2")
+    assert row is not None
+    assert absent(row) == "not on this server"
+    save_in_hub_layout(empty_cache, "openai-community/gpt2", tiny_gpt2())
+    assert absent(row) == ""
+    for name in ("gpt2", "OpenAI-Community/GPT2", "GPT-2"):
+        assert load_weights(resolve_for_app(name)).revision == COMMIT
+
+
+@pytest.mark.parametrize(
+    ("allowed", "name", "fine"),
+    [
+        ("gpt2", "gpt2", True),
+        ("GPT2", "openai-community/gpt2", True),
+        ("openai-community/gpt2", "gpt2", True),
+        ("openai-community/*", "gpt2", True),
+        ("*", "gpt2", True),
+        ("gpt2", "gpt2-xl", False),
+        ("gpt2", "gpt2@main", False),
+        ("gpt2@v1", "gpt2@v1", True),
+        ("openai-community/gpt2@v1", "gpt2@v1", True),
+        ("gpt2@v1", "gpt2@v2", False),
+        ("gpt2@v1", "gpt2@V1", False),
+        ("gpt2@v1", "gpt2", False),
+        ("*", "gpt2@refs/pr/12", False),
+        ("gpt2@../x", "gpt2@../x", False),
+    ],
+)
+def test_rows_of_the_hub_that_the_operator_lets_a_link_fetch(
+    monkeypatch: pytest.MonkeyPatch, allowed: str, name: str, fine: bool
+) -> None:
+    monkeypatch.setenv("GLASSFORMER_ALLOW", allowed)
+    row = row_of("gpt2")
+    assert row is not None
+    if not fine:
+        with pytest.raises(ModelNotFound):
+            resolve_for_app(name)
+        return
+    assert resolve_for_app(name) == ("gpt2@v1" if "@" in name else "gpt2")
+    assert absent(row) == ("not on this server" if "@" in name else "needs network")
 
 
 @pytest.mark.parametrize(
     "name", ["owner/model", "/etc", "..", "~", "", "x" * 500, "a\nb", "pages/start", "nothing"]
 )
 def test_other_names_are_refused_whether_or_not_they_exist(name: str) -> None:
-    with pytest.raises(ModelNotFound, match=r"does not offer.*GLASSFORMER_ALLOW"):
+    with pytest.raises(ModelNotFound, match=r"does not offer.*Running it for others") as refusal:
         resolve_for_app(name)
+    assert "GLASSFORMER" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
     ("allowed", "name", "fine"),
     [
         ("owner/model", "owner/model", True),
-        ("owner/model", "Owner/Model@main", True),
+        ("owner/model", "Owner/Model", True),
+        ("owner/model", "owner/model@main", False),
+        ("owner/model@main", "Owner/Model@main", True),
+        ("owner/model@main", "owner/model", False),
+        ("owner/model@main", "owner/model@refs/pr/1", False),
         ("owner/model", "owner/other", False),
         ("owner/*", "owner/other", True),
         ("owner/*", "owners/other", False),
         ("a/b, owner/*", "owner/other", True),
         ("*", "any/thing", True),
-        ("owner/*", "owner/model@refs/pr/1", True),
+        ("owner/*", "owner/model@refs/pr/1", False),
+        ("*", "owner/model@main", False),
+        ("owner/model@../../x", "owner/model@../../x", False),
         ("owner/*", "owner/model@../../x", False),
         ("owner/*", "owner/model@a/../../../tmp", False),
         ("owner/*", "owner/model@main/../../../../etc", False),

@@ -1,23 +1,36 @@
 """The default model is converted once, whole or not at all, from the pinned file only."""
 
+import errno
 import hashlib
 import json
+import os
+import random
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
-from model_runtime.errors import ModelNotFound, UnsupportedModel
+from model_runtime.errors import ModelNotFound, ModelTooLarge, UnsupportedModel
+from model_runtime.limits import MIB
 from model_runtime.loading import convert
 from model_runtime.loading.catalogue import DEFAULT_ROW, CatalogueRow, WheelFile
 from model_runtime.loading.convert import converted_folder, ensure_converted, is_converted, main
 from model_runtime.loading.gguf_tokenizer import gguf_tokenizer
+from model_runtime.loading.hashes import BLOCK, file_hash
 from model_runtime.loading.load import load_weights
 
 GGUF = b"stands for a GGUF file"
+CONFIG = '{"rope_theta": 10000}'
+
+
+def wheel_of(row: CatalogueRow) -> WheelFile:
+    assert row.wheel is not None
+    return row.wheel
 
 
 @pytest.fixture
@@ -41,6 +54,7 @@ def conversions(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     def copy(source: Path, target: Path, say: convert.Say) -> None:
         done.append(target)
         shutil.copy(source, target / "model.safetensors")
+        (target / "config.json").write_text(CONFIG)
 
     monkeypatch.setattr(convert, "convert_gguf", copy)
     return done
@@ -50,7 +64,7 @@ def test_converts_once(row: CatalogueRow, conversions: list[Path]) -> None:
     lines: list[str] = []
     folder = ensure_converted(row, lines.append)
     assert folder == converted_folder(row)
-    assert is_converted(folder)
+    assert is_converted(folder, wheel_of(row))
     assert any("Converted in" in line for line in lines)
     assert ensure_converted(row, lines.append) == folder
     assert "already converted" in lines[-1]
@@ -65,8 +79,115 @@ def test_unfinished_copy_is_made_anew(row: CatalogueRow, conversions: list[Path]
     ensure_converted(row)
     (folder / convert.RECEIPT).write_text("{")
     ensure_converted(row)
-    assert is_converted(folder)
+    assert is_converted(folder, wheel_of(row))
     assert len(conversions) == 4
+
+
+def flip(file: Path) -> None:
+    """Change one bit; size and time of writing stay."""
+    content, before = bytearray(file.read_bytes()), file.stat()
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def edit_config(folder: Path) -> None:
+    (folder / "config.json").write_text(CONFIG.replace("10000", "10001"))
+
+
+def edit_receipt_too(folder: Path) -> None:
+    edit_config(folder)
+    receipt = json.loads((folder / convert.RECEIPT).read_text())
+    receipt["hashes"]["config.json"] = file_hash(folder / "config.json")
+    (folder / convert.RECEIPT).write_text(json.dumps(receipt))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: flip(folder / "model.safetensors"),
+        lambda folder: (folder / "model.safetensors").write_bytes(bytes(len(GGUF))),
+        edit_config,
+        edit_receipt_too,
+        lambda folder: (folder / "special_tokens_map.json").write_text("{}"),
+        lambda folder: (folder / "config.json").unlink(),
+    ],
+)
+@pytest.mark.parametrize("by_command", [False, True])
+def test_a_damaged_copy_is_made_anew(
+    row: CatalogueRow,
+    conversions: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    damage: Callable[[Path], object],
+    by_command: bool,
+) -> None:
+    folder = ensure_converted(row)
+    damage(folder)
+    assert not is_converted(folder, wheel_of(row))
+    if by_command:
+        monkeypatch.setattr(convert, "DEFAULT_ROW", row)
+        assert main() == 0
+    else:
+        ensure_converted(row)
+    assert (folder / "model.safetensors").read_bytes() == GGUF
+    assert (folder / "config.json").read_text() == CONFIG
+    assert not (folder / "special_tokens_map.json").exists()
+    assert is_converted(folder, wheel_of(row))
+    assert len(conversions) == 2
+
+
+def test_an_undamaged_copy_is_hashed_once(
+    row: CatalogueRow, conversions: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = ensure_converted(row)
+    hashed: list[str] = []
+    monkeypatch.setattr(convert, "file_hash", lambda file: hashed.append(file.name) or file_hash(file))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: ensure_converted(row), range(8)))
+    assert sorted(hashed) == ["config.json", "model.safetensors"]
+    (folder / ".DS_Store").write_bytes(b"a file browser was here")
+    ensure_converted(row)
+    assert len(hashed) == 2
+    os.utime(folder / "config.json")
+    ensure_converted(row)
+    assert sorted(hashed[2:]) == ["config.json", "model.safetensors"]
+    assert len(conversions) == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, 2 * BLOCK + 5])
+def test_the_hash_of_a_file_is_that_of_its_blocks(tmp_path: Path, size: int) -> None:
+    content = random.Random(size).randbytes(size)
+    (tmp_path / "file").write_bytes(content)
+    blocks = [content[start : start + BLOCK] for start in range(0, size, BLOCK)] or [b""]
+    expected = hashlib.sha256(b"".join(hashlib.sha256(block).digest() for block in blocks))
+    assert file_hash(tmp_path / "file") == expected.hexdigest()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), SafetensorError("I/O error: No space left on device")],
+)
+def test_a_disk_that_fills_up_is_told_and_left_clean(
+    row: CatalogueRow, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fill(source: Path, target: Path, say: convert.Say) -> None:
+        (target / "model.safetensors").write_bytes(b"half of it")
+        monkeypatch.setattr(convert, "_free", lambda folder: 50 * MIB)
+        raise error
+
+    monkeypatch.setattr(convert, "convert_gguf", fill)
+    with pytest.raises(ModelTooLarge, match=r"takes 0\.52 GiB of the disk, of which 0\.05 GiB is free"):
+        ensure_converted(row)
+    assert [path.suffix for path in converted_folder(row).parent.iterdir()] in ([], [".lock"])
+
+
+def test_a_disk_without_room_is_told_before_anything_is_read(
+    row: CatalogueRow, conversions: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convert, "_free", lambda folder: 50 * MIB)
+    with pytest.raises(ModelTooLarge, match="Free room on the disk"):
+        ensure_converted(row)
+    assert not conversions
 
 
 def test_broken_conversion_leaves_nothing_behind(row: CatalogueRow, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,8 +238,9 @@ def test_cache_folder_that_cannot_be_written(
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("GLASSFORMER_CACHE", str(tmp_path / "file"))
-    with pytest.raises(ModelNotFound, match="GLASSFORMER_CACHE"):
+    with pytest.raises(ModelNotFound, match="cannot be written") as refusal:
         ensure_converted(row)
+    assert "GLASSFORMER" not in str(refusal.value)  # visitors see it
 
 
 def test_cache_folder_by_platform(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +267,9 @@ def test_command_prints_what_it_does(
     assert row.wheel is not None
     monkeypatch.setattr(convert, "DEFAULT_ROW", replace(row, wheel=replace(row.wheel, sha256="0" * 64)))
     assert main() == 1
-    assert "Not converted." in capsys.readouterr().err
+    words = capsys.readouterr().err
+    assert "Not converted." in words
+    assert "GLASSFORMER_CACHE" in words
 
 
 # The real default model, as `make` has converted it.

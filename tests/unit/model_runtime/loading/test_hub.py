@@ -1,6 +1,8 @@
 """Hub models: cached ones load without network at a pinned commit; others are fetched or refused in words."""
 
+import errno
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from model_runtime import load_model
+from model_runtime import fetch, load_model
 from model_runtime.errors import ModelNotFound, ModelTooLarge, UnsupportedModel
 from model_runtime.loading import hub
 from model_runtime.loading.catalogue import offline_ids, row_of
@@ -74,7 +76,9 @@ def test_catalogue_id_finds_its_hub_repository(cache: Path) -> None:
 
 
 def test_without_network_it_says_so_and_what_can_be_had(cache: Path) -> None:
-    with pytest.raises(ModelNotFound, match=r"not on this machine.*HF_HUB_OFFLINE.*smollm2-135m-instruct"):
+    with pytest.raises(
+        ModelNotFound, match=r"not on this machine, which is set to work without.*smollm2-135m"
+    ):
         load_weights("owner/unknown")
     with pytest.raises(ModelNotFound, match="openai-community/gpt2-xl is not on this machine"):
         load_weights("gpt2-xl")
@@ -98,13 +102,14 @@ def test_download_pins_the_commit_and_then_needs_no_network(
     online: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (online.folder / "modeling_evil.py").write_text("raise SystemExit")
-    (online.folder / "pytorch_model.bin").write_bytes(b"a pickle")
+    for name in ("pytorch_model.bin", "model.onnx", "training.json", "notes.txt", "flax_model.msgpack"):
+        (online.folder / name).write_bytes(b"not needed")
     loaded = load_weights("owner/tiny")
     assert loaded.revision == COMMIT
     assert torch.equal(loaded.hf_model.lm_head.weight, tiny_llama().lm_head.weight)
     fetched = {path.rpartition("/")[2] for path in online.requests if "/resolve/" in path}
-    assert "model.safetensors" in fetched
-    assert not fetched & {"modeling_evil.py", "pytorch_model.bin"}
+    needed = {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"}
+    assert fetched == {"model.safetensors", *needed}
     online.requests.clear()
     assert load_weights("owner/tiny").revision == COMMIT
     assert online.requests == []
@@ -160,6 +165,48 @@ def test_too_large_is_refused_before_the_download(online: FakeHub) -> None:
     with pytest.raises(ModelTooLarge, match="GiB"):
         load_weights("owner/tiny")
     assert not any("/resolve/" in path for path in online.requests)
+
+
+def test_every_file_is_counted_and_the_disk_is_asked_before(
+    online: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = hub.ask_hub("owner/tiny", None)
+    assert wanted.n_bytes == sum((online.folder / name).stat().st_size for name in wanted.wanted)
+    assert wanted.n_bytes > wanted.weight_bytes
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=wanted.n_bytes - 1))
+    with pytest.raises(ModelTooLarge, match=r"The files of owner/tiny take .* of the disk is free"):
+        load_weights("owner/tiny")
+    assert not any("/resolve/" in path for path in online.requests)
+
+
+def test_a_disk_that_fills_up_is_not_taken_for_a_dead_line(
+    online: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(hub, "snapshot_download", fill)
+    with pytest.raises(ModelTooLarge, match="The disk filled up while owner/tiny was fetched"):
+        load_weights("owner/tiny")
+
+
+def test_a_long_index_is_not_fetched(online: FakeHub) -> None:
+    (online.folder / "model.safetensors").unlink()
+    (online.folder / "model.safetensors.index.json").write_text("{}")
+    online.sizes["model.safetensors.index.json"] = 10**9
+    with pytest.raises(UnsupportedModel, match="index of owner/tiny takes 1,000,000,000 bytes"):
+        load_weights("owner/tiny")
+    assert not any("/resolve/" in path for path in online.requests)
+
+
+def test_the_operator_fetches_a_model_by_command(online: FakeHub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fetch.main([]) == 2
+    assert fetch.main(["owner/other"]) == 1
+    assert "owner/other: not fetched." in capsys.readouterr().err
+    assert fetch.main(["owner/tiny"]) == 0
+    assert f"tiny is on this machine, revision {COMMIT}" in capsys.readouterr().out
+    assert hub.cached_snapshot("owner/tiny") is not None
 
 
 @pytest.mark.parametrize(

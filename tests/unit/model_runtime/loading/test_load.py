@@ -236,13 +236,13 @@ def test_adapters_are_refused(tmp_path: Path) -> None:
 
 def test_weights_that_do_not_match_the_config_are_refused(folder: Path) -> None:
     change_config(folder, num_hidden_layers=3)
-    with pytest.raises(UnsupportedModel, match=r"missing.*model\.layers\.2"):
+    with pytest.raises(UnsupportedModel, match="says 3 layers, and its weight files hold 2"):
         load_weights(str(folder))
 
 
 def test_weights_of_another_shape_are_refused(folder: Path) -> None:
     change_config(folder, intermediate_size=48)
-    with pytest.raises(UnsupportedModel, match=r"another shape|size mismatch|cannot be loaded"):
+    with pytest.raises(UnsupportedModel, match=r"asks for 48 × 16 numbers in .*gate_proj"):
         load_weights(str(folder))
 
 
@@ -274,7 +274,7 @@ def test_deeply_nested_files_are_refused(folder: Path) -> None:
 
 def test_a_damaged_config_is_not_blamed_on_the_tokenizer(folder: Path) -> None:
     change_config(folder, hidden_size="wide")
-    with pytest.raises(UnsupportedModel, match=r"tiny cannot be loaded.*hidden_size"):
+    with pytest.raises(UnsupportedModel, match=r"'hidden_size' of the config of tiny is 'wide'"):
         load_weights(str(folder))
 
 
