@@ -8,6 +8,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
+from pages.shared.frame import contents
+
 pytestmark = pytest.mark.browser
 
 Serve = Callable[..., str]
@@ -85,6 +87,32 @@ def test_a_hostile_prompt_is_text_and_nothing_runs(serve: Serve, open_page: Open
     assert page.title() != "owned"
     assert page.locator("img[src='x']").count() == 0
     assert page.locator("a[href^='javascript']").count() == 0
+
+
+def test_the_prompt_box_holds_the_prompt_all_along_the_navigation(serve: Serve, open_page: OpenPage) -> None:
+    """Twice, as the box was blank after every second change of page only."""
+    page = open_page(f"{serve('app.py')}/?prompt=one+two+three&model=gpt2-mini", allow=PROBES)
+    drawn(page, "From prompt to next token")
+    for entry in [*contents.PAGES[1:], *contents.PAGES]:
+        page.get_by_test_id("stSidebarNavLink").get_by_text(entry.title, exact=True).click()
+        drawn(page, entry.title)
+        expect(page.get_by_role("textbox", name="Prompt")).to_have_value("one two three")
+
+
+def test_an_address_without_a_page_says_so_and_lists_the_pages(serve: Serve, open_page: OpenPage) -> None:
+    url = serve("app.py")
+    page = open_page(f"{url}/atention?prompt=one+two&layer=3&head=1", allow=PROBES)
+    expect(page.get_by_role("heading", level=1, name="There is no such page")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_test_id("stMain").get_by_test_id("stPageLink")).to_have_count(len(contents.PAGES))
+    assert page.get_by_role("dialog").count() == 0
+    page.get_by_role("link", name="Attention (did you mean this one?)").click()
+    drawn(page, "Attention")
+    expect(page.get_by_role("textbox", name="Prompt")).to_have_value("one two")
+    expect(number(page, "Layer")).to_have_value("3")
+    page.goto(f"{url}/home?prompt=one+two")
+    drawn(page, "From prompt to next token")
+    assert page.get_by_role("dialog").count() == 0
+    expect(page.get_by_role("textbox", name="Prompt")).to_have_value("one two")
 
 
 def test_back_undoes_one_thing_at_a_time(serve: Serve, open_page: OpenPage) -> None:

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from pages.shared.figure import export, scripts
 from pages.shared.server import bertviz_route
+from pages.shared.server.addresses import SendOn
 from pages.shared.server.compression import CompressOnce, compressed
 from pages.shared.server.messages import MessageDoor
 from pages.shared.server.shelf import BROWSER_DATA, EXPORTS
@@ -45,8 +46,9 @@ def routes(extra: Path | None = None) -> list[Route]:
 
 
 def middleware() -> list[Middleware]:
-    """Middleware for `st.App`: what a browser may send, and Streamlit's own scripts compressed, each once."""
-    return [Middleware(MessageDoor), Middleware(CompressOnce)]
+    """Middleware for `st.App`: what a browser may send; addresses that no page has, sent on; and Streamlit's
+    own scripts compressed, each once."""
+    return [Middleware(MessageDoor), Middleware(SendOn), Middleware(CompressOnce)]
 
 
 def warm() -> None:

@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterator
+from urllib.parse import urljoin
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from pages.shared.figure import scripts
 from pages.shared.figure.export import Exportable
 from pages.shared.figure.provenance import Provenance
 from pages.shared.server import server
+from pages.shared.server.addresses import SendOn
 from pages.shared.server.compression import CompressOnce
 from pages.shared.server.shelf import BROWSER_DATA, EXPORTS, Shelf
 
@@ -183,3 +185,34 @@ def test_what_may_change_is_asked_for_again() -> None:
 )
 def test_everything_else_passes_untouched(path: str, headers: dict[str, str]) -> None:
     assert "content-encoding" not in Source().client.get(path, headers=headers).headers
+
+
+@pytest.mark.parametrize(
+    ("asked", "target"),
+    [
+        ("/home", "/"),
+        ("/home?prompt=a%20b&layer=3", "/?prompt=a%20b&layer=3"),
+        ("/attention/heads?prompt=x", "/attention-heads?prompt=x"),
+        ("/a/b/c", "/a-b-c"),
+        ("/attention/heads/", "/attention-heads"),
+        ("/a//evil.test/b", "/a-evil.test-b"),
+    ],
+)
+def test_an_address_that_no_browser_could_open_is_sent_on(asked: str, target: str) -> None:
+    async def never(scope: object, receive: object, send: object) -> None:
+        raise AssertionError("passed through")
+
+    client = TestClient(SendOn(never), base_url="http://here.test", follow_redirects=False)
+    answer = client.get(asked, headers={"accept": "text/html,*/*"})
+    assert answer.status_code == 302
+    assert urljoin(f"http://here.test{asked}", answer.headers["location"]) == f"http://here.test{target}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/attention", "/atention", "/static/js/a.js", "/glassformer/export/png/x", "/_stcore/health"],
+)
+def test_other_addresses_are_left_alone(path: str) -> None:
+    client = TestClient(SendOn(PlainTextResponse("here")))
+    assert client.get(path, headers={"accept": "text/html"}).text == "here"
+    assert client.get("/attention/_stcore/health").text == "here"  # a browser side that looks for its server
