@@ -12,6 +12,7 @@ from model_runtime.capture.attention_function import AttentionCall, pattern_and_
 from model_runtime.errors import NotCaptured
 from model_runtime.records import HeadMeasures
 from model_runtime.run import OpenRun
+from model_runtime.steps import step
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,8 @@ def head_measures(run: OpenRun) -> HeadMeasures:
         counts[:, 0] += block.counts
         for row, layer in enumerate(trace.layers):
             sums[row] += block.sums(_part(trace.call(layer), start, stop, block.n_keys))
+            step()
+        step(stop**2, len(queries) ** 2)  # a later query reads more keys
     means = (sums / counts).float().cpu().numpy()  # 0 / 0 is NaN: no query to measure it on
     columns = {name: means[:, number].copy() for number, name in enumerate(_MEASURES)}
     n_repeated = len(trace.tokens) - len({token.id for token in trace.tokens})

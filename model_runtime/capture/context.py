@@ -21,6 +21,7 @@ from model_runtime.capture.attention_function import AttentionCall, describe_cal
 from model_runtime.capture.edit_values import cut_mask
 from model_runtime.capture.planner import Plan
 from model_runtime.points import ON_DEMAND, POINTS, Point, Port
+from model_runtime.steps import small_step
 
 Key = tuple[str, int | None]  # (point, layer)
 _LAST: Port = ("block", "output")
@@ -81,6 +82,8 @@ class Run:
                 self._fresh[point.name, layer] = point.take(value, self.adapter)
             if place == _LAST:
                 self._settle(layer)
+        if place == _LAST and layer is not None:
+            small_step(layer + 1, len(self.adapter.blocks))
         return value
 
     def attend(

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
@@ -27,6 +28,7 @@ class HasBytes(Protocol):
 
 
 Value = TypeVar("Value", bound=HasBytes)
+PAUSE = 0.2  # seconds between two looks of who waits at whether it is still to wait
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,23 @@ class CacheStats:
 
 
 class _Flight:
-    """One computation under way: its future result and the thread that works on it."""
+    """One computation under way: its future result, the thread that works on it, and who waits for it."""
 
     def __init__(self) -> None:
         self.result: Future[HasBytes] = Future()
         self.thread = threading.get_ident()
+        self.waiting = 0  # threads besides that one
+        self.done: float | None = None  # how much of it is done, 0 to 1
+
+    def wait(self, look: Callable[[], None] | None) -> HasBytes:
+        """The result; `look` is called now and then, and what it raises ends the waiting."""
+        while True:
+            try:
+                return self.result.result(None if look is None else PAUSE)
+            except TimeoutError:
+                if look is None or self.result.done():  # then it is the computation's own error
+                    raise
+                look()
 
 
 class TraceCache:
@@ -68,12 +82,15 @@ class TraceCache:
         self._bytes = 0
         self._hits = self._misses = self._joined = self._evictions = self._too_large = 0
 
-    def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
+    def get(
+        self, key: Hashable, compute: Callable[[], Value], look: Callable[[], None] | None = None
+    ) -> Value:
         """Return the value of `key`: kept, being computed by another thread, or computed here.
 
         Args:
             key: the recipe of the value; equal keys must mean equal values.
             compute: makes the value; called in this thread and only if nobody else is at it.
+            look: called every `PAUSE` while another thread is at it; what it raises ends the waiting.
 
         Raises:
             Whatever `compute` raises, in every thread that waited for it. Errors are not kept: the next
@@ -94,11 +111,22 @@ class TraceCache:
                 if flight.thread == threading.get_ident():
                     raise RuntimeError(f"computing {key!r} asked for itself")
                 self._joined += 1
+                flight.waiting += 1
             try:
-                return cast(Value, flight.result.result())
+                with self._waits_for(flight):
+                    return cast(Value, flight.wait(look))
             except CancelledError:
                 continue  # the thread at work was interrupted, not the computation wrong: take over
         return self._compute(key, compute, flight)
+
+    @contextmanager
+    def _waits_for(self, flight: _Flight) -> Iterator[None]:
+        """Around the waiting of a thread that is counted already: nobody sees it neither come nor wait."""
+        try:
+            yield
+        finally:
+            with self._lock:
+                flight.waiting -= 1
 
     def _compute(self, key: Hashable, compute: Callable[[], Value], flight: _Flight) -> Value:
         try:
@@ -145,6 +173,24 @@ class TraceCache:
             if kept is not None and renew:
                 self._kept.move_to_end(key)
             return None if kept is None else kept[0]
+
+    def waiting(self, key: Hashable) -> int:
+        """How many threads wait for what another one computes under this key."""
+        with self._lock:
+            flight = self._in_flight.get(key)
+            return 0 if flight is None else flight.waiting
+
+    def tell(self, key: Hashable, done: float) -> None:
+        """Note how much of what is computed under this key is done, 0 to 1."""
+        with self._lock:
+            if key in self._in_flight:
+                self._in_flight[key].done = done
+
+    def done(self, key: Hashable) -> float | None:
+        """What was told of it last; None where nothing was, or where nobody is at it."""
+        with self._lock:
+            flight = self._in_flight.get(key)
+            return None if flight is None else flight.done
 
     def clear(self) -> None:
         """Forget every kept value. What is being computed goes on and is kept when it is done."""

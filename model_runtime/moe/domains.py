@@ -23,6 +23,7 @@ from model_runtime.model import Model
 from model_runtime.moe.load import js_divergence, shares
 from model_runtime.moe.routing import sparse_layers
 from model_runtime.run import Turn
+from model_runtime.steps import part
 
 HELDOUT = Path(__file__).resolve().parents[2] / "assets" / "heldout"
 DOMAINS = ("plays", "scripture", "python", "arithmetic")
@@ -137,7 +138,7 @@ def domain_routing(
     for number, text in enumerate(texts.values()):
         for excerpt in range(excerpts):
             read = _excerpt_ids(model, text, excerpt, excerpts)
-            with turn():
+            with turn(), part(number * excerpts + excerpt, len(texts) * excerpts):
                 trace = model.trace(read, points=("router_indices",), layers=layers)
             chosen.append(trace.get("router_indices").astype(np.int16))
             ids += read

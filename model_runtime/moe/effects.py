@@ -11,6 +11,7 @@ from model_runtime.interventions import ScaleExpert
 from model_runtime.moe.routing import Routing, routing
 from model_runtime.records.distributions import kl, log_softmax
 from model_runtime.run import OpenRun, Turn
+from model_runtime.steps import part
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +47,10 @@ def expert_effects(run: OpenRun, renormalise: bool = False, turn: Turn = nullcon
     """
     found, whole = routing(run), log_softmax(run.traced(points=()).next_token_logits())
     divergence = np.full((len(found.layers), found.n_experts), np.nan)
-    for row, expert in np.argwhere(found.tokens_per_expert() > 0).tolist():
+    asked = np.argwhere(found.tokens_per_expert() > 0).tolist()
+    for number, (row, expert) in enumerate(asked):
         off = ScaleExpert(found.layers[row], expert, 0.0, renormalise)
-        with turn():
+        with turn(), part(number, len(asked)):
             trace = run.model.trace(run.prompt, points=(), interventions=(*run.interventions, off))
         divergence[row, expert] = kl(whole, log_softmax(trace.next_token_logits()))
     return ExpertEffects(found.layers, divergence)

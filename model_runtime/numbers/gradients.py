@@ -31,6 +31,7 @@ from model_runtime.model import Model
 from model_runtime.records.numbers import LossScaling
 from model_runtime.records.sized import Sized
 from model_runtime.run import Turn
+from model_runtime.steps import step
 
 LOWEST, HIGHEST = -64, 24  # powers of two; the ends hold what lies beyond
 MOST_WEIGHTS = 20_000_000  # a larger model would take longer than a page can wait
@@ -143,13 +144,14 @@ def loss_gradients(
             f"{MOST_WEIGHTS:,}.",
             "Choose a smaller model.",
         )
-    names = weight_groups(model)
+    names, all_passes = weight_groups(model), 1 + len(passes) + len({passes[0], 0})
     with turn():
         exact = backward(model, ids, torch.float32)
+    step(1, all_passes)
     weights, stream = _Flat(_by_group(names, exact.weights)), _Flat(_stream_groups(exact.stream))
 
-    def in_16_bits(dtype: torch.dtype, scales: Sequence[int]) -> HalfPasses:
-        rows = []
+    def in_16_bits(dtype: torch.dtype, scales: Sequence[int], before: int) -> HalfPasses:
+        rows: list[tuple[Any, ...]] = []
         for k in scales:
             with turn():
                 half = backward(model, ids, dtype, k)
@@ -158,6 +160,7 @@ def loss_gradients(
                 stream.lost(_stream_groups(half.stream), k),
             )
             rows.append((half.loss, *lost))
+            step(1 + before + len(rows), all_passes)
         return _half_passes(dtype, scales, rows)
 
     return GradientReport(
@@ -165,8 +168,8 @@ def loss_gradients(
         loss=exact.loss,
         weights=weights.sizes(),
         stream=stream.sizes(),
-        fp16=in_16_bits(torch.float16, passes),
-        bf16=in_16_bits(torch.bfloat16, sorted({passes[0], 0})),
+        fp16=in_16_bits(torch.float16, passes, 0),
+        bf16=in_16_bits(torch.bfloat16, sorted({passes[0], 0}), len(passes)),
     )
 
 

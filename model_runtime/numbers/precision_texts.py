@@ -19,6 +19,7 @@ from model_runtime.records.sized import Sized
 from model_runtime.run import ModelIn, OpenRun, Turn
 from model_runtime.sampling.arithmetic import checked_scores
 from model_runtime.sampling.generation import end_ids
+from model_runtime.steps import step
 from model_runtime.tokenizer import Tokens
 
 
@@ -113,6 +114,7 @@ class _Writer:
                 self.refusal = error.what
                 return
             self.logits.append(logits)
+            step()
             self.ids.append(int(scores.argmax()))
 
     def text(self) -> tuple[Token, ...]:

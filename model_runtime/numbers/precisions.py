@@ -25,6 +25,7 @@ from model_runtime.records.formats import FORMATS
 from model_runtime.records.sized import Sized
 from model_runtime.run import ModelIn, OpenRun, Turn
 from model_runtime.sampling.arithmetic import checked_scores
+from model_runtime.steps import part, step
 from model_runtime.trace import Trace
 
 COMPARED: tuple[str, ...] = ("fp32", "bf16", "fp16")  # keys of `number_formats.FORMATS`
@@ -164,9 +165,12 @@ def compare_precisions(run: OpenRun, *, model_in: ModelIn, turn: Turn = nullcont
     points = [point for point in POINTS if None in model.reasons[point]]
     readings = {key: _empty(key, model, points) for key in COMPARED}
 
+    # With several groups the reference is not kept: it is read again beside each narrow format.
+    passes, n_passes = iter(range(1_000_000)), len(COMPARED) if len(groups) == 1 else 4 * len(groups)
+
     def trace(model: Model, layers: range) -> Trace:
         asked = ["resid_pre", *points] if layers.start == 0 else points
-        with turn():
+        with turn(), part(min(next(passes), n_passes - 1), n_passes):
             return model.trace(ids, points=asked, layers=layers, interventions=run.interventions)
 
     exact = _Reference(model, trace, groups, readings["fp32"])
@@ -274,6 +278,7 @@ def _fill(reading: FormatReading, trace: Trace, reference: Trace) -> None:
     for point, layer in [("resid_pre", 0)] * (0 in trace.layers) + asked:
         if trace.reasons[point][layer] is not None:
             continue
+        step()
         values, exact = trace.get(point, layer), reference.get(point, layer)
         row, kind = layer + (point == STREAM), STREAM if point == "resid_pre" else point
         reading.largest[kind][row] = largest_value(values)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from model_runtime import steps
 from model_runtime.errors import SettingError
 from model_runtime.limits import in_gib
 from model_runtime.loading.device import free_memory
@@ -108,6 +109,7 @@ def layer_errors(model: Model, layer: int) -> LayerErrors:
         for _, rows in row_chunks(matrix, step):
             own[column] += sum_of_squares(rows)
             for number, scheme in enumerate(SCHEMES):
+                steps.step()
                 near = dequantize(quantize(rows, scheme, ends)).to(matrix.dtype)
                 off[number, column] += sum_of_squares(near.float() - rows)
     n_bytes = [sum(packed_bytes(m.shape, scheme) for m in matrices.values()) for scheme in SCHEMES]
@@ -140,6 +142,7 @@ def _block_error(matrices: Sequence[torch.Tensor], kind: str, step: int = 1) -> 
     off = own = 0.0
     for matrix in matrices:
         for _, rows in row_chunks(matrix, step):
+            steps.step()
             weight = rows.cpu().numpy()
             near = quants.dequantize(
                 quants.quantize(weight, GGMLQuantizationType[kind]), GGMLQuantizationType[kind]

@@ -9,6 +9,7 @@ import numpy as np
 from model_runtime.capture.attention_function import pattern_and_sink, scores
 from model_runtime.interventions import Intervention
 from model_runtime.run import OpenRun
+from model_runtime.steps import step
 from model_runtime.trace import Trace
 
 
@@ -42,6 +43,7 @@ def pattern_change(run: OpenRun, edits: tuple[Intervention, ...], most_queries: 
         with np.errstate(invalid="ignore"):
             gap = np.abs(one[0] - other[0])
         largest.append(np.where(np.isfinite(gap), gap, 0).max((-1, -2)))
+        step(layer + 1, before.spec.n_layers)
     return PatternChange(np.stack(moved).astype(np.float32), np.stack(largest).astype(np.float32))
 
 

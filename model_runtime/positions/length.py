@@ -25,6 +25,7 @@ from model_runtime.interventions import Intervention, as_interventions
 from model_runtime.loading.device import free_memory
 from model_runtime.model import Model
 from model_runtime.run import Turn
+from model_runtime.steps import step
 
 HELDOUT = Path(__file__).resolve().parents[2] / "assets" / "heldout"
 TEXTS = ("plays", "scripture", "python")
@@ -161,6 +162,7 @@ def read_in_chunks(
             run = Run(model.adapter, plan, offset=first)
             logits, cache = model.forward(part, run, tuple(range(len(part))), cache)  # [chunk, d_vocab]
         loss[predicted], entropy[predicted] = loss_and_entropy(logits, tokens[predicted])
+        step(first + len(part), len(tokens))
         if progress is not None:
             progress(first + len(part), len(tokens), time.perf_counter() - start)
     return loss[:-1], entropy[:-1]  # what the last token's logits predict never came

@@ -20,6 +20,7 @@ from model_runtime.errors import PromptError, SettingError
 from model_runtime.interventions import Intervention, PositionsOff
 from model_runtime.model import Model
 from model_runtime.run import OpenRun
+from model_runtime.steps import part
 
 LONGEST = 256  # tokens of the prompt that are read: six forwards are made
 _POINTS = ("resid_pre", "attn_out", "z", "resid_post")
@@ -158,20 +159,23 @@ def order_experiment(run: OpenRun, seed: int = 1) -> OrderExperiment:
         ids=ids,
         order=order,
         n_fixed=n_fixed,
-        open=_case(run, ids, order, masked=False, positions=False),
-        masked=_case(run, ids, order, masked=True, positions=False),
-        model=_case(run, ids, order, masked=True, positions=True),
+        open=_case(run, ids, order, 0, masked=False, positions=False),
+        masked=_case(run, ids, order, 2, masked=True, positions=False),
+        model=_case(run, ids, order, 4, masked=True, positions=True),
         epsilon=torch.finfo(getattr(torch, run.spec.dtype)).eps,
     )
 
 
 def _case(
-    run: OpenRun, ids: tuple[int, ...], order: tuple[int, ...], *, masked: bool, positions: bool
+    run: OpenRun, ids: tuple[int, ...], order: tuple[int, ...], number: int, *, masked: bool, positions: bool
 ) -> OrderCase:
+    """One rule: the passes `number` and `number` + 1 of six."""
     others = (edit for edit in run.interventions if not isinstance(edit, PositionsOff))
     edits: tuple[Intervention, ...] = (*others,) if positions else (*others, PositionsOff())
-    before = _read(run.model, ids, edits, masked)
-    after = _read(run.model, tuple(ids[place] for place in order), edits, masked)
+    with part(number, 6):
+        before = _read(run.model, ids, edits, masked)
+    with part(number + 1, 6):
+        after = _read(run.model, tuple(ids[place] for place in order), edits, masked)
     places = torch.tensor(np.argsort(order))  # where each token of the first text stands in the second
     layers = range(run.spec.n_layers)
 

@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from io import StringIO
+from typing import Any
 
 import numpy as np
 
 from model_runtime.errors import SettingError
 from model_runtime.model import Model
 from model_runtime.records import Neighbours, Projection, ProjectionSettings
+from model_runtime.steps import step
 from model_runtime.vectors.point_sets import PointRequest, PointSet, ends_of, points_of
 
 METHODS = ("pca", "axis", "tsne", "umap")
@@ -25,9 +31,8 @@ N_NEIGHBOURS = 10  # nearest neighbours that are counted
 LEAST_POINTS = {"pca": 2, "axis": 2, "tsne": 4, "umap": 6}
 _NAMES = {"pca": "PCA", "axis": "An axis", "tsne": "t-SNE", "umap": "UMAP"}
 _BLOCK = 512  # rows of distances at a time: 20 MB of float64 for 5,000 points
-# numba's plainest threading layer ends the process when two threads run a compiled function at a time.
-_UMAP_LOCK = threading.Lock()
 _UMAP_READY = threading.Event()
+_TSNE_STEPS, _UMAP_EPOCHS = 1_000, 500  # the libraries' own numbers, for as many points as are allowed here
 
 
 def settings_for(asked: ProjectionSettings, n_points: int) -> ProjectionSettings:
@@ -61,6 +66,15 @@ def settings_for(asked: ProjectionSettings, n_points: int) -> ProjectionSettings
         near = max(2, min(asked.n_neighbors, n_points - 1))
         return replace(plain, n_neighbors=near, min_dist=asked.min_dist, seed=asked.seed)
     return plain
+
+
+def expected_seconds(used: ProjectionSettings, n_points: int) -> float:
+    """Roughly, on two cores, from runs of 40 to 5,000 points: enough to tell a moment from minutes."""
+    if used.method == "tsne":  # each step: the tree of all points, and three neighbours a perplexity
+        return n_points * (6e-3 + 6e-5 * used.perplexity) * (1.5 if used.n_axes == 3 else 1.0)
+    if used.method == "umap":
+        return n_points * (1e-3 + 8e-5 * used.n_neighbors)
+    return 0.0
 
 
 def neighbours_of(
@@ -214,10 +228,31 @@ def own_axis(
     return np.column_stack((along / length, rest @ axes.T)), tuple(float(share) for share in shares)
 
 
+class _Rate(np.float64):
+    """A learning rate that knows when it is used: scikit-learn multiplies each gradient by it, once a step,
+    and has no other place to look in on a run of minutes. The product is the same to the bit.
+    """
+
+    used = 0
+
+    def __mul__(self, gradients: Any) -> Any:
+        self.used += 1
+        step(self.used, _TSNE_STEPS)
+        return np.float64(self) * gradients
+
+
 def _tsne(vectors: np.ndarray, used: ProjectionSettings) -> np.ndarray:
     from sklearn.manifold import TSNE
 
-    method = TSNE(used.n_axes, perplexity=used.perplexity, metric=used.distance, random_state=used.seed)
+    method = TSNE(
+        used.n_axes,
+        perplexity=used.perplexity,
+        metric=used.distance,
+        random_state=used.seed,
+        max_iter=_TSNE_STEPS,
+        early_exaggeration=12.0,
+        learning_rate=_Rate(max(len(vectors) / 12.0 / 4, 50.0)),  # what "auto" is
+    )
     return np.asarray(method.fit_transform(vectors))
 
 
@@ -238,8 +273,65 @@ def same_neighbours(one: Neighbours, other: Neighbours) -> float:
     return float(both.mean())
 
 
+class _Numba:
+    """One thread at a time, in the order of their coming: numba's plainest threading layer ends the process
+    when two run a compiled function at once. Who is at long work steps aside between two of its steps, so
+    that short work is done between them."""
+
+    def __init__(self) -> None:
+        self.line: deque[object] = deque()  # the first is at work
+        self.moved = threading.Condition()
+
+    @contextmanager
+    def mine(self) -> Iterator[None]:
+        """Alone with numba."""
+        me = object()
+        with self.moved:
+            self.line.append(me)
+        try:
+            self._wait(me)
+            yield
+        finally:
+            with self.moved:
+                self.line.remove(me)
+                self.moved.notify_all()
+
+    def step_aside(self) -> None:
+        """Let those who wait have their turn, or their next step, first."""
+        with self.moved:
+            me = self.line[0]
+            self.line.rotate(-1)
+            self.moved.notify_all()
+        self._wait(me)
+
+    def _wait(self, me: object) -> None:
+        while True:
+            with self.moved:
+                if self.moved.wait_for(lambda: self.line[0] is me, 0.2):
+                    return
+            step()  # outside, so that nobody is held up; raises where this is not waited for any more
+
+
+_NUMBA = _Numba()
+
+
+class _Interval(float):
+    """The least time between two drawings of UMAP's progress bar, which its loop compares after each epoch
+    with the time that has passed: the one place to look in. Never enough, so that no bar is drawn (drawing
+    holds a lock of all threads).
+    """
+
+    epochs = 0
+
+    def __le__(self, passed: float) -> bool:
+        self.epochs += 1
+        step(self.epochs, _UMAP_EPOCHS)
+        _NUMBA.step_aside()
+        return False
+
+
 def _umap(vectors: np.ndarray, used: ProjectionSettings) -> np.ndarray:
-    with _UMAP_LOCK:
+    with _NUMBA.mine():
         from umap import UMAP
 
         method = UMAP(
@@ -249,6 +341,7 @@ def _umap(vectors: np.ndarray, used: ProjectionSettings) -> np.ndarray:
             metric=used.distance,
             random_state=used.seed,
             n_jobs=1,  # what a seed makes of it anyway
+            tqdm_kwds={"disable": False, "file": StringIO(), "miniters": 1, "mininterval": _Interval(1.0)},
         )
         placed = np.asarray(method.fit_transform(vectors))
         _UMAP_READY.set()

@@ -77,7 +77,9 @@ def amplified(side: Side) -> Amplified:
 def report_of(run: PageRun) -> PrecisionReport:
     """The three forwards, made once for all visitors; no trace of them is kept."""
     words = "Running the model in fp32, bf16 and fp16"
-    return exact(run).measure(compare_precisions, words, slow=True, at_hand={"model_in": run.model_in})
+    seconds = 4 * run.forward_seconds  # half precision takes longer on a processor
+    lent = {"model_in": run.model_in}
+    return exact(run).measure(compare_precisions, words, slow=True, seconds=seconds, at_hand=lent)
 
 
 def texts_of(run: PageRun) -> PrecisionTexts:

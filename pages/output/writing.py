@@ -127,7 +127,7 @@ def check_room(run: PageRun, n_new: int) -> None:
 def in_turns(generation: Generation) -> Iterator[GeneratedToken]:
     """The tokens of a generation, each taken in its turn among all visitors' forward passes."""
     while True:
-        with runtime.turns().take():
+        with runtime.turns().take(quick=True):
             token = next(generation, None)
         if token is None:
             return

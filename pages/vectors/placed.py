@@ -9,6 +9,7 @@ from model_runtime.vectors.point_sets import PointRequest, PointSet, points_of
 from model_runtime.vectors.projection import (
     LEAST_POINTS,
     N_NEIGHBOURS,
+    expected_seconds,
     neighbours_of,
     project,
     projection_of,
@@ -125,6 +126,7 @@ def _projected(
         projection_of,
         said,
         slow=used.method in ("tsne", "umap"),
+        seconds=expected_seconds(used, len(points)),
         at_hand={"points": points, "near": near},
         request=request,
         settings=used,

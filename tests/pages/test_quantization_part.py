@@ -171,7 +171,9 @@ def test_only_small_results_are_kept(tiny: str, monkeypatch: pytest.MonkeyPatch)
     kept: list[object] = []
     cache = runtime._dear()
     get = cache.get
-    monkeypatch.setattr(cache, "get", lambda key, make: get(key, lambda: kept.append(v := make()) or v))
+    monkeypatch.setattr(
+        cache, "get", lambda key, make, look: get(key, lambda: kept.append(v := make()) or v, look)
+    )
     part(tiny, prompt="another one", scope="model", bits="8", group="64")
     effects = [value for value in kept if isinstance(value, quantization_effects.QuantEffect)]
     assert len(effects) == 1

@@ -19,7 +19,7 @@ from model_runtime.interventions import ScaleHead
 from model_runtime.model import Model
 from model_runtime.run import OpenRun, Turn
 from pages.shared.figure.provenance import caption
-from pages.shared.run import runtime
+from pages.shared.run import runtime, waiting
 from pages.shared.run.opened import opened
 from pages.shared.run.runs import Run, run_of, sampling_words
 from pages.shared.settings.edit_codes import parse_edits
@@ -173,14 +173,14 @@ def test_words_are_shown_for_slow_work_only(monkeypatch: pytest.MonkeyPatch) -> 
         shown.append(words)
         yield
 
-    monkeypatch.setattr(runtime.st, "spinner", spinner)
-    monkeypatch.setattr(runtime, "get_script_run_ctx", lambda: object())
-    monkeypatch.setattr(runtime, "add_script_run_ctx", lambda thread: thread)
+    monkeypatch.setattr(waiting.st, "spinner", spinner)
+    monkeypatch.setattr(waiting, "get_script_run_ctx", lambda: object())
+    monkeypatch.setattr(waiting, "add_script_run_ctx", lambda thread: thread)
     with runtime.working("Quick"):
         pass
     with runtime.working("Slow"):
-        time.sleep(runtime.SHOW_AFTER_SECONDS + 0.2)
-    time.sleep(runtime.SHOW_AFTER_SECONDS)
+        time.sleep(waiting.SHOW_AFTER_SECONDS + 0.2)
+    time.sleep(waiting.SHOW_AFTER_SECONDS)
     assert shown == ["Slow"]
 
 
@@ -192,20 +192,20 @@ def test_who_waits_for_a_turn_is_told_how_many_are_ahead(monkeypatch: pytest.Mon
         told.append(words)
         yield
 
-    monkeypatch.setattr(runtime, "working", note)
+    monkeypatch.setattr(waiting, "working", note)
     turns = runtime.Turns(1)
 
     def wait() -> None:
         with turns.take():
             pass
 
-    waiting = [threading.Thread(target=wait) for _ in range(2)]
+    threads = [threading.Thread(target=wait) for _ in range(2)]
     with turns.take():
-        for before, thread in enumerate(waiting):
+        for before, thread in enumerate(threads):
             thread.start()
             while len(told) <= before:
                 time.sleep(0.001)
-    for thread in waiting:
+    for thread in threads:
         thread.join(5)
     assert told == [
         "Waiting for a turn: one other run is before this one",

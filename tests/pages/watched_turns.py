@@ -19,7 +19,7 @@ class WatchedTurns:
         self.held = False
 
     @contextmanager
-    def take(self) -> Iterator[None]:
+    def take(self, quick: bool = False) -> Iterator[None]:
         assert not self.held, "a turn within a turn waits for itself where there is only one place"
         self.counted.append(0)
         self.held = True

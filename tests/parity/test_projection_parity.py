@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from model_runtime.records import ProjectionSettings
+from model_runtime.steps import listening
 from model_runtime.vectors.projection import nearest, pca, project
 
 VECTORS = np.random.default_rng(3).normal(size=(60, 24)).astype(np.float32) * np.linspace(3, 1, 24)
@@ -65,3 +66,20 @@ def test_umap_is_umap_learn_s_to_the_bit_from_two_threads_too() -> None:
         thread.join()
     assert len(found) == 2
     assert all(np.array_equal(ours, bare) for ours in found)
+
+
+@pytest.mark.slow
+def test_umap_tells_how_far_it_is_and_ends_when_nobody_waits() -> None:
+    told: list[float | None] = []
+
+    class Gone(BaseException):
+        pass
+
+    def leave(done: float | None) -> None:
+        told.append(done)
+        if done is not None and done > 0.1:
+            raise Gone
+
+    with pytest.raises(Gone), listening(leave):
+        project(VECTORS, ProjectionSettings("umap", n_neighbors=8, seed=7))
+    assert told == [epoch / 500 for epoch in range(1, 52)]

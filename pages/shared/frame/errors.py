@@ -11,6 +11,7 @@ from model_runtime.errors import GlassformerError
 from model_runtime.loading.catalogue import catalogue
 from pages.shared.escape import model_name, plain, quoted
 from pages.shared.run.runs import Run, values_of
+from pages.shared.run.waiting import Stopped, go_on
 from pages.shared.settings import table as settings
 from pages.shared.settings import url_state
 
@@ -19,7 +20,11 @@ _LOG = logging.getLogger("glassformer")
 
 
 def explain(error: GlassformerError, title: str = "This cannot be drawn") -> None:
-    """The error's own two sentences in a box, as text."""
+    """The error's own two sentences in a box, as text. Work that the visitor stopped can be begun again."""
+    if isinstance(error, Stopped):
+        st.info(plain(error.what))
+        st.button("Do it after all", key=f"gf.go_on.{hash(error.key)}", on_click=go_on, args=(error.key,))
+        return
     st.error(
         "\n\n".join(plain(for_people(words)) for words in (error.what, error.remedy) if words), title=title
     )

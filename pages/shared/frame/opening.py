@@ -3,11 +3,14 @@ measure that shows what it does."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import streamlit as st
 
 from model_runtime.errors import PointUnavailable
 from model_runtime.records import HeadMeasures
 from pages.shared.run.opened import PageRun
+from pages.shared.run.waiting import Stopped
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import DEFAULT_HEAD, DEFAULT_LAYER, DEFAULT_MODEL
 from viz.attention import heads
@@ -33,7 +36,7 @@ def head_to_open(run: PageRun) -> tuple[int, int]:
         return (DEFAULT_LAYER, DEFAULT_HEAD) if run.settings.model == DEFAULT_MODEL else (0, 0)
     try:
         return heads.head_to_open(measures_for(run))
-    except PointUnavailable:  # a model without attention patterns: the Attention page says so
+    except (PointUnavailable, Stopped):  # a model without attention patterns: the Attention page says so
         return 0, 0
 
 
@@ -51,4 +54,5 @@ def open_measure(run: PageRun, layer: int, head: int) -> None:
     if state.chosen("measure") or st.session_state.get(_OPENED) == opened_for or is_long(run):
         return
     st.session_state[_OPENED] = opened_for
-    state.values()["measure"] = heads.measure_to_open(measures_for(run), layer, head)
+    with suppress(Stopped):
+        state.values()["measure"] = heads.measure_to_open(measures_for(run), layer, head)

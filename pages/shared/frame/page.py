@@ -22,6 +22,7 @@ from pages.shared.frame.sides import Side, sides
 from pages.shared.run import runs, runtime
 from pages.shared.run.opened import PageRun, opened
 from pages.shared.run.runs import Run
+from pages.shared.run.waiting import Stopped
 from pages.shared.settings import history, url_state
 from pages.shared.settings.edit_codes import describe, misfit
 from pages.shared.settings.table import Limits
@@ -133,6 +134,8 @@ def showing_errors() -> Iterator[None]:
         asked = runs.current_run()
         kept = st.session_state.get(_LAST_GOOD)
         drawn = runs.runs()[0]
+        if isinstance(error, Stopped):  # this run can be drawn, but for one part of it
+            kept = None
         # The last good picture is drawn under the sampling settings of now, which may be what fails.
         if kept is not None and replace(kept, sampling=drawn.sampling) != drawn:
             st.session_state[_FAILED] = (asked, error)

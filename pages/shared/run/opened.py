@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -68,6 +69,11 @@ class PageRun(OpenRun):
     def logits(self) -> np.ndarray:
         """Logits of the next token, float32 [d_vocab]."""
         return self.trace.next_token_logits()
+
+    @property
+    def forward_seconds(self) -> float:
+        """Roughly how long one pass over the prompt takes."""
+        return runtime.forward_seconds(self.spec, len(self.tokens))
 
     def text_of(self, token_id: int) -> str:
         """A token of the vocabulary, made readable."""
@@ -129,6 +135,7 @@ class PageRun(OpenRun):
         words: str = "Computing",
         *,
         slow: bool = False,
+        seconds: float | None = None,
         dear: bool = False,
         progress: Callable[..., None] | None = None,
         at_hand: Mapping[str, object] | None = None,
@@ -142,16 +149,20 @@ class PageRun(OpenRun):
                 that takes one for each), `model_in` (the run's model in another number format), `any_text`
                 (the run's prompt, where any will do) and `progress` are lent and decide nothing.
             slow: seconds of work. It waits in a line of its own, which forward passes pass by, and is `dear`.
+            seconds: how long slow work is expected to take; what is over in a moment passes long work by.
             dear: kept apart, so that traces do not push it out.
             progress: told how far it is; what it raises (a page that is run again) ends the work.
             at_hand: what the function would make first out of its other arguments, by its parameters' names:
                 lent as well.
 
         Raises:
+            Stopped: this visitor stopped it.
             GlassformerError: as the function.
         """
         asked = inspect.signature(function).parameters
-        lent: dict[str, object] = {"turn": runtime.turns().take, "model_in": self.model_in}
+        quick = "run" in asked and self.forward_seconds <= runtime.QUICK_FORWARD_SECONDS
+        lent: dict[str, object] = {"turn": partial(runtime.turns().take, quick), "model_in": self.model_in}
+        brief = seconds is not None and seconds <= runtime.QUICK_SECONDS
         lent |= {"progress": progress, "any_text": self.prompt, **(at_hand or {})}
         lent = {name: value for name, value in lent.items() if name in asked and value is not None}
 
@@ -159,10 +170,11 @@ class PageRun(OpenRun):
             if "run" in asked and not slow:
                 self.trace  # noqa: B018  # before the turn below: it takes one itself
             first = (self,) if "run" in asked else (self.model,) if "model" in asked else ()
-            with self._line(asked, slow):
+            with self._line(asked, slow, brief if slow else quick):
                 return function(*first, **arguments, **lent)
 
-        return runtime.kept(self._key(function, arguments), make, words, dear=slow or dear)
+        key = self._key(function, arguments)
+        return runtime.kept(key, make, words, dear=slow or dear, may_stop=bool(words))
 
     def known(self, function: Callable[..., Value], **arguments: Hashable) -> Value | None:
         """What `measure` would give, if it is kept; never waits."""
@@ -176,11 +188,11 @@ class PageRun(OpenRun):
         return (name, runtime.model_key(self.settings)) if "model" in asked else name
 
     @staticmethod
-    def _line(asked: Mapping[str, Any], slow: bool) -> AbstractContextManager[None]:
+    def _line(asked: Mapping[str, Any], slow: bool, quick: bool) -> AbstractContextManager[None]:
         """Where the work waits: slow work among its like; what may run the model among forward passes."""
         if slow:
-            return runtime.slow_turns().take()
-        return runtime.turns().take() if "run" in asked and "turn" not in asked else nullcontext()
+            return runtime.slow_turns().take(quick)
+        return runtime.turns().take(quick) if "run" in asked and "turn" not in asked else nullcontext()
 
     def model_in(self, dtype: str) -> Model:
         """The run's model in a dtype: its own, which need not be loaded again, or one from the shelf."""

@@ -7,29 +7,28 @@ slowing one another down.
 
 from __future__ import annotations
 
-import contextvars
 import os
-import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
 from model_runtime.capture.trace_cache import HasBytes, TraceCache
 from model_runtime.errors import PromptError
 from model_runtime.limits import MIB, Limits, check_prompt_length
 from model_runtime.loading.permitted import resolve_for_app
 from model_runtime.model import Model
-from model_runtime.records import Token
+from model_runtime.records import ModelSpec, Token
 from model_runtime.trace import Trace
 from pages.shared.run.model_shelf import ModelShelf, release
 from pages.shared.run.runs import Run
+from pages.shared.run.waiting import Stopped, Turns, attended, is_stopped, rest, working
 from pages.shared.settings.edit_codes import fitting
 
-SHOW_AFTER_SECONDS = 0.3
+# What is expected to take less never waits behind what takes longer: a forward pass, and slow work.
+QUICK_FORWARD_SECONDS, QUICK_SECONDS = 0.5, 2.0
+_SPEED = 60e9  # additions and multiplications a second of two cores, roughly
 _DEAR_BYTES = 64 * MIB
 Value = TypeVar("Value", bound=HasBytes)
 
@@ -60,79 +59,10 @@ def _cache() -> TraceCache:
     return TraceCache(Limits.from_environment().trace_cache_mib * MIB)
 
 
-class Turns:
-    """Lets at most `places` forward passes run at a time and says how many are waiting."""
-
-    def __init__(self, places: int) -> None:
-        self.places = threading.BoundedSemaphore(places)
-        self.lock = threading.Lock()
-        self.waiting = 0
-        self.mine = threading.local()
-
-    def mine_now(self) -> bool:
-        """Whether this thread has a turn."""
-        return getattr(self.mine, "taken", False)
-
-    @contextmanager
-    def take(self) -> Iterator[None]:
-        """One turn; waits in line, and says so on the page, while all places are taken.
-
-        Work inside a turn that asks for one (a trace with other points) has it: it would wait for itself.
-        """
-        if self.mine_now():
-            yield
-            return
-        if not self.places.acquire(blocking=False):
-            with self.lock:
-                self.waiting += 1
-                ahead = self.waiting
-            try:
-                others = "one other run is" if ahead == 1 else f"{ahead} other runs are"
-                with working(f"Waiting for a turn: {others} before this one"):
-                    self.places.acquire()
-            finally:
-                with self.lock:
-                    self.waiting -= 1
-        self.mine.taken = True
-        try:
-            yield
-        finally:
-            self.mine.taken = False
-            self.places.release()
-
-
 @st.cache_resource(show_spinner=False)
 def turns() -> Turns:
     """The one line in which forward passes of this process wait."""
     return Turns(_whole_number("GLASSFORMER_FORWARDS", 2))
-
-
-@contextmanager
-def working(words: str) -> Iterator[None]:
-    """Show `words` and the elapsed time while the block runs, from 0.3 s on.
-
-    Nothing outside a page; nothing for "", where the page itself shows how far it is.
-    """
-    if not words or get_script_run_ctx() is None:
-        yield
-        return
-    done = threading.Event()
-
-    def show() -> None:
-        with st.spinner(words, show_time=True):
-            done.wait()
-
-    # The copied context carries the container that is open here ("with st.sidebar") into the thread.
-    timer = threading.Timer(SHOW_AFTER_SECONDS, contextvars.copy_context().run, args=(show,))
-    timer.daemon = True
-    add_script_run_ctx(timer)
-    timer.start()
-    try:
-        yield
-    finally:
-        done.set()
-        timer.cancel()
-        timer.join()
 
 
 def model_for(run: Run) -> Model:
@@ -184,11 +114,12 @@ def trace_for(run: Run, **request: Any) -> Trace:
     """
     model = model_for(run)
 
+    n_tokens = len(tokens_for(run))
+
     def forward() -> Trace:
-        with turns().take():
+        with turns().take(forward_seconds(model.spec, n_tokens) <= QUICK_FORWARD_SECONDS):
             return model.trace(run.prompt, interventions=run.edits, **request)
 
-    tokens_for(run)
     key = recipe(run, request)
     if turns().mine_now():
         # Whoever makes this trace may be waiting for the very turn that this thread has: not waited for.
@@ -203,16 +134,24 @@ def _dear() -> TraceCache:
     return TraceCache(_DEAR_BYTES)
 
 
-def kept(key: Hashable, make: Callable[[], Value], words: str, *, dear: bool = False) -> Value:
+def kept(
+    key: Hashable, make: Callable[[], Value], words: str, *, dear: bool = False, may_stop: bool = False
+) -> Value:
     """The value of `key` in the shared memory, made if it is not there; `words` while that takes time.
 
     `key` must hold everything that decides the value: `model_key` or `recipe`, and what else was asked.
+    Work that nobody waits for any more ends at its next step.
+
+    Raises:
+        Stopped: `may_stop`, and the visitor stopped it.
     """
     memory = _dear() if dear else _cache()
     if memory.peek(key) is not None:
         return memory.get(key, make)  # no clock is wound up for what is there
-    with working(words):
-        return memory.get(key, make)
+    if may_stop and is_stopped(key):
+        raise Stopped(words, key)
+    with working(words, lambda: memory.done(key), key if may_stop else None):
+        return memory.get(key, attended(memory, key, make), rest)
 
 
 def peek(key: Hashable) -> Any | None:
@@ -237,6 +176,11 @@ def drawable(run: Run) -> Run:
 def slow_turns() -> Turns:
     """The line of long work that is no forward pass: one at a time, and forwards pass it by."""
     return Turns(1)
+
+
+def forward_seconds(spec: ModelSpec, n_tokens: int) -> float:
+    """Roughly, on two cores: enough to tell a moment from a minute."""
+    return spec.n_params * n_tokens / _SPEED
 
 
 def model_key(run: Run) -> Hashable:

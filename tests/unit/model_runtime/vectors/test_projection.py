@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
 from model_runtime.errors import SettingError
 from model_runtime.records import Neighbours, ProjectionSettings
+from model_runtime.steps import listening
+from model_runtime.vectors import projection
 from model_runtime.vectors.projection import (
     nearest,
     neighbours_kept,
@@ -163,3 +167,76 @@ def test_unknown_settings_are_refused() -> None:
     for wrong in ({"method": "lda"}, {"n_axes": 4}, {"distance": "manhattan"}):
         with pytest.raises(SettingError):
             settings_for(ProjectionSettings(**wrong), 31)  # type: ignore[arg-type]
+
+
+class _Gone(BaseException):
+    """What a listener raises whose visitor has gone."""
+
+
+def test_tsne_tells_every_step_and_ends_at_the_next_when_nobody_waits() -> None:
+    vectors = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
+    settings = ProjectionSettings("tsne", perplexity=3.0)
+    told: list[float | None] = []
+    with listening(told.append):
+        project(vectors, settings)
+    steps = [round(1_000 * done) for done in told if done is not None]
+    assert steps == [*range(1, len(steps) + 1)]
+    assert len(steps) > 250  # it may end early, where it makes no progress
+    told.clear()
+
+    def leave(done: float | None) -> None:
+        told.append(done)
+        if len(told) == 3:
+            raise _Gone
+
+    with pytest.raises(_Gone), listening(leave):
+        project(vectors, settings)
+    assert told == [0.001, 0.002, 0.003]
+
+
+def test_long_work_with_numba_steps_aside_for_who_waits() -> None:
+    numba, order = projection._Numba(), []
+    begun, waits = threading.Event(), threading.Event()
+
+    def short() -> None:
+        assert begun.wait(10)
+        waits.set()
+        with numba.mine():
+            order.append("short")
+
+    other = threading.Thread(target=short, daemon=True)
+    other.start()
+    with numba.mine():
+        begun.set()
+        assert waits.wait(10)
+        while len(numba.line) < 2:
+            pass
+        order.append("long begins")
+        numba.step_aside()
+        order.append("long ends")
+        numba.step_aside()  # nobody else is there
+    other.join(10)
+    assert order == ["long begins", "short", "long ends"]
+    assert not numba.line
+
+
+def test_who_is_gone_leaves_numba_s_line() -> None:
+    numba, ended = projection._Numba(), []
+
+    def leave(done: float | None) -> None:
+        raise _Gone
+
+    def wait() -> None:
+        try:
+            with listening(leave), numba.mine():
+                ended.append("had it")
+        except _Gone:
+            ended.append("gone")
+
+    with numba.mine():
+        other = threading.Thread(target=wait, daemon=True)
+        other.start()
+        other.join(10)
+        assert ended == ["gone"]
+        assert len(numba.line) == 1
+    assert not numba.line
