@@ -33,6 +33,7 @@ from model_runtime.limits import check_prompt_length
 from model_runtime.records import Token
 from model_runtime.sampling.generation import DecodeState, Generation, generate
 from model_runtime.sampling.settings import SamplingSettings
+from model_runtime.sampling.text_stream import DecodedStream, TextStream
 from model_runtime.tokenizer import Tokens
 from model_runtime.trace import Trace
 
@@ -59,7 +60,8 @@ class Model:
         self.tokenizer = tokenizer
         self.family = self.adapter.family
         self.spec = model_spec(self.adapter, model_id=model_id, name=name, revision=revision)
-        self.tokens = Tokens(tokenizer)
+        rows = int(hf_model.get_input_embeddings().weight.shape[0])
+        self.tokens = Tokens(tokenizer, min(rows, self.spec.d_vocab))
         self.reasons = reasons_of(self.adapter)
         self.default_points = default_points(self.adapter, self.reasons)
         self.planner = Planner(self.adapter, self.spec)
@@ -102,13 +104,17 @@ class Model:
         """The tokens of a text as the model would read them, a beginning token included where there is one.
 
         Raises:
-            PromptError: the text is empty or blank.
+            PromptError: as `Tokens.encode`: empty, blank, nothing that the table has, a token without a row.
         """
         return tuple(self.tokens.token(token_id) for token_id in self.tokens.encode(text))
 
     def token(self, token_id: int) -> Token:
         """One entry of the vocabulary."""
         return self.tokens.token(token_id)
+
+    def text_stream(self, before: Sequence[int]) -> TextStream | DecodedStream:
+        """Turns tokens that continue those with the ids `before` into text, one after the other."""
+        return TextStream() if self.tokens.joins_bytes else DecodedStream(self.tokens.text, before)
 
     def prompt_ids(self, prompt: Prompt) -> tuple[int, ...]:
         """Token ids of a text or of given ids, checked against the vocabulary and the context length.

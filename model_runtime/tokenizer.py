@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from model_runtime.errors import PromptError
-from model_runtime.records import Token
+from model_runtime.records import Coverage, Token
+from model_runtime.tokens.table import SPACE, Table, byte_alphabet
 
 _MOST_TEXTS, _LONGEST_KEPT = 32, 20_000  # texts whose ids are kept, and characters of one
+_MOST_NAMED = 5  # characters that a message names
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
-
-
-@lru_cache(maxsize=1)
-def byte_alphabet() -> dict[str, int]:
-    """GPT-2's printable stand-ins for the 256 bytes: character -> byte (Radford et al. 2019, encoder.py).
-
-    Printable bytes stand for themselves; the others get characters from U+0100 on, in order.
-
-    >>> byte_alphabet()["A"], byte_alphabet()["\\u0120"]
-    (65, 32)
-    """
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    alphabet = {chr(byte): byte for byte in printable}
-    others = (byte for byte in range(256) if byte not in set(printable))
-    return alphabet | {chr(0x100 + rank): byte for rank, byte in enumerate(others)}
-
-
-def _decoder_kinds(tokenizer: Any) -> set[str]:
-    """Names of the steps that the fast tokenizer's decoder is made of."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        return set()
-    decoder = json.loads(backend.to_str()).get("decoder") or {}
-    return {decoder.get("type", "")} | {step.get("type", "") for step in decoder.get("decoders", ())}
 
 
 def utf8(text: str) -> bytes:
@@ -68,44 +45,56 @@ class Place(NamedTuple):
     token_id: int
     added: bool  # put there by the tokenizer, not read in the text
     characters: tuple[int, int] | None  # None where a tokenizer keeps no offsets
+    by_name: bool = False  # found in the text by its name, with the blanks around it that it takes
 
 
 class Tokens:
     """A model's tokenizer behind a lock: fast tokenizers can raise "Already borrowed" under threads.
 
+    Args:
+        n_rows: of the model's table of embeddings. A tokenizer can have more entries, of tokens that were
+            added without a row; a text that becomes one of them is refused here, before a model reads it.
+
     Attributes:
         added: what the tokenizer puts around a text by itself, in words; empty if nothing.
+        joins_bytes: a text is the bytes of its tokens, one behind the other; else `text` asks the decoder.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, n_rows: int | None = None) -> None:
         self._tokenizer = tokenizer
+        self._n_rows = n_rows
         self._lock = threading.Lock()
         self._encoded: dict[str, tuple[int, ...]] = {}  # a page asks for its prompt twenty times
-        kinds = _decoder_kinds(tokenizer)
-        self._byte_level = "ByteLevel" in kinds
+        self._table = Table(tokenizer)
+        self.joins_bytes = self._table.joins_bytes
+        self._by_name: dict[int, Any] = {
+            int(token_id): token for token_id, token in getattr(tokenizer, "added_tokens_decoder", {}).items()
+        }
+        unknown = self.coverage.unknown
+        self._unknown_id = None if unknown is None else tokenizer.convert_tokens_to_ids(unknown)
         self._special_ids = frozenset(tokenizer.all_special_ids)
-        self._added_texts: dict[int, str] = {
-            int(token_id): token.content
-            for token_id, token in getattr(tokenizer, "added_tokens_decoder", {}).items()
-        }
-        self._special_ids |= {
-            int(token_id)
-            for token_id, token in getattr(tokenizer, "added_tokens_decoder", {}).items()
-            if token.special
-        }
+        self._special_ids |= {token_id for token_id, token in self._by_name.items() if token.special}
         self._known: dict[int, Token] = {}  # at most one entry per id of the vocabulary
         _READERS.setdefault(id(tokenizer), self)
         before, after = self._find_added()
+        self._n_added = len(before) + len(after)
         self.added: tuple[str, ...] = (
             *(f"beginning-of-text token {self.token(one).text} added" for one in before),
             *(f"end-of-text token {self.token(one).text} added" for one in after),
         )
 
+    @property
+    def coverage(self) -> Coverage:
+        """What the table can write."""
+        return self._table.coverage
+
     def _find_added(self) -> tuple[list[int], list[int]]:
         """Ids that the tokenizer puts before and after a text."""
-        with self._lock:
-            full = list(self._tokenizer("a")["input_ids"])
-            bare = list(self._tokenizer("a", add_special_tokens=False)["input_ids"])
+        try:
+            full = list(self._read_text("a")["input_ids"])
+            bare = list(self._read_text("a", add_special_tokens=False)["input_ids"])
+        except PromptError:  # a table of words that has neither this one nor a token for unknown ones
+            return [], []
         for start in range(len(full) - len(bare) + 1):
             if full[start : start + len(bare)] == bare:
                 return full[:start], full[start + len(bare) :]
@@ -115,42 +104,72 @@ class Tokens:
         """Token ids of a text, with what the tokenizer adds by itself.
 
         Raises:
-            PromptError: the text is empty or blank, or has half a character (a lone surrogate).
+            PromptError: the text is empty or blank, has half a character (a lone surrogate), nothing but
+                characters that the table lacks, or a token that the model has no row for.
         """
         if not text.strip():
             what = "empty" if not text else "blank: it has only spaces or line breaks"
             raise PromptError(f"The prompt is {what}.", "Type at least one word.")
         utf8(text)
+        ids = self._encoded.pop(text, None)
+        if ids is None:
+            ids = tuple(int(token_id) for token_id in self._read_text(text)["input_ids"])
         with self._lock:
-            ids = self._encoded.pop(text, None)
-            if ids is None:
-                ids = tuple(int(token_id) for token_id in self._tokenizer(text)["input_ids"])
             if len(text) <= _LONGEST_KEPT:
                 self._encoded[text] = ids  # the last used stand last
             if len(self._encoded) > _MOST_TEXTS:
                 self._encoded.pop(next(iter(self._encoded)))
+        if len(ids) <= self._n_added:
+            raise PromptError(
+                f"This model's table has no token for {names_of(text)}: nothing of the text is left to read.",
+                "Type a word or a character that it has.",
+            )
+        self._check_rows(ids)
         return ids
 
     def encode_with_places(self, text: str) -> list[Place]:
         """Ids as `encode` gives them, each with its place in the text; blank texts are read too.
 
         Raises:
-            PromptError: the text has half a character (a lone surrogate).
+            PromptError: the text has half a character (a lone surrogate), or a token without a row.
         """
         utf8(text)
         fast = bool(getattr(self._tokenizer, "is_fast", False))
-        with self._lock:
-            read = self._tokenizer(
-                text, return_offsets_mapping=fast, return_special_tokens_mask=True, verbose=False
-            )
+        read = self._read_text(
+            text, return_offsets_mapping=fast, return_special_tokens_mask=True, verbose=False
+        )
         ids, added = read["input_ids"], read["special_tokens_mask"]
+        self._check_rows(ids)
         offsets = read["offset_mapping"] if fast else [None] * len(ids)
         return [
-            Place(
-                int(token_id), bool(by_itself), None if offset is None else (int(offset[0]), int(offset[1]))
-            )
+            self._place(text, int(token_id), bool(by_itself), offset)
             for token_id, by_itself, offset in zip(ids, added, offsets, strict=True)
         ]
+
+    def _place(self, text: str, token_id: int, added: bool, offset: tuple[int, int] | None) -> Place:
+        if offset is None:
+            return Place(token_id, added, None)
+        start, end = int(offset[0]), int(offset[1])
+        named = self._by_name.get(token_id)
+        if named is None or added or start == end:
+            return Place(token_id, added, (start, end))
+        # Offsets may be trimmed: a token that takes the blanks beside its name takes them all.
+        while named.lstrip and start > 0 and text[start - 1].isspace():
+            start -= 1
+        while named.rstrip and end < len(text) and text[end].isspace():
+            end += 1
+        return Place(token_id, added, (start, end), by_name=True)
+
+    def lacks(self, character: str) -> bool:
+        """Whether the tokenizer leaves this character of a text out, all of it."""
+        return self._table.lacks(character)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text that tokens make together, as the tokenizer's own decoder writes it; no special tokens."""
+        if self.joins_bytes:
+            return b"".join(self.token(one).bytes for one in ids).decode("utf-8", errors="replace")
+        with self._lock:
+            return str(self._tokenizer.backend_tokenizer.decode(list(ids), skip_special_tokens=True))
 
     def token(self, token_id: int) -> Token:
         """The token with this id; ids beyond the vocabulary (padding rows of the head) have no text."""
@@ -158,22 +177,57 @@ class Tokens:
             self._known[token_id] = self._read(token_id)
         return self._known[token_id]
 
+    def _read_text(self, text: str, **options: Any) -> Any:
+        """What the tokenizer makes of a text."""
+        try:
+            with self._lock:
+                return self._tokenizer(text, **options)
+        except Exception as error:  # the package raises bare Exceptions
+            raise PromptError(
+                "The table of this model lacks something in the text, and has no token for what is unknown.",
+                "Write it with other words or characters.",
+            ) from error
+
+    def _check_rows(self, ids: Sequence[int]) -> None:
+        """Refuse an id without a row before it reaches the model: on a GPU it would end the process."""
+        if self._n_rows is None or not ids or max(ids) < self._n_rows:
+            return
+        wrong = next(one for one in ids if one >= self._n_rows)
+        name = self.token(wrong).text[:40]
+        raise PromptError(
+            f"The text has {name!r}, token {wrong:,}, but the model's table ends at {self._n_rows - 1:,}: "
+            "that token was added to the tokenizer without a row for it.",
+            "Leave it out.",
+        )
+
     def _read(self, token_id: int) -> Token:
         with self._lock:
             piece = self._tokenizer.convert_ids_to_tokens(int(token_id))
         if piece is None:
             return Token(int(token_id), f"<unused {token_id}>", b"", special=True)
+        if token_id == self._unknown_id:
+            return Token(int(token_id), str(piece), b"", special=True, unknown=True)
         if token_id in self._special_ids:
             return Token(int(token_id), str(piece), b"", special=True)
         data = self._bytes(int(token_id), str(piece))
-        return Token(int(token_id), data.decode("utf-8", errors="replace"), data)
+        marked = self._table.bare(str(piece)) != piece and token_id not in self._by_name
+        text = str(piece) if marked else data.decode("utf-8", errors="replace")
+        return Token(int(token_id), text, data)
 
     def _bytes(self, token_id: int, piece: str) -> bytes:
-        if token_id in self._added_texts:
-            return self._added_texts[token_id].encode()
-        if self._byte_level:
+        if token_id in self._by_name:
+            return str(self._by_name[token_id].content).encode()
+        if self._table.byte_level:
             alphabet = byte_alphabet()
             return b"".join(bytes([alphabet[c]]) if c in alphabet else c.encode() for c in piece)
         if match := _BYTE_TOKEN.fullmatch(piece):
             return bytes([int(match[1], 16)])
-        return piece.replace("\u2581", " ").encode()  # SentencePiece writes spaces as U+2581
+        return self._table.bare(piece).replace(SPACE, " ").encode()
+
+
+def names_of(text: str) -> str:
+    """The characters of a text by their numbers, each once: "U+0013 and U+0014"."""
+    codes = list(dict.fromkeys(f"U+{ord(character):04X}" for character in text if not character.isspace()))
+    more = [f"{len(codes) - _MOST_NAMED:,} more"] if len(codes) > _MOST_NAMED else []
+    *rest, last = [*codes[:_MOST_NAMED], *more]
+    return f"{', '.join(rest)} and {last}" if rest else last

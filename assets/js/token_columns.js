@@ -84,7 +84,7 @@ class View {
     drawn.pieces.append(...drawn.pieces.items.flatMap((item, at) => data.shown[at].endsWith("\n") ? [item, element("br")] : [item]))
     if (data.ids) {
       drawn.ids = list("gf-ids", "ids")
-      drawn.ids.items = data.ids.map((id, at) => this.piece("gf-id", data, at, String(id)))
+      drawn.ids.items = data.ids.map((id, at) => this.piece("gf-id", data, at, String(id ?? "–")))
       drawn.ids.append(...drawn.ids.items)
     }
     if (!data.shown.length) drawn.pieces.textContent = "No text."
@@ -108,6 +108,7 @@ class View {
     if (data.count && data.unit === "token") said.push(`${threeDigits(data.characters_each)} characters, ${threeDigits(data.bytes_each)} bytes each`)
     const lost = data.unknown ? `, ${thousands(data.unknown)} unknown` : data.apart ? `, ${thousands(data.apart)} cut differently` : ""
     said.push(`vocabulary ${thousands(data.vocabulary)}${lost}`)
+    if (data.lost) said.push(`${thousands(data.lost)} of the text lost`)
     return [
       element("h3", {}, data.title),
       part("column-count", "p", {}, element("b", {}, thousands(data.count)), unit),
@@ -202,6 +203,7 @@ class View {
       if (columns.some(({ apart }) => apart)) sign({ "data-apart": "" }, "ab", "cut differently somewhere")
     }
     if (columns.some(({ unknown }) => unknown)) sign({ "data-kind": "unknown" }, "ab", "⟨unknown⟩ or ⟨?⟩: not in the table; a model would read one and the same for all of these")
+    if (columns.some(({ lost }) => lost)) sign({ "data-kind": "lost" }, "ab", "lost: no token stands for it, and the model never reads it")
     if (columns.some(({ added }) => added)) sign({ "data-kind": "added" }, "<s>", "added by the tokenizer")
     if (columns.some(({ shown }) => shown.some(text => /[·↵⇥]/.test(text)))) signs.push(element("span", {}, "· space, ↵ line break, ⇥ tab"))
     this.legend.replaceChildren(...signs)

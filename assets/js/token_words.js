@@ -7,13 +7,17 @@ import { thousands } from "./numbers.js"
 const MOST_LISTED = 6
 
 const quoted = text => element("code", {}, text.replaceAll("\n", ""))
-const numbered = (data, at) => (data.ids ? ` (${thousands(data.ids[at])})` : "")
+const numbered = (data, at) => (data.ids && data.ids[at] !== null ? ` (${thousands(data.ids[at])})` : "")
 
 export function sentence(columns, spot, chosen) {
   const data = columns.find(({ key }) => key === spot.column)
   const { at } = spot
   const piece = data.unit[0].toUpperCase() + data.unit.slice(1)
-  const name = data.ids ? `${piece} ${thousands(data.first + at)} of ${data.title}: ` : `${piece} ${thousands(data.first + at)}: `
+  if (data.kinds[at] === "lost") {
+    return [`Lost in ${data.title}: `, quoted(data.shown[at]), ", bytes ", quoted(data.hex[at]), ". No token of the table stands for it, and the model never reads it."]
+  }
+  const number = data.numbers ? data.numbers[at] : data.first + at
+  const name = data.ids ? `${piece} ${thousands(number)} of ${data.title}: ` : `${piece} ${thousands(number)}: `
   const said = [chosen ? element("b", {}, "Chosen. ") : "", name, quoted(data.shown[at])]
   if (data.ids) said.push(`, id ${thousands(data.ids[at])}`)
   if (data.kinds[at] === "added") return [...said, ": no part of the text; the tokenizer puts it there by itself."]

@@ -15,7 +15,7 @@ from model_runtime.records.attention import (
 )
 from model_runtime.records.sampling import Fraction, SamplingReport, StepResult, Tail
 from model_runtime.records.spec import LayerSpec, ModelSpec
-from model_runtime.records.tokens import Level, Token, Tokenized
+from model_runtime.records.tokens import LOST, Coverage, Level, Token, Tokenized
 from model_runtime.records.vectors import (
     Neighbours,
     Occurrence,
@@ -26,8 +26,10 @@ from model_runtime.records.vectors import (
 )
 
 __all__ = [
+    "LOST",
     "CostFit",
     "CostMeasurement",
+    "Coverage",
     "Fraction",
     "HeadMeasures",
     "HeadOverlap",

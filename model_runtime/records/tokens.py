@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LOST = -1  # id of a piece of text that no token stands for
+
 
 @dataclass(frozen=True)
 class Token:
@@ -17,15 +19,38 @@ class Token:
     text: str
     bytes: bytes
     special: bool = False
+    unknown: bool = False  # the table's one token for everything that it lacks
+
+    @property
+    def lost(self) -> bool:
+        """Whether this is no token at all but a piece of text that the table cannot write."""
+        return self.id == LOST
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What a tokenizer's table can write.
+
+    A table of all 256 bytes writes every text. Where bytes are missing, and in a table of characters or
+    words, what the table lacks becomes its `unknown` token; without one it is left out, and lost.
+    """
+
+    missing_bytes: tuple[int, ...] | None  # that have no token; None: the table is not made of bytes
+    unknown: str | None  # name of the token for what it lacks, None where there is none
+
+    @property
+    def complete(self) -> bool:
+        """Whether the table can write every text there is."""
+        return self.missing_bytes == ()
 
 
 @dataclass(frozen=True)
 class Tokenized:
     """A text as one tokenizer cuts it.
 
-    `spans` are the tokens' places, byte offsets [start, end) in `text.encode()`, in order and without gaps
-    where the tokenizer keeps all of the text (byte-level ones do). What a tokenizer adds by itself, such as a
-    beginning token, has an empty span at its place.
+    `spans` are the tokens' places, byte offsets [start, end) in `text.encode()`, in order and without gaps.
+    What a tokenizer adds by itself, such as a beginning token, has an empty span at its place. What its table
+    cannot write stands among the tokens with the id `LOST`: the model never reads it.
     """
 
     name: str  # for people
@@ -33,6 +58,23 @@ class Tokenized:
     text: str
     tokens: tuple[Token, ...]
     spans: tuple[tuple[int, int], ...]
+
+    @property
+    def read(self) -> tuple[Token, ...]:
+        """The tokens that a model reads: without what is lost."""
+        return tuple(token for token in self.tokens if not token.lost)
+
+    @property
+    def lost(self) -> tuple[Token, ...]:
+        """The pieces of the text that no token stands for."""
+        return tuple(token for token in self.tokens if token.lost)
+
+    @property
+    def n_taking(self) -> int:
+        """Tokens that stand for some of the text, so not those that the tokenizer adds."""
+        return sum(
+            start < end for token, (start, end) in zip(self.tokens, self.spans, strict=True) if not token.lost
+        )
 
     @property
     def nbytes(self) -> int:

@@ -26,7 +26,7 @@ from model_runtime.interventions import Intervention
 from model_runtime.records import ModelSpec, Token
 from model_runtime.sampling.settings import SamplingSettings
 from model_runtime.sampling.steps import draw, final_distribution, request_generator
-from model_runtime.sampling.text_stream import TextStream
+from model_runtime.sampling.text_stream import DecodedStream, TextStream
 
 END_OF_TEXT = "end of text"  # the model drew its end token, which is the last record
 MAX_NEW_TOKENS = "max new tokens"
@@ -56,6 +56,7 @@ class Writer(Protocol):
     spec: ModelSpec
 
     def token(self, token_id: int) -> Token: ...
+    def text_stream(self, before: Sequence[int]) -> TextStream | DecodedStream: ...
     def prompt_ids(self, prompt: str | Sequence[int]) -> tuple[int, ...]: ...
     def checked_interventions(
         self, interventions: Intervention | Iterable[Intervention]
@@ -122,7 +123,7 @@ class Generation(Iterator[GeneratedToken]):
         self._stop = stop
         self._end_ids = end_ids(model)
         self._rng = request_generator(sampling.seed)
-        self._stream = TextStream()
+        self._stream = model.text_stream(prompt_ids)
         self._pieces: list[str] = []
         self._start = 0.0
         self._seconds: list[float] = []
@@ -157,7 +158,7 @@ class Generation(Iterator[GeneratedToken]):
         token = self._model.token(token_id)
         self.generated_ids.append(token_id)
         stopped = self._reason_to_stop(token_id)
-        text = self._stream.feed(token.bytes)
+        text = self._stream.feed(token)
         if stopped is not None:
             self._finish(stopped)
             text += self._stream.close()

@@ -24,7 +24,7 @@ from model_runtime.loading.catalogue import WheelFile
 from model_runtime.loading.convert import find_wheel_file
 from model_runtime.records import Token, Tokenized
 from model_runtime.tokenizer import utf8
-from model_runtime.tokens.spans import byte_spans
+from model_runtime.tokens.spans import cut, dropped_bytes, with_lost
 
 if TYPE_CHECKING:
     import tiktoken
@@ -91,15 +91,17 @@ def tokenize_with_model(model: Model, text: str) -> Tokenized:
     """Cut a text as a loaded model reads it; blank texts too, while a person types. "" has no tokens.
 
     Tokens and ids are those of `model.tokenize`, with what the tokenizer adds by itself; a special token's
-    name in the text is read as that token, as the model would.
+    name in the text is read as that token, as the model would. What the table has no token for stands among
+    them with the id `LOST`.
 
     Raises:
-        PromptError: as in `tokenize_with`.
+        PromptError: as in `tokenize_with`, and as `Tokens.encode_with_places`.
     """
     _check_length(text)
     places = model.tokens.encode_with_places(text) if text else []
     tokens = tuple(model.token(place.token_id) for place in places)
-    spans = byte_spans(text, tokens, places)
+    dropped = dropped_bytes(text, model.tokens.coverage, model.tokens.lacks)
+    tokens, spans = with_lost(text, tokens, *cut(text, tokens, places, dropped))
     return Tokenized(model.spec.name, len(model.tokenizer), text, tokens, spans)
 
 
@@ -133,11 +135,14 @@ def agreement(tokenized: Sequence[Tokenized]) -> tuple[tuple[bool, ...], ...]:
     """
     if len({one.text for one in tokenized}) > 1:
         raise ValueError("these tokenizers did not cut the same text")
-    cuts = [set(one.spans) for one in tokenized]
+    cuts = [
+        {span for token, span in zip(one.tokens, one.spans, strict=True) if not token.lost}
+        for one in tokenized
+    ]
     shared = set.intersection(*cuts) if cuts else set()
     return tuple(
         tuple(
-            span in shared or (token.special and span[0] == span[1])
+            (span in shared and not token.lost) or (token.special and span[0] == span[1])
             for token, span in zip(one.tokens, one.spans, strict=True)
         )
         for one in tokenized

@@ -16,7 +16,8 @@ from itertools import pairwise
 from typing import Any
 
 from model_runtime.records import Token
-from model_runtime.tokenizer import byte_alphabet, tokens_of, utf8
+from model_runtime.tokenizer import tokens_of, utf8
+from model_runtime.tokens.table import byte_alphabet
 
 Pair = tuple[bytes, bytes]
 MAX_PIECE = 1_000  # longest word that is replayed, in starting pieces

@@ -17,6 +17,7 @@ from model_runtime.numbers.precisions import (
     PrecisionReport,
 )
 from model_runtime.records.formats import FORMATS
+from model_runtime.tokenizer import Tokens
 from pages.shared.escape import counted, plain, quoted, token_text
 from viz.style import prose, share, three_digits
 
@@ -69,8 +70,12 @@ def broken_words(reading: FormatReading, n_tokens: int) -> str:
     return said + "."
 
 
-def text_table(found: PrecisionTexts) -> str:
-    """A row a format: its text, bold from where it parts from fp32's."""
+def text_table(found: PrecisionTexts, tokens: Tokens | None = None) -> str:
+    """A row a format: its text, bold from where it parts from fp32's.
+
+    Args:
+        tokens: the model's, for a table whose pieces are joined by its own decoder.
+    """
     rows = ["| format | text (↵: a new line; │: here it parts) |", "|---|---|"]
     reference = found.texts[0].tokens
     for number, text in enumerate(found.texts):
@@ -79,7 +84,10 @@ def text_table(found: PrecisionTexts) -> str:
             rows.append(f"| {text.key} | the same |")
             continue
         shared, own = (
-            "".join(token.text for token in part) for part in (text.tokens[:cut], text.tokens[cut:])
+            "".join(token.text for token in part)
+            if tokens is None or tokens.joins_bytes
+            else tokens.text([token.id for token in part])
+            for part in (text.tokens[:cut], text.tokens[cut:])
         )
         # A bar where it parts: without something between them the bold half would not be read as such.
         said = plain(prose(shared)) + (f" │ **{plain(prose(own))}**" if own else "")

@@ -196,7 +196,7 @@ def texts(one: Amplified) -> None:
         if not st.button(label, key=f"gf.precisions.write.{one.side.slug}"):
             return
     found = texts_of(one.run)
-    st.markdown(text_table(found))
+    st.markdown(text_table(found, one.run.model.tokens))
     reference, *others = found.texts
     for text in (reference, *others) if reference.refusal else others:
         st.markdown(parting_words(text, reference))
@@ -243,7 +243,7 @@ def arithmetic(one: Amplified) -> None:
     terms = next(iter(found.values())).terms
     st.caption(
         f"Weights and activations are stored in the format. Products of {terms:,} terms (the longest rows of "
-        "the embedding table): the share that is the exact sum, rounded once at the end. Near 100 %, the "
+        "the embedding table): the share that is the exact sum, rounded once at the end. Near 100\u00a0%, the "
         "machine adds up in a wider format and rounds the result; below it, what rounding after each term "
         "would give. Likewise the softmax of these numbers. The norm: whether the model's last one takes "
         "numbers up to 300, whose squares fp16 cannot hold. What is stored, such as the stream after each "

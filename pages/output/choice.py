@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from model_runtime.errors import PromptError
 from model_runtime.model import Model
 from model_runtime.records import SamplingReport, Token
 from model_runtime.records.distributions import total_variation
@@ -97,7 +98,10 @@ def same_token(model: Model, token: Token) -> int | None:
     """The id of the token with the same bytes in another model's vocabulary, if it has one."""
     if not token.bytes or not token.text.strip():
         return None
-    last = model.tokenize(token.text)[-1]
+    try:
+        last = model.tokenize(token.bytes.decode("utf-8", errors="replace"))[-1]
+    except PromptError:  # the other table has nothing of it
+        return None
     return last.id if last.bytes == token.bytes else None
 
 
@@ -111,14 +115,23 @@ class Appended:
 
 def appended(choice: Choice) -> Appended:
     """The current prompt with the selected candidate at its end, as text."""
-    token = choice.token
-    prompt = choice.run.settings.prompt + token.text
-    if "\ufffd" in token.text:
+    token, model = choice.token, choice.run.model
+    before = choice.run.settings.prompt
+    if not token.bytes and not token.special:
+        return Appended(None, "This token has no text.")
+    if "\ufffd" in token.bytes.decode("utf-8", errors="replace"):
         return Appended(None, "This token is a part of a character: its bytes alone are no text to append.")
+    if token.unknown:
+        return Appended(None, "This token stands for all that the table lacks: there is no text to append.")
+    prompt = before + (token.text if token.special else model.text_stream(choice.run.ids).feed(token))
     if len(prompt) > MOST_PROMPT_CHARACTERS:
         return Appended(None, f"The prompt would be longer than {MOST_PROMPT_CHARACTERS:,} characters.")
-    if choice.run.model.tokens.encode(prompt) != (*choice.run.ids, token.id):  # may be too long to be read
-        return Appended(prompt, "As text, the prompt and this token are cut into other tokens than these.")
+    other = Appended(prompt, "As text, the prompt and this token are cut into other tokens than these.")
+    try:
+        if model.tokens.encode(prompt) != (*choice.run.ids, token.id):  # may be too long to be read
+            return other
+    except PromptError as error:
+        return Appended(None, f"As text it cannot be read: {error.what}")
     return Appended(prompt)
 
 

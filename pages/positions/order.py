@@ -107,8 +107,13 @@ def controls() -> int:
 def texts(shuffle: Shuffle) -> None:
     """The prompt and its shuffle, one below the other."""
     tokens, n_fixed = shuffle.record.tokens, shuffle.measured.n_fixed
-    written = "".join(tokens[n_fixed:])
-    shuffled = "".join(tokens[place] for place in shuffle.record.order[n_fixed:])
+    order = shuffle.record.order[n_fixed:]
+    joined = shuffle.side.model.tokens
+    if joined.joins_bytes:  # texts of tokens, because bytes out of order make no characters
+        written, shuffled = "".join(tokens[n_fixed:]), "".join(tokens[place] for place in order)
+    else:
+        ids = shuffle.measured.ids
+        written, shuffled = joined.text(ids[n_fixed:]), joined.text([ids[place] for place in order])
     st.markdown(
         f"As written: {quoted(written, LONGEST_SHOWN)}  \nShuffled: {quoted(shuffled, LONGEST_SHOWN)}"
     )

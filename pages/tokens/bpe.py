@@ -114,7 +114,7 @@ def _trained(side: Side) -> Trained | None:
             "Type a sentence or two: the longer the text, the more pairs come again.",
         )
         return None
-    n_model = len(tokenize_with_model(side.model, side.text).tokens)
+    n_model = len(tokenize_with_model(side.model, side.text).read)
     return Trained(side, training, min(state.get("merges"), len(training.steps)), n_model)
 
 

@@ -28,18 +28,23 @@ def token_columns(
     """Draw columns of one text, linked with one another.
 
     Args:
-        selected: the column and the position of the app's token.
+        selected: the column and the position of the app's token, among those that the model reads.
         clickable: the column whose clicks choose the app's token.
         at_byte: where somebody is typing; a long text is shown around there.
     """
     turned = f"{key}:stretch"
     memory = st.session_state.get(turned)
+    selected = _as_piece(columns, selected)
     asked = memory[1] if memory and memory[0] == text else None
     record = columns_record(columns, text, at_byte=_shown_byte(columns, selected, at_byte), stretch=asked)
-    n_tokens = next((len(column.pieces) for column in columns if column.key == clickable), 0)
+    positions = next((column.positions for column in columns if column.key == clickable), ())
+    n_tokens = sum(position is not None for position in positions)
 
     def picked() -> None:
-        choose(st.session_state[key].picked, n_tokens)
+        report = st.session_state[key].picked
+        piece = report.get("position") if isinstance(report, Mapping) else None
+        if isinstance(piece, int) and 0 <= piece < len(positions):  # what is lost is no token to choose
+            choose({"position": positions[piece]}, n_tokens)
 
     def turn() -> None:
         to = st.session_state[key].turned
@@ -61,6 +66,14 @@ def token_columns(
         on_picked_change=picked,
         on_turned_change=turn,
     )
+
+
+def _as_piece(columns: list[Column], selected: tuple[str, int] | None) -> tuple[str, int] | None:
+    """The column and which of its pieces the selected token is: what is lost is a piece, but no token."""
+    for column in columns:
+        if selected is not None and column.key == selected[0] and selected[1] in column.positions:
+            return column.key, column.positions.index(selected[1])
+    return None
 
 
 def _shown_byte(columns: list[Column], selected: tuple[str, int] | None, at_byte: int | None) -> int | None:

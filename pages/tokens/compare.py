@@ -20,6 +20,7 @@ from pages.shared.settings import url_state as state
 from pages.shared.settings.table import LAST_TOKEN
 from pages.tokens import compare_words
 from pages.tokens.columns import token_columns
+from pages.tokens.coverage import loss_words
 from pages.tokens.languages import SENTENCES
 from pages.tokens.live_text import caret_byte
 from viz.drawn import Drawn
@@ -85,6 +86,8 @@ def draw(sides: Sequence[Side]) -> Lesson:
             st.caption("Same text, same tokenizers: cut as above.")
         else:
             linked_columns(side, keys, tokenized)
+        if MODEL in keys and (loss := loss_words(tokenized[keys.index(MODEL)])):
+            st.markdown(loss)
     counts(sides, keys, cuts)
     languages(sides, keys)
     return compare_words.lesson(current, keys, cuts[0])
@@ -101,7 +104,7 @@ def linked_columns(side: Side, keys: Sequence[str], tokenized: Sequence[Tokenize
         token_column(key, one, same, title(side, key))
         for key, one, same in zip(keys, tokenized, agreed, strict=True)
     ]
-    n_tokens = len(tokenized[keys.index(MODEL)].tokens) if MODEL in keys else 0
+    n_tokens = len(tokenized[keys.index(MODEL)].read) if MODEL in keys else 0
     chosen = (MODEL, state.selected_token(n_tokens)) if n_tokens else None
     token_columns(
         drawn,
@@ -115,7 +118,7 @@ def linked_columns(side: Side, keys: Sequence[str], tokenized: Sequence[Tokenize
 
 def counts(sides: Sequence[Side], keys: Sequence[str], cuts: Sequence[Sequence[Tokenized]]) -> None:
     """Tokens per tokenizer; every token is in the figure's data table."""
-    end = max(sum(a < b for a, b in one.spans) for tokenized in cuts for one in tokenized)
+    end = max(one.n_taking for tokenized in cuts for one in tokenized)
     for place, side, tokenized in zip(places(sides), sides, cuts, strict=True):
         with place:
             if side.name:
@@ -172,7 +175,7 @@ def _public_counts(key: str) -> tuple[int, ...]:
 
 
 def _counted(tokenized: Tokenized) -> int:
-    return sum(start < end for start, end in tokenized.spans)
+    return tokenized.n_taking
 
 
 def _language_words(record: Languages) -> str:

@@ -12,6 +12,7 @@ from model_runtime.tokens.encodings import tokenize_with, tokenize_with_model
 from pages.shared.escape import plain, quoted, token_text
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side
+from pages.tokens.coverage import table_words
 from viz.equations import tex, worked
 
 HEROES = ("cat", "superman", "spiderman")
@@ -22,7 +23,7 @@ def lesson(side: Side, keys: Sequence[str], cuts: Sequence[Tokenized]) -> Lesson
     return Lesson(
         mathematics=partial(mathematics, cuts),
         code=(encodings.cut_with, encodings.token_of, encodings.agreement),
-        fill={"heroes": heroes(side, keys)},
+        fill={"heroes": heroes(side, keys), "every_text": table_words(side.model)},
     )
 
 
@@ -44,7 +45,11 @@ def heroes(side: Side, keys: Sequence[str]) -> str:
 
 
 def _taking(one: Tokenized) -> list[tuple[Token, tuple[int, int]]]:
-    return [(token, span) for token, span in zip(one.tokens, one.spans, strict=True) if span[0] < span[1]]
+    return [
+        (token, span)
+        for token, span in zip(one.tokens, one.spans, strict=True)
+        if span[0] < span[1] and not token.lost
+    ]
 
 
 def mathematics(cuts: Sequence[Tokenized]) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime.records import Level, Tokenized
+from model_runtime.model import Model
+from model_runtime.records import Coverage, Level, Tokenized
 from model_runtime.tokens import levels as cutting
 from model_runtime.tokens.encodings import tokenize_with_model, utf8
 from model_runtime.tokens.levels import levels
@@ -19,6 +20,7 @@ from pages.shared.frame.sides import Side, places
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import LAST_TOKEN
 from pages.tokens.columns import token_columns
+from pages.tokens.coverage import loss_words, table_words
 from pages.tokens.live_text import caret_byte
 from viz.equations import tex
 from viz.style import three_digits
@@ -42,7 +44,7 @@ def draw(sides: Sequence[Side]) -> Lesson:
         if side.name == "Pinned run":
             st.subheader(side.name, anchor=False)
         level_columns(side, cut)
-    st.markdown(out_of_vocabulary(cuts[0]))
+    st.markdown(out_of_vocabulary(cuts[0], sides[0].model.tokens.coverage))
     points = [level_points(cut) for cut in cuts]
     learned: dict[str, Any] = {"vocabularies learned from": counted(len(state.get("known")), "character")}
     ends = [max(point.n_pieces for row in points for point in row), max(p.n_vocab for r in points for p in r)]
@@ -55,7 +57,7 @@ def draw(sides: Sequence[Side]) -> Lesson:
                 key=side.key_figure("levels"),
                 provenance=side.text_origin("measured", **learned),
             )
-    return lesson(cuts[0])
+    return lesson(cuts[0], sides[0].model)
 
 
 def known_text(side: Side) -> None:
@@ -88,7 +90,7 @@ def level_columns(side: Side, cut: Cut) -> None:
         level_column(level, side.text, TITLES[level.name], UNITS[level.name]) for level in found
     ]
     drawn.append(token_column("model", tokenized, title=f"Subword: {side.spec.name}"))
-    n_tokens = len(tokenized.tokens)
+    n_tokens = len(tokenized.read)
     token_columns(
         drawn,
         side.text,
@@ -106,11 +108,12 @@ def level_points(cut: Cut) -> list[LevelPoint]:
         LevelPoint(level.name, TITLES[level.name], level.n_vocab, len(level.pieces), level.n_unknown)
         for level in found
     ]
-    n_tokens = sum(start < end for start, end in tokenized.spans)
-    return [*points, LevelPoint("tokens", "Subword tokens", tokenized.n_vocab, n_tokens, 0)]
+    n_unknown = sum(token.unknown or token.lost for token in tokenized.tokens)
+    tokens = LevelPoint("tokens", "Subword tokens", tokenized.n_vocab, tokenized.n_taking, n_unknown)
+    return [*points, tokens]
 
 
-def out_of_vocabulary(cut: Cut) -> str:
+def out_of_vocabulary(cut: Cut, coverage: Coverage) -> str:
     """The out-of-vocabulary problem in one sentence, with this text's numbers."""
     (words, characters, _), tokenized = cut
     if not words.pieces:
@@ -130,13 +133,23 @@ def out_of_vocabulary(cut: Cut) -> str:
     )
     return (
         f"{table}, so **{words.n_unknown:,} of {counted(len(words.pieces), 'word')}** of this text (out of "
-        f"vocabulary: {named}{more}) would all reach a model as one and the same ⟨unknown⟩. {letters} The "
-        f"{sum(a < b for a, b in tokenized.spans):,} subword tokens lose nothing: a word that "
-        f"{plain(tokenized.name)} does not have is cut into pieces that it has, if need be into bytes."
+        f"vocabulary: {named}{more}) would all reach a model as one and the same ⟨unknown⟩. {letters} "
+        f"{subword_words(tokenized, coverage)}"
     )
 
 
-def lesson(cut: Cut) -> Lesson:
+def subword_words(tokenized: Tokenized, coverage: Coverage) -> str:
+    """What the model's own pieces lose of the text, and why they lose so little."""
+    if loss := loss_words(tokenized):
+        return loss
+    bytes_too = "" if coverage.missing_bytes is None else ", if need be into bytes"
+    return (
+        f"The {counted(tokenized.n_taking, 'subword token')} lose nothing: a word that "
+        f"{plain(tokenized.name)} does not have is cut into pieces that it has{bytes_too}."
+    )
+
+
+def lesson(cut: Cut, model: Model) -> Lesson:
     """What stands below the figure."""
     (words, characters, data), _ = cut
     now = (
@@ -146,14 +159,25 @@ def lesson(cut: Cut) -> Lesson:
     return Lesson(
         mathematics=partial(mathematics, cut),
         code=(cutting.levels, cutting.learned_level, cutting.words, cutting.boundaries, utf8),
-        fill={"now": now},
+        fill={"now": now, "every_text": table_words(model), "another": another_words(model)},
     )
+
+
+def another_words(model: Model) -> str:
+    """What one more word does to the subword column: asked of the tokenizer."""
+    n = tokenize_with_model(model, "a another").n_taking - tokenize_with_model(model, "a").n_taking
+    why = (
+        "the word is frequent enough to have an entry of its own"
+        if n == 1
+        else f"the table of {plain(model.spec.name)} has no entry for the whole word"
+    )
+    return f"{counted(n, 'token')} longer: {why}"
 
 
 def mathematics(cut: Cut) -> str:
     """What a vocabulary costs and what a length costs, with this text's numbers."""
     (words, _, data), tokenized = cut
-    n_tokens, n_bytes = sum(a < b for a, b in tokenized.spans), len(data.pieces)
+    n_tokens, n_bytes = tokenized.n_taking, len(data.pieces)
     if not n_tokens:
         return "Type a text: the formulas are filled in with its numbers."
     share = words.n_unknown / max(len(words.pieces), 1)

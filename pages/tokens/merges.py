@@ -21,6 +21,7 @@ from pages.shared.frame.token_chips import token_chips
 from pages.shared.run import runtime
 from pages.shared.settings import url_state as state
 from pages.tokens.columns import choose
+from pages.tokens.coverage import table_words
 from viz.tokens.merges import (
     MergeTree,
     merge_tree_figure,
@@ -58,11 +59,12 @@ def draw(sides: Sequence[Side]) -> Lesson:
         answer=_answer(sides[0]),
         mathematics=partial(_mathematics, first),
         code=(merges.replay, merges.MergeStep),
+        fill={"every_text": table_words(sides[0].model)},
     )
 
 
 def _draw_one(side: Side) -> Built | None:
-    tokens = tokenize_with_model(side.model, side.text).tokens
+    tokens = tokenize_with_model(side.model, side.text).read
     if not tokens:
         missing("There is no text to cut.", "Type a word in the box above.")
         return None
@@ -182,7 +184,7 @@ def _answer(side: Side) -> str:
         f"Merge 1 of {n_merges(tokenizer):,} is {quoted(text_of(first[0]))} + {quoted(text_of(first[1]))}. "
     )
     for text in ("superman", " superman"):
-        pieces = [token_text(token) for token in tokenize_with_model(side.model, text).tokens]
+        pieces = [token_text(token) for token in tokenize_with_model(side.model, text).read]
         count = "one token" if len(pieces) == 1 else f"{len(pieces)} tokens"
         said += f"{quoted(text)} comes out as {count}: {' '.join(map(quoted, pieces))}. "
     return f"{said}Type both, and `cat` and `spiderman`, and see where their merges stop."

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 from model_runtime.records import Level, Token, Tokenized
 from viz.style import shorten, token_color, visible
@@ -25,7 +26,8 @@ class Piece:
     """One piece of a column.
 
     `kind` is "" for an ordinary piece, "added" for what the tokenizer puts there by itself, "unknown" for
-    what the table does not have. `part_of` names the characters that the piece has only some bytes of.
+    what the table does not have, "lost" for what it has no token of any kind for.
+    `part_of` names the characters that the piece has only some bytes of.
     """
 
     id: int | None
@@ -41,7 +43,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class Column:
-    """One way to cut the text. `n_pieces` counts all that take some of the text, `n_added` the others."""
+    """One way to cut the text.
+
+    `n_pieces` counts what stands for some of the text, `n_added` what was added to it, `n_lost` stretches
+    of it that nothing stands for.
+    """
 
     key: str
     title: str
@@ -52,7 +58,19 @@ class Column:
 
     @property
     def n_pieces(self) -> int:
-        return len(self.pieces) - self.n_added
+        return len(self.pieces) - self.n_added - self.n_lost
+
+    @property
+    def n_lost(self) -> int:
+        return sum(piece.kind == "lost" for piece in self.pieces)
+
+    @property
+    def positions(self) -> tuple[int | None, ...]:
+        """Of each piece: which of the tokens that a model reads it is; None for what is lost."""
+        ranks = accumulate((piece.kind != "lost" for piece in self.pieces), initial=0)
+        return tuple(
+            None if piece.kind == "lost" else rank for piece, rank in zip(self.pieces, ranks, strict=False)
+        )
 
     @property
     def n_apart(self) -> int:
@@ -98,15 +116,18 @@ def _token_piece(token: Token, span: tuple[int, int], data: bytes, agreed: bool)
     start, end = span
     partial = "\ufffd" in token.text and bool(token.bytes)
     shown, in_hex = _written(token.text, token.bytes or data[start:end], partial)
+    kind = "lost" if token.lost else "added" if token.special and start == end else ""
+    if token.unknown and data[start:end] != token.text.encode():
+        kind, shown = "unknown", _written(data[start:end].decode("utf-8", "replace"), b"", False)[0]
     return Piece(
-        id=token.id,
+        id=None if token.lost else token.id,
         shown=shown,
         start=start,
         end=end,
         hex=in_hex,
-        color=token_color(token.id),
+        color=token_color(max(token.id, 0)),
         agreed=agreed,
-        kind="added" if token.special and start == end else "",
+        kind=kind,
         part_of=split_characters(data, start, end) if partial else "",
     )
 
@@ -237,6 +258,9 @@ def _column_message(column: Column, record: Columns) -> dict[str, object]:
         "added": column.n_added,
         "apart": column.n_apart,
         "unknown": column.n_unknown,
+        "lost": column.n_lost,
+        # Only where pieces and tokens are not numbered alike.
+        "numbers": column.positions[positions.start : positions.stop] if column.n_lost else None,
         "characters_each": record.n_characters / n,
         "bytes_each": record.n_bytes / n,
         "first": positions.start,

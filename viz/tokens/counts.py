@@ -50,7 +50,7 @@ def token_counts_record(
     """
     text = tokenized[0].text
     names = tuple(titles) or tuple(one.name for one in tokenized)
-    counts = [sum(span[0] < span[1] for span in one.spans) for one in tokenized]
+    counts = [one.n_taking for one in tokenized]
     rows = tuple(
         TokenCount(name, one.n_vocab, count, len(text) / max(count, 1))
         for name, one, count in zip(names, tokenized, counts, strict=True)
@@ -58,7 +58,7 @@ def token_counts_record(
     table = tuple(
         (name, position, token.id, token.text, hexed(token.bytes, " "))
         for name, one in zip(names, tokenized, strict=True)
-        for position, token in enumerate(one.tokens)
+        for position, token in enumerate(one.read)
     )
     return TokenCounts(
         rows, len(text), len(text.encode()), end or max(counts, default=0), _title(rows, len(text)), table

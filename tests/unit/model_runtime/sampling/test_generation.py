@@ -11,11 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from model_runtime.capture import context
 from model_runtime.errors import PromptError, SamplingError
 from model_runtime.interventions import ScaleHead
 from model_runtime.model import Model
+from model_runtime.records import Token
 from model_runtime.sampling.generation import (
     ASKED,
     CONTEXT_FULL,
@@ -248,7 +251,55 @@ def test_characters_split_over_tokens_come_whole(text: str) -> None:
     data = text.encode()
     for width in (1, 2, 3, 5):
         stream = TextStream()
-        pieces = [stream.feed(data[at : at + width]) for at in range(0, len(data), width)]
+        pieces = [stream.feed(Token(0, "", data[at : at + width])) for at in range(0, len(data), width)]
         assert "".join(pieces) == text
         assert "�" not in "".join(pieces)
         assert stream.close() == ""
+
+
+# Tables whose tokens are not joined byte to byte: the text is what the tokenizer's own decoder writes
+
+PIECES = ["[UNK]", "the", "cat", "sat", "##s", "ting", "."]
+
+
+def in_words(kind: str) -> PreTrainedTokenizerFast:
+    """A table of words, one of WordPiece, and one that marks the ends of words."""
+    table: dict[str, int] = {piece: at for at, piece in enumerate(PIECES)}
+    if kind == "words":
+        backend = Tokenizer(models.WordLevel(table, unk_token="[UNK]"))
+    elif kind == "wordpiece":
+        backend = Tokenizer(models.WordPiece(table, unk_token="[UNK]"))
+        backend.decoder = decoders.WordPiece()
+    else:
+        table = {"[UNK]": 0} | {f"{piece}</w>": at + 1 for at, piece in enumerate("abcd")} | {"a": 5, "b": 6}
+        backend = Tokenizer(models.BPE(table, [], unk_token="[UNK]", end_of_word_suffix="</w>"))
+        backend.decoder = decoders.BPEDecoder("</w>")
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]")
+
+
+@pytest.mark.parametrize("kind", ["words", "wordpiece", "ends"])
+def test_running_text_is_what_the_tokenizers_own_decoder_writes(kind: str) -> None:
+    tokenizer = in_words(kind)
+    hf_model = build_model("llama")
+    hf_model.generation_config.eos_token_id = -1
+    model = Model(hf_model, tokenizer, model_id=kind, name=kind, revision="local")
+    own: Tokenizer = tokenizer.backend_tokenizer
+    stream, ids, text = model.text_stream((1, 2)), [1, 2], ""
+    for token_id in (3, 4, 5, 2, 6, 1):
+        ids.append(token_id)
+        text += stream.feed(model.token(token_id))
+        assert own.decode([1, 2]) + text + stream.close() == own.decode(ids)
+    assert model.tokens.text(ids) == own.decode(ids)
+    for new in (1, 2, 3):  # a token that is appended as text is read back as that token
+        prompt = own.decode([1, 2]) + model.text_stream((1, 2)).feed(model.token(new))
+        assert model.tokens.encode(prompt) == (1, 2, new)
+
+
+def test_marks_that_say_how_pieces_join_are_no_bytes_of_theirs() -> None:
+    model = Model(build_model("llama"), in_words("wordpiece"), model_id="w", name="w", revision="local")
+    assert [(model.token(at).text, model.token(at).bytes) for at in (1, 4)] == [
+        ("the", b"the"),
+        ("##s", b"s"),
+    ]
+    assert (model.token(0).unknown, model.token(0).bytes) == (True, b"")

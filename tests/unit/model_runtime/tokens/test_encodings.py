@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from itertools import pairwise
@@ -13,11 +14,11 @@ import tiktoken
 import tiktoken.load
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, normalizers, processors
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from model_runtime import Model
 from model_runtime.errors import PromptError, SettingError, TokenizerNotFound
-from model_runtime.records import Token, Tokenized
+from model_runtime.records import Coverage, Token, Tokenized
 from model_runtime.tokenizer import Place
 from model_runtime.tokens import encodings
 from model_runtime.tokens.encodings import (
@@ -29,7 +30,11 @@ from model_runtime.tokens.encodings import (
     tokenize_with_model,
     warm,
 )
+from model_runtime.tokens.foreign import read_foreign
 from model_runtime.tokens.spans import byte_spans
+from model_runtime.tokens.table import byte_alphabet
+from model_runtime.vectors.embeddings import word_vector
+from model_runtime.vectors.senses import find_word
 from tests.tiny_models import build_model, tiny_tokenizer
 from tests.unit.model_runtime.test_tokenizer import AWKWARD, sentencepiece_like
 
@@ -251,11 +256,12 @@ def test_a_tokenizer_that_composes_accents_is_placed_by_its_own_offsets() -> Non
     assert read.spans[-1] == (3, 7)  # " the" is as written and so is its place
 
 
-def test_characters_that_a_tokenizer_drops_stay_uncovered_or_go_with_the_next_token() -> None:
+def test_spaces_that_a_tokenizer_drops_go_with_the_next_token_or_are_lost_at_the_end() -> None:
     read = tokenize_with_model(rewriting(normalizers.Strip()), "  the cat  ")
-    assert b"".join(token.bytes for token in read.tokens) == b"the cat"
+    assert b"".join(token.bytes for token in read.read) == b"the cat"
     assert contiguous(read.spans)
-    assert read.spans[-1][1] == 9
+    assert [(token.bytes, token.lost) for token in read.tokens[-1:]] == [(b"  ", True)]
+    assert read.spans[-1] == (9, 11)
 
 
 def test_trimmed_offsets_do_not_shift_a_place() -> None:
@@ -271,8 +277,8 @@ BEGIN = (Token(0, "<s>", b"", special=True), Place(0, True, (0, 0)))
 @pytest.mark.parametrize(
     ("text", "read", "expected"),
     [
-        # the tokenizer drops a control character: it goes with the token after it, not with the added one
-        ("\x07ab", [BEGIN, (b"ab", (1, 3))], ((0, 0), (0, 3))),
+        # the tokenizer drops a control character, which is nobody's
+        ("\x07ab", [BEGIN, (b"ab", (1, 3))], ((0, 0), (1, 3))),
         # it composes an accent and leaves spaces out of its offsets
         ("e\u0301 x", [("\u00e9".encode(), (0, 1)), (b" x", (3, 4))], ((0, 3), (3, 5))),
         # it takes a ligature apart
@@ -281,7 +287,7 @@ BEGIN = (Token(0, "<s>", b"", special=True), Place(0, True, (0, 0)))
         (
             "a\x07\U0001f600",
             [(b"a", (0, 1)), (b"\xf0\x9f", (2, 3)), (b"\x98\x80", (2, 3))],
-            ((0, 2), (2, 4), (4, 6)),
+            ((0, 1), (2, 4), (4, 6)),
         ),
         # a name that it does not know
         ("a\u6f22b", [(b"a", (0, 1)), (b"", (1, 2)), (b"b", (2, 3))], ((0, 1), (1, 4), (4, 5))),
@@ -295,10 +301,153 @@ def test_places_by_offsets_by_hand(text: str, read: list[Any], expected: tuple[t
     assert byte_spans(text, tokens, places) == expected
 
 
+# What the table lacks
+
+
+def lacking(*bytes_of: int) -> Model:
+    """A byte-level tokenizer without tokens for some bytes; SmolLM2 has none for 04 06 13 14 16 1D F1 F2."""
+    described = json.loads(tiny_tokenizer().backend_tokenizer.to_str())
+    letters = {byte: letter for letter, byte in byte_alphabet().items()}
+    for byte in bytes_of:
+        del described["model"]["vocab"][letters[byte]]
+    merges = described["model"]["merges"]
+    described["model"]["merges"] = [
+        pair for pair in merges if not {*pair} & {letters[one] for one in bytes_of}
+    ]
+    backend = Tokenizer.from_str(json.dumps(described))
+    return model_with(type(tiny_tokenizer())(tokenizer_object=backend, eos_token="<|endoftext|>"))
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        ("a\x13b", [(1, 2)]),
+        ("\x13the cat", [(0, 1)]),
+        ("the cat\x13\x13", [(7, 9)]),
+        ("a\U000461b1b", [(1, 2)]),  # f1 86 86 b1: only its first byte
+        ("the cat", []),
+        ("\x13", [(0, 1)]),
+    ],
+)
+def test_what_the_table_lacks_stands_apart_and_no_neighbour_takes_it(text: str, lost: list[Any]) -> None:
+    read = tokenize_with_model(lacking(0x13, 0xF1), text)
+    assert_exact(read)
+    assert [span for token, span in zip(read.tokens, read.spans, strict=True) if token.lost] == lost
+    assert [token.bytes for token in read.lost] == [text.encode()[start:end] for start, end in lost]
+    assert read.n_taking == len(read.read) == len(read.tokens) - len(lost)
+
+
+def test_the_bytes_that_a_table_lacks_are_found_when_it_is_loaded(byte_level: Model) -> None:
+    assert lacking(0x13, 0xF1).tokens.coverage == Coverage((0x13, 0xF1), None)
+    assert byte_level.tokens.coverage.complete
+    assert model_with(sentencepiece_like()).tokens.coverage == Coverage((), "<unk>")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"), [("\x13", r"U\+0013:"), ("\x13 \x13\x14", r"U\+0013 and U\+0014:")]
+)
+def test_a_prompt_of_nothing_but_lost_characters_is_told_what_it_is(text: str, named: str) -> None:
+    model = lacking(0x13, 0x14, 0x20)
+    with pytest.raises(PromptError, match=f"no token for {named} nothing of the text is left"):
+        model.trace(text)
+    assert all(token.lost for token in tokenize_with_model(model, text).tokens)
+
+
+def words(unknown: str | None = "[UNK]", **added: Any) -> Model:
+    """Whole words: what is no word of the table is unknown, and blanks are no part of any token."""
+    backend = Tokenizer(
+        models.WordLevel({"[UNK]": 0, "the": 1, "cat": 2, "sat": 3}, unk_token=unknown or "none")
+    )
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    if added:
+        backend.add_tokens([AddedToken("<eat>", normalized=False, **added)])
+    return model_with(type(tiny_tokenizer())(tokenizer_object=backend, unk_token=unknown))
+
+
+def test_what_a_table_of_words_lacks_is_its_unknown_token() -> None:
+    model = words()
+    read = tokenize_with_model(model, "the dog")
+    assert [(token.text, token.bytes, token.unknown) for token in read.tokens] == [
+        ("the", b"the", False),
+        ("[UNK]", b"", True),
+    ]
+    assert read.spans == ((0, 3), (3, 7))
+    assert model.tokens.coverage == Coverage(None, "[UNK]")
+
+
+def test_a_table_of_words_without_an_unknown_token_refuses_what_it_lacks() -> None:
+    model = words(None)
+    assert model.tokens.coverage == Coverage(None, None)
+    assert [token.text for token in model.tokenize("the cat")] == ["the", "cat"]
+    with pytest.raises(PromptError, match="lacks something in the text"):
+        model.trace("the dog")
+
+
+def test_a_table_of_characters_without_an_unknown_token_loses_what_it_lacks() -> None:
+    backend = Tokenizer(models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]))
+    read = tokenize_with_model(
+        model_with(type(tiny_tokenizer())(tokenizer_object=backend)), "\u6f22ab\u00e9b"
+    )
+    assert_exact(read)
+    assert [token.text for token in read.lost] == ["\u6f22", "\u00e9"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({"rstrip": True}, ((0, 3), (3, 12), (12, 15))),
+        ({"lstrip": True}, ((0, 3), (3, 10), (10, 15))),
+        ({}, ((0, 3), (3, 10), (10, 15))),
+    ],
+)
+def test_blanks_that_an_added_token_takes_belong_to_it(flags: Any, expected: Any) -> None:
+    read = tokenize_with_model(words(**(flags or {"rstrip": False})), "the  <eat>  cat")
+    assert [token.text for token in read.tokens] == ["the", "<eat>", "cat"]
+    assert read.spans == expected
+
+
+def test_blanks_belong_to_it_in_a_byte_level_table_too_whose_offsets_are_trimmed() -> None:
+    backend = Tokenizer.from_str(tiny_tokenizer().backend_tokenizer.to_str())
+    backend.add_tokens([AddedToken("<eat>", rstrip=True, lstrip=True, normalized=False)])
+    backend.post_processor = processors.ByteLevel(trim_offsets=True)
+    model = model_with(type(tiny_tokenizer())(tokenizer_object=backend))
+    read = tokenize_with_model(model, "a  <eat>  b")
+    assert read.spans == ((0, 1), (1, 10), (10, 11))
+
+
+# A token that was added without a row
+
+
+def without_a_row() -> Model:
+    backend = Tokenizer.from_str(tiny_tokenizer().backend_tokenizer.to_str())
+    backend.add_special_tokens([AddedToken(f"[PAD{n}]") for n in range(400)])
+    return model_with(type(tiny_tokenizer())(tokenizer_object=backend))
+
+
+READERS = {
+    "trace": lambda model, text: model.trace(text),
+    "tokenize": lambda model, text: model.tokenize(text),
+    "generate": lambda model, text: model.generate(text),
+    "cut": tokenize_with_model,
+    "prompt": lambda model, text: model.prompt_ids(text),
+    "places": lambda model, text: model.tokens.encode_with_places(text),
+    "ids": lambda model, text: model.tokens.encode(text),
+    "word": lambda model, text: word_vector(model, text),
+    "sense": lambda model, text: find_word(model, text, "PAD399"),
+    "foreign": lambda model, text: read_foreign(model, cut_by_hand("x [PAD399]", "x ", "[PAD399]")),
+}
+
+
+@pytest.mark.parametrize("path", READERS)
+def test_a_token_without_a_row_is_refused_by_name_on_every_path(path: str) -> None:
+    with pytest.raises(PromptError, match=r"\[PAD399\]', token \d+, but the model's table ends at 319"):
+        READERS[path](without_a_row(), "x [PAD399]")
+
+
 # Agreement
 
 
-def cut(text: str, *pieces: str) -> Tokenized:
+def cut_by_hand(text: str, *pieces: str) -> Tokenized:
     spans, at = [], 0
     for piece in pieces:
         spans.append((at, at + len(piece.encode())))
@@ -308,7 +457,11 @@ def cut(text: str, *pieces: str) -> Tokenized:
 
 
 def test_pieces_that_all_have_are_agreed_on() -> None:
-    one, two, three = cut("abcd", "ab", "c", "d"), cut("abcd", "ab", "cd"), cut("abcd", "a", "b", "c", "d")
+    one, two, three = (
+        cut_by_hand("abcd", "ab", "c", "d"),
+        cut_by_hand("abcd", "ab", "cd"),
+        cut_by_hand("abcd", "a", "b", "c", "d"),
+    )
     assert agreement([one, two]) == ((True, False, False), (True, False))
     assert agreement([one, two, three]) == ((False,) * 3, (False,) * 2, (False,) * 4)
     assert agreement([one]) == ((True,) * 3,)
@@ -316,13 +469,16 @@ def test_pieces_that_all_have_are_agreed_on() -> None:
 
 
 def test_the_same_bytes_at_another_place_are_no_agreement() -> None:
-    assert agreement([cut("aaa", "a", "aa"), cut("aaa", "aa", "a")]) == ((False, False), (False, False))
+    assert agreement([cut_by_hand("aaa", "a", "aa"), cut_by_hand("aaa", "aa", "a")]) == (
+        (False, False),
+        (False, False),
+    )
 
 
 def test_what_is_added_counts_as_agreed() -> None:
     begin = Token(0, "<s>", b"", special=True)
-    one = cut("ab", "ab")
+    one = cut_by_hand("ab", "ab")
     two = Tokenized("with", 9, "ab", (begin, *one.tokens), ((0, 0), *one.spans))
     assert agreement([one, two]) == ((True,), (True, True))
     with pytest.raises(ValueError, match="same text"):
-        agreement([one, cut("ac", "ac")])
+        agreement([one, cut_by_hand("ac", "ac")])
