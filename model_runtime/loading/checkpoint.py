@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from model_runtime.errors import ModelNotFound, UnsupportedModel
+from model_runtime.loading.gguf_file import GgufFile, is_gguf, is_part, read_gguf
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -61,6 +62,7 @@ class Checkpoint:
     n_weights: int  # floating-point numbers in the files
     stored_dtype: torch.dtype  # of most of them; float32 for GGUF, which is dequantised
     shapes: Shapes = field(default_factory=dict)  # of each tensor in safetensors, by its name there
+    gguf_file: GgufFile | None = None  # the header of a GGUF file
 
     @property
     def unpack(self) -> bool:
@@ -99,7 +101,7 @@ def has_weights(folder: Path) -> bool:
         return complete and (folder / CONFIG_FILE).is_file()
     if (folder / SINGLE_FILE).is_file():
         return (folder / CONFIG_FILE).is_file()
-    return any(folder.glob("*.gguf"))
+    return folder.is_dir() and any(is_gguf(file.name) for file in folder.iterdir())
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -109,7 +111,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         ModelNotFound: there is nothing at `path`, or no model in it.
         UnsupportedModel: unsafe, damaged, quantised or incomplete; the text says which.
     """
-    if path.suffix == ".gguf":
+    if is_gguf(path.name) and not path.is_dir():
         if not path.is_file():
             raise ModelNotFound(f"There is no file {path}.", "Check the path.")
         return _gguf_checkpoint(path)
@@ -141,8 +143,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def _only_gguf(folder: Path) -> Path:
     """The GGUF file of a folder without safetensors; every other case is refused with its own sentence."""
-    ggufs = sorted(folder.glob("*.gguf"))
-    if len(ggufs) == 1:
+    ggufs = sorted(file for file in folder.iterdir() if is_gguf(file.name))
+    if len(ggufs) == 1 or (ggufs and all(is_part(file.name) for file in ggufs)):
         return ggufs[0]
     if ggufs:
         names = ", ".join(file.name for file in ggufs)
@@ -282,14 +284,8 @@ def _shape(stated: Any) -> tuple[int, ...]:
 
 def _gguf_checkpoint(file: Path) -> Checkpoint:
     """A GGUF file: the count of its weights, which are dequantised to float32 when they are loaded."""
-    from gguf import GGUFReader
-
-    try:
-        reader = GGUFReader(file)
-        n_weights = sum(int(tensor.n_elements) for tensor in reader.tensors)
-    except (ValueError, IndexError, KeyError, OSError, UnicodeDecodeError) as error:
-        raise UnsupportedModel(f"{file} is not a readable GGUF file.", "Fetch the model again.") from error
-    return Checkpoint(file.parent, file.name, {}, n_weights, torch.float32)
+    header = read_gguf(file)
+    return Checkpoint(file.parent, file.name, {}, header.n_weights, torch.float32, gguf_file=header)
 
 
 def _read_json(file: Path, most_bytes: int) -> dict[str, Any]:

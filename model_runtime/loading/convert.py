@@ -36,6 +36,7 @@ from safetensors import SafetensorError
 
 from model_runtime.errors import GlassformerError, ModelNotFound, ModelTooLarge, UnsupportedModel
 from model_runtime.limits import MIB, in_gib
+from model_runtime.loading.building import TURN
 from model_runtime.loading.catalogue import DEFAULT_ROW, CatalogueRow, WheelFile
 from model_runtime.loading.gguf_tokenizer import gguf_tokenizer
 from model_runtime.loading.hashes import file_hash
@@ -231,15 +232,17 @@ def convert_gguf(source: Path, target: Path, say: Say) -> None:
     from transformers import AutoModelForCausalLM
 
     say("Reading the 4-bit weights as float32 ...")
-    read: Any = AutoModelForCausalLM.from_pretrained(
-        str(source.parent), gguf_file=source.name, dtype=torch.float32, local_files_only=True
-    )
+    with TURN:
+        read: Any = AutoModelForCausalLM.from_pretrained(
+            str(source.parent), gguf_file=source.name, dtype=torch.float32, local_files_only=True
+        )
     tokenizer = gguf_tokenizer(source)
     # The library marks what it read as quantised and refuses to save it. A fresh model has no such mark.
     config = read.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
-    fresh = type(read)(config).to(torch.float32).eval()
+    with TURN:
+        fresh = type(read)(config).to(torch.float32).eval()
     fresh.load_state_dict(read.state_dict())
     say("Saving them as safetensors ...")
     tokenizer.model_max_length = config.max_position_embeddings
@@ -247,7 +250,8 @@ def convert_gguf(source: Path, target: Path, say: Say) -> None:
     tokenizer.save_pretrained(target)
     say("Checking that the copy gives the same logits ...")
     ids = torch.tensor([tokenizer.encode(PROBE)])
-    again: Any = AutoModelForCausalLM.from_pretrained(target, dtype=torch.float32, local_files_only=True)
+    with TURN:
+        again: Any = AutoModelForCausalLM.from_pretrained(target, dtype=torch.float32, local_files_only=True)
     with torch.no_grad():
         same = torch.equal(read(ids).logits, again(ids).logits)
     if not same:

@@ -38,6 +38,7 @@ from model_runtime.loading.checkpoint import (
     resolved_path,
     shard_names,
 )
+from model_runtime.loading.gguf_file import is_gguf
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def names_hub_model(name: str) -> bool:
     The part before the "@" decides, whatever follows it: a revision such as "main/../../.." must never be
     followed as a path. Only a file or folder that is called exactly so, without "..", comes first.
     """
-    if not is_hub_id(name.partition("@")[0]) or name.endswith(".gguf"):
+    if not is_hub_id(name.partition("@")[0]) or is_gguf(name):
         return False
     path = None if ".." in Path(name).parts else resolved_path(name)
     return path is None or not path.exists()
@@ -187,7 +188,7 @@ def _weight_files(hub_id: str, commit: str, sizes: dict[str, int]) -> list[str]:
             )
         index = hf_hub_download(hub_id, INDEX_FILE, revision=commit, etag_timeout=ANSWER_SECONDS)
         return [shard for shard in shard_names(Path(index).parent) if shard in sizes]
-    ggufs = [path for path in sizes if path.endswith(".gguf")]
+    ggufs = [path for path in sizes if is_gguf(path)]
     if len(ggufs) == 1:
         return ggufs
     if ggufs:

@@ -12,6 +12,9 @@ import hashlib
 import logging
 import os
 import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +25,13 @@ from model_runtime.capture.adapter import families_of
 from model_runtime.errors import ModelNotFound
 from model_runtime.limits import check_model_fits
 from model_runtime.loading import hub
+from model_runtime.loading.building import TURN
 from model_runtime.loading.catalogue import DEFAULT_MODEL, CatalogueRow, catalogue, offline_ids, row_of
 from model_runtime.loading.checkpoint import CONFIG_FILE, SINGLE_FILE, read_checkpoint, resolved_path
 from model_runtime.loading.config_check import check_against_file, check_layers, check_numbers
 from model_runtime.loading.convert import ensure_converted, wheel_revision
 from model_runtime.loading.device import choose_device, choose_dtype, free_memory
+from model_runtime.loading.gguf_file import is_gguf
 from model_runtime.loading.hashes import folder_hash
 from model_runtime.loading.read import read_config, read_weights
 from model_runtime.loading.tokenizer_file import read_tokenizer
@@ -43,8 +48,8 @@ BUNDLED_FILES = (
     "tokenizer_config.json",
 )
 
-# The library changes process-wide settings (the default dtype) while it builds a model: one at a time.
-_LOADING = threading.Lock()
+_ROOM = threading.Lock()
+_PROMISED: Counter[torch.device] = Counter()  # bytes of the models that are being read now
 
 
 @dataclass(frozen=True)
@@ -121,12 +126,14 @@ def load_weights(
         check_numbers(checkpoint.config, located.name)
         check_layers(checkpoint.config, checkpoint.shapes, located.name)
     chosen = choose_dtype(dtype, place, checkpoint.stored_dtype)
-    _check_memory(located.name, checkpoint.n_weights, chosen, place)
-    with _LOADING:
+    with _room(located.name, checkpoint.n_weights, chosen, place):
         # The config first: the library reads it for the tokenizer too, which would get the blame.
-        config = read_config(checkpoint, located.name)
-        if checkpoint.gguf is None:
-            check_against_file(config, checkpoint, located.name)
+        with TURN:
+            from transformers import AutoTokenizer, PreTrainedTokenizerFast  # noqa: F401  not by two threads at once
+
+            config = read_config(checkpoint, located.name)
+            if checkpoint.gguf is None:
+                check_against_file(config, checkpoint, located.name)
         tokenizer = read_tokenizer(checkpoint, located.name)
         hf_model = read_weights(checkpoint, config, located.name, chosen, place)
     return LoadedWeights(hf_model, tokenizer, located.model_id, located.name, located.revision)
@@ -214,13 +221,13 @@ def _local(asked: str) -> Located:
     except OSError as error:
         raise ModelNotFound(f"{path} cannot be read: {error}.", "Check the path and its rights.") from error
     digest = hashlib.sha256(repr((str(path), state)).encode("utf-8", "surrogateescape")).hexdigest()
-    shown = path.stem if path.suffix == ".gguf" else path.name
+    shown = path.stem if is_gguf(path.name) else path.name
     return Located(path, asked, shown, f"local:{digest[:12]}")
 
 
 def _is_path(name: str) -> bool:
     """Whether a name means a file or folder: it exists, or it cannot mean anything else."""
-    looks_like_one = name.startswith((".", "/", "~", "\\")) or name.endswith(".gguf") or name.count("/") > 1
+    looks_like_one = name.startswith((".", "/", "~", "\\")) or is_gguf(name) or name.count("/") > 1
     if looks_like_one or "\\" in name:
         return True
     path = resolved_path(name)
@@ -241,11 +248,29 @@ def _offline_choice() -> str:
     return f"Without network these load: {', '.join(offline_ids())}."
 
 
+@contextmanager
+def _room(name: str, n_weights: int, dtype: torch.dtype, device: torch.device) -> Iterator[None]:
+    """Room in memory for a model that is read inside: two that load at once do not count on the same bytes.
+
+    Raises:
+        ModelTooLarge: there is none.
+    """
+    n_bytes = n_weights * dtype.itemsize
+    with _ROOM:
+        _check_memory(name, n_weights, dtype, device)
+        _PROMISED[device] += n_bytes
+    try:
+        yield
+    finally:
+        with _ROOM:
+            _PROMISED[device] -= n_bytes
+
+
 def _check_memory(name: str, n_weights: int, dtype: torch.dtype, device: torch.device) -> None:
     where = "memory" if device.type == "cpu" else f"the memory of {device}"
     check_model_fits(
         n_weights * dtype.itemsize,
-        free_memory(device),
+        max(0, free_memory(device) - _PROMISED[device]),
         where,
         str(dtype).removeprefix("torch."),
         name,

