@@ -182,8 +182,24 @@ def words(turned: Turned, record: DistanceScore) -> None:
     st.caption(
         f"Our rotation against the model's own q and k: largest difference "
         f"{plain(three_digits(largest_rotation_error(head)))}. v is never turned: what is read does not "
-        f"depend on where it stood.{part}"
+        f"depend on where it stood.{part}{other_bases(side)}"
     )
+
+
+def other_bases(side: Side) -> str:
+    """The layers that turn with another base than this one (Gemma 3 has two); "" where all have one."""
+    bases: dict[float, list[int]] = {}
+    for layer in range(side.spec.n_layers):
+        if side.spec.layers[layer].rotates:
+            base = (side.model.adapter.rope_parameters(layer) or {}).get("rope_theta")
+            bases.setdefault(float(base or 0), []).append(layer)
+    if len(bases) < 2:
+        return ""
+    told = "; ".join(
+        f"{base:,.0f} in layer{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}"
+        for base, layers in sorted(bases.items())
+    )
+    return f" This model has more than one base: {told}. A larger base turns more slowly."
 
 
 def mathematics(turned: Turned) -> str:
