@@ -38,7 +38,15 @@ class UnsupportedModel(GlassformerError):
 
 
 class ModelTooLarge(GlassformerError):
-    """The weights do not fit in the memory at hand (both numbers are in the text)."""
+    """The weights do not fit in the memory at hand, or on the disk (both numbers are in the text).
+
+    Attributes:
+        short_by: bytes of memory that would have to become free; None where memory is not what is short.
+    """
+
+    def __init__(self, what: str, remedy: str = "", short_by: int | None = None) -> None:
+        super().__init__(what, remedy)
+        self.short_by = short_by
 
 
 class NotCaptured(GlassformerError):

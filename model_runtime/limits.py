@@ -114,6 +114,7 @@ def check_model_fits(weight_bytes: int, free_bytes: int, where: str, dtype: str,
         f"{name} does not fit: its weights in {dtype} take {in_gib(weight_bytes)}, with room to work "
         f"{in_gib(needed)}; {in_gib(free_bytes)} of {where} is free.",
         remedy,
+        needed - free_bytes,
     )
 
 

@@ -113,16 +113,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     if is_gguf(path.name) and not path.is_dir():
         if not path.is_file():
-            raise ModelNotFound(f"There is no file {path}.", "Check the path.")
+            raise ModelNotFound(f"There is no file {path.name}.", "Check the path.")
         return _gguf_checkpoint(path)
     if not path.is_dir():
-        raise ModelNotFound(f"There is no folder {path}.", "Check the path.")
+        raise ModelNotFound(f"There is no folder {path.name}.", "Check the path.")
     if not (path / SINGLE_FILE).is_file() and not (path / INDEX_FILE).is_file():
         return _gguf_checkpoint(_only_gguf(path))
     config = _read_config(path)
     if any(re.match(r"shard-\d{5}-model-", file.name) for file in path.glob("shard-*.safetensors")):
         raise UnsupportedModel(
-            f"{path} holds a distributed training checkpoint.", "Save the model with save_pretrained first."
+            f"{path.name} holds a distributed training checkpoint.",
+            "Save the model with save_pretrained first.",
         )
     shards = [SINGLE_FILE] if (path / SINGLE_FILE).is_file() else shard_names(path)
     counts: Counter[torch.dtype] = Counter()
@@ -133,11 +134,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
         shapes |= held
         if len(shapes) > MOST_TENSORS:
             raise UnsupportedModel(
-                f"The weight files in {path} name more than {MOST_TENSORS:,} tensors.",
+                f"The weight files in {path.name} name more than {MOST_TENSORS:,} tensors.",
                 "Choose another model.",
             )
     if not counts:
-        raise UnsupportedModel(f"The weight files in {path} hold no weights.", "Fetch the model again.")
+        raise UnsupportedModel(f"The weight files in {path.name} hold no weights.", "Fetch the model again.")
     return Checkpoint(path, None, config, counts.total(), counts.most_common(1)[0][0], shapes)
 
 
@@ -148,23 +149,24 @@ def _only_gguf(folder: Path) -> Path:
         return ggufs[0]
     if ggufs:
         names = ", ".join(file.name for file in ggufs)
-        raise UnsupportedModel(f"{folder} holds several GGUF files: {names}.", "Give the path of one.")
+        raise UnsupportedModel(f"{folder.name} holds several GGUF files: {names}.", "Give the path of one.")
     files = [file.name for file in folder.iterdir()]
     if "adapter_config.json" in files:
         raise UnsupportedModel(
-            f"{folder} holds an adapter (LoRA), not a whole model.",
+            f"{folder.name} holds an adapter (LoRA), not a whole model.",
             "Merge it into its base model and save the result with save_pretrained.",
         )
     unsafe = sorted(name for name in files if name.endswith(UNSAFE_ENDINGS))
     if unsafe:
         raise UnsupportedModel(
-            f"{folder} has its weights only as {unsafe[0]}, a format that can run code when it is opened.",
+            f"{folder.name} has its weights only as {unsafe[0]}, a format that can run code when it is "
+            "opened.",
             "Save the model as safetensors (save_pretrained does) or choose a revision that has them.",
         )
     if CONFIG_FILE in files:
-        raise ModelNotFound(f"{folder} has a config but no weights.", "Fetch its safetensors files too.")
+        raise ModelNotFound(f"{folder.name} has a config but no weights.", "Fetch its safetensors files too.")
     raise ModelNotFound(
-        f"{folder} is not a model folder: it has no {CONFIG_FILE} and no weights.",
+        f"{folder.name} is not a model folder: it has no {CONFIG_FILE} and no weights.",
         "Give a folder with config.json, safetensors weights and a tokenizer, or a .gguf file.",
     )
 
@@ -172,19 +174,21 @@ def _only_gguf(folder: Path) -> Path:
 def _read_config(folder: Path) -> dict[str, Any]:
     """The configuration, checked for what this app can load at all."""
     if not (folder / CONFIG_FILE).is_file():
-        raise ModelNotFound(f"{folder} has weights but no {CONFIG_FILE}.", "Add the model's config.json.")
+        raise ModelNotFound(
+            f"{folder.name} has weights but no {CONFIG_FILE}.", "Add the model's config.json."
+        )
     config = _read_json(folder / CONFIG_FILE, LONGEST_CONFIG)
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
 
     for key in REWRITING_KEYS:
         if key in config:
             raise UnsupportedModel(
-                f"The config in {folder} has {key!r}, which can change its other settings unseen.",
+                f"The config in {folder.name} has {key!r}, which can change its other settings unseen.",
                 "Remove it, or choose another model.",
             )
     model_type = config.get("model_type")
     if not isinstance(model_type, str):
-        raise UnsupportedModel(f"The config in {folder} names no model_type.", "Use the model's own.")
+        raise UnsupportedModel(f"The config in {folder.name} names no model_type.", "Use the model's own.")
     if model_type not in CAUSAL:
         if "auto_map" in config:
             raise UnsupportedModel(
@@ -210,9 +214,11 @@ def shard_names(folder: Path) -> list[str]:
     named = list(weight_map.values()) if isinstance(weight_map, dict) else []
     for name in named:
         if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
-            raise UnsupportedModel(f"The index in {folder} points at {name!r}.", "Fetch the model again.")
+            raise UnsupportedModel(
+                f"The index in {folder.name} points at {name!r}.", "Fetch the model again."
+            )
     if not named:
-        raise UnsupportedModel(f"The index in {folder} names no weight files.", "Fetch the model again.")
+        raise UnsupportedModel(f"The index in {folder.name} names no weight files.", "Fetch the model again.")
     return sorted(set(named))
 
 
@@ -221,7 +227,7 @@ def _read_header(file: Path) -> tuple[Counter[torch.dtype], dict[str, tuple[int,
 
     The header is believed only if its tensors lie one behind the other and fill the file to its end.
     """
-    damaged = UnsupportedModel(f"The file {file} is damaged or not complete.", "Fetch the model again.")
+    damaged = UnsupportedModel(f"The file {file.name} is damaged or not complete.", "Fetch the model again.")
     try:
         size = file.stat().st_size
         with file.open("rb") as stream:
@@ -230,7 +236,7 @@ def _read_header(file: Path) -> tuple[Counter[torch.dtype], dict[str, tuple[int,
                 raise damaged
             if length > LONGEST_HEADER:
                 raise UnsupportedModel(
-                    f"The header of {file} takes {length:,} bytes; at most {LONGEST_HEADER:,} are read.",
+                    f"The header of {file.name} takes {length:,} bytes; at most {LONGEST_HEADER:,} are read.",
                     "Save the model in several files, or choose another one.",
                 )
             header = json.loads(stream.read(length))
@@ -255,7 +261,9 @@ def _read_header(file: Path) -> tuple[Counter[torch.dtype], dict[str, tuple[int,
             f"The weight file {file.name} is missing in {file.parent}.", "Fetch it too."
         ) from error
     except OSError as error:
-        raise ModelNotFound(f"{file} cannot be read: {error}.", "Check the path and its rights.") from error
+        raise ModelNotFound(
+            f"{file.name} cannot be read: {error.strerror}.", "Check the path and its rights."
+        ) from error
     except (
         ValueError,
         KeyError,
@@ -293,14 +301,18 @@ def _read_json(file: Path, most_bytes: int) -> dict[str, Any]:
         size = file.stat().st_size
         if size > most_bytes:
             raise UnsupportedModel(
-                f"The file {file} takes {size:,} bytes; at most {most_bytes:,} are read.",
+                f"The file {file.name} takes {size:,} bytes; at most {most_bytes:,} are read.",
                 "Use the model's own.",
             )
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ModelNotFound(f"{file} cannot be read: {error}.", "Check the path and its rights.") from error
+        raise ModelNotFound(
+            f"{file.name} cannot be read: {error.strerror}.", "Check the path and its rights."
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise UnsupportedModel(f"The file {file} is not valid JSON.", "Fetch the model again.") from error
+        raise UnsupportedModel(
+            f"The file {file.name} is not valid JSON.", "Fetch the model again."
+        ) from error
     if not isinstance(content, dict):
-        raise UnsupportedModel(f"The file {file} does not hold a JSON object.", "Fetch the model again.")
+        raise UnsupportedModel(f"The file {file.name} does not hold a JSON object.", "Fetch the model again.")
     return content

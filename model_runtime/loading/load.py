@@ -219,7 +219,9 @@ def _local(asked: str) -> Located:
             for stat in (file.stat(),)
         ]
     except OSError as error:
-        raise ModelNotFound(f"{path} cannot be read: {error}.", "Check the path and its rights.") from error
+        raise ModelNotFound(
+            f"{path.name} cannot be read: {error.strerror}.", "Check the path and its rights."
+        ) from error
     digest = hashlib.sha256(repr((str(path), state)).encode("utf-8", "surrogateescape")).hexdigest()
     shown = path.stem if is_gguf(path.name) else path.name
     return Located(path, asked, shown, f"local:{digest[:12]}")

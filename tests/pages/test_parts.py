@@ -102,7 +102,7 @@ def shelf(
         if name not in sizes:
             raise ModelNotFound(name)
         if name in fails and loaded:
-            raise ModelTooLarge(name)
+            raise ModelTooLarge(name, short_by=sizes[name])
         return loaded.setdefault(name, SimpleNamespace(size=sizes[name]))
 
     return ModelShelf(load, lambda name, dtype: loaded.pop(name, None), max_bytes), loaded
@@ -134,6 +134,16 @@ def test_memory_is_freed_for_a_model_that_does_not_fit_beside_the_others() -> No
     models.get("a", "auto")
     models.get("b", "auto")
     assert set(loaded) == {"b"}
+
+
+def test_a_model_that_never_fits_costs_no_other_its_place() -> None:
+    """Anybody's link may name one that is on the disk."""
+    models, loaded = shelf({"a": 3, "b": 3, "huge": 7}, max_bytes=100, fails=("huge",))
+    models.get("a", "auto")
+    models.get("b", "auto")
+    with pytest.raises(ModelTooLarge):
+        models.get("huge", "auto")
+    assert set(loaded) == {"a", "b"}
 
 
 def test_a_model_that_never_fits_is_refused() -> None:

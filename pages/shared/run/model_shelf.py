@@ -38,15 +38,17 @@ class ModelShelf:
         self._lock = threading.Lock()
 
     def get(self, name: str, dtype: str) -> Model:
-        """The model, after making room for it where memory is short.
+        """The model, after making room for it where memory is short and the other models take enough of it.
+
+        A link to a model that never fits must not cost all others theirs.
 
         Raises:
-            GlassformerError: as `load_model`; `ModelTooLarge` only if no other model could be dropped.
+            GlassformerError: as `load_model`; `ModelTooLarge` only if dropping the others would not help.
         """
         try:
             model = self._load(name, dtype)
-        except ModelTooLarge:
-            if not self._drop_all():
+        except ModelTooLarge as error:
+            if error.short_by is None or error.short_by > self._n_bytes() or not self._drop_all():
                 raise
             model = self._load(name, dtype)
         self._keep((name, dtype), model)
@@ -56,6 +58,10 @@ class ModelShelf:
         """Whether `get` will find it loaded (unless memory runs short in this very moment)."""
         with self._lock:
             return (name, dtype) in self._used
+
+    def _n_bytes(self) -> int:
+        with self._lock:
+            return sum(self._used.values())
 
     def _keep(self, key: Key, model: Model) -> None:
         """Note the use and drop what was not used for longest, until the others fit."""

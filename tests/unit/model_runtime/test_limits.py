@@ -57,4 +57,5 @@ def test_model_against_memory() -> None:
 def test_half_precision_is_suggested_only_where_it_helps(dtype: str, free: int, suggested: bool) -> None:
     with pytest.raises(ModelTooLarge) as refusal:
         check_model_fits(GIB, free, "memory", dtype, "Big")
+    assert refusal.value.short_by == GIB + GIB // 10 + 256 * MIB - free
     assert ("number format bfloat16" in refusal.value.remedy) == suggested
