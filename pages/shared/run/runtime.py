@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -17,6 +18,7 @@ import streamlit as st
 from model_runtime.capture.trace_cache import HasBytes, TraceCache
 from model_runtime.errors import PromptError
 from model_runtime.limits import MIB, Limits, check_prompt_length
+from model_runtime.loading.catalogue import row_of
 from model_runtime.loading.permitted import resolve_for_app
 from model_runtime.model import Model
 from model_runtime.records import ModelSpec, Token
@@ -74,7 +76,8 @@ def model_for(run: Run) -> Model:
     name = resolve_for_app(run.model)
     if _models().holds(name, run.dtype):
         return _models().get(name, run.dtype)
-    with working(f"Loading {name}"):
+    row = row_of(name.partition("@")[0])
+    with working(f"Loading {Path(name).name if row is None else row.name}"):
         return _models().get(name, run.dtype)
 
 
