@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from model_runtime.errors import PromptError
 from model_runtime.records import Coverage, Token
-from model_runtime.tokens.table import SPACE, Table, byte_alphabet
+from model_runtime.token_table import SPACE, Table, byte_alphabet
 
 _MOST_TEXTS, _LONGEST_KEPT = 32, 20_000  # texts whose ids are kept, and characters of one
 _MOST_NAMED = 5  # characters that a message names

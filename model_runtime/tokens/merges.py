@@ -16,8 +16,8 @@ from itertools import pairwise
 from typing import Any
 
 from model_runtime.records import Token
+from model_runtime.token_table import byte_alphabet
 from model_runtime.tokenizer import tokens_of, utf8
-from model_runtime.tokens.table import byte_alphabet
 
 Pair = tuple[bytes, bytes]
 MAX_PIECE = 1_000  # longest word that is replayed, in starting pieces
@@ -125,9 +125,11 @@ class _Table:
             (self.piece(left), self.piece(right)) for left, right in written
         )
         self.ranks = {pair: rank for rank, pair in enumerate(self.merges)}
-        self.vocabulary = (
-            frozenset(map(self.piece, model["vocab"])) if self.takes_whole_words else frozenset()
-        )
+        known = frozenset(map(self.piece, model["vocab"]))
+        self.vocabulary = known if self.takes_whole_words else frozenset()
+        # Bytes that the table has no piece for are left out before anything is merged.
+        left_out = on_bytes and model.get("unk_token") is None
+        self.lost = frozenset(bytes([byte]) for byte in range(256)) - known if left_out else frozenset()
 
     def piece(self, written: str) -> bytes:
         """The bytes of a piece as the tokenizer's file writes it."""
@@ -137,9 +139,9 @@ class _Table:
         return b"".join(bytes([alphabet[c]]) if c in alphabet else c.encode() for c in written)
 
     def start(self, data: bytes) -> tuple[bytes, ...]:
-        """The pieces that merging starts from: bytes, or in a tokenizer on characters those."""
+        """The pieces that merging starts from: bytes, or in a tokenizer on characters those; none lost."""
         if self.on_bytes:
-            return tuple(data[at : at + 1] for at in range(len(data)))
+            return tuple(one for at in range(len(data)) if (one := data[at : at + 1]) not in self.lost)
         try:
             return tuple(character.encode() for character in data.decode())
         except UnicodeDecodeError:  # a byte that stands for itself

@@ -13,6 +13,7 @@ from model_runtime.records import Tokenized
 from model_runtime.tokens.encodings import TOKENIZERS, agreement, tokenize_with, tokenize_with_model
 from pages.shared.escape import plain
 from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.coverage import loss_words
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, places
 from pages.shared.run import runtime
@@ -20,7 +21,6 @@ from pages.shared.settings import url_state as state
 from pages.shared.settings.table import LAST_TOKEN
 from pages.tokens import compare_words
 from pages.tokens.columns import token_columns
-from pages.tokens.coverage import loss_words
 from pages.tokens.languages import SENTENCES
 from pages.tokens.live_text import caret_byte
 from viz.drawn import Drawn

@@ -10,9 +10,9 @@ from model_runtime.records import Token, Tokenized
 from model_runtime.tokens import encodings
 from model_runtime.tokens.encodings import tokenize_with, tokenize_with_model
 from pages.shared.escape import plain, quoted, token_text
+from pages.shared.frame.coverage import table_words
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side
-from pages.tokens.coverage import table_words
 from viz.equations import tex, worked
 
 HEROES = ("cat", "superman", "spiderman")

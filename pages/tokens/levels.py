@@ -15,12 +15,12 @@ from model_runtime.tokens.encodings import tokenize_with_model, utf8
 from model_runtime.tokens.levels import levels
 from pages.shared.escape import counted, plain, quoted
 from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.coverage import loss_words, table_words
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, places
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import LAST_TOKEN
 from pages.tokens.columns import token_columns
-from pages.tokens.coverage import loss_words, table_words
 from pages.tokens.live_text import caret_byte
 from viz.equations import tex
 from viz.style import three_digits

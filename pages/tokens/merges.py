@@ -14,6 +14,7 @@ from model_runtime.tokens.encodings import tokenize_with_model
 from model_runtime.tokens.merges import MergeChain, merge_chain, n_merges, word_merges
 from pages.shared.escape import plain, quoted, token_text
 from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.frame.coverage import table_words
 from pages.shared.frame.errors import missing
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column, places
@@ -21,7 +22,6 @@ from pages.shared.frame.token_chips import token_chips
 from pages.shared.run import runtime
 from pages.shared.settings import url_state as state
 from pages.tokens.columns import choose
-from pages.tokens.coverage import table_words
 from viz.tokens.merges import (
     MergeTree,
     merge_tree_figure,

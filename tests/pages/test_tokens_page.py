@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,46 @@ def test_words_that_the_table_lacks_are_told_with_this_texts_numbers(tiny: str) 
     assert words["kinds"] == {"1": "unknown", "2": "unknown"}
     next(button for button in app.button if button.key == "gf.learn").click().run()
     assert shown(app)[0][0]["unknown"] == 0
+
+
+@pytest.fixture
+def lacking(model_folder: Path, tiny: str) -> str:
+    """The tiny Llama with a table that lacks the bytes 13 and F1."""
+    folder = model_folder / "lacking"
+    if not folder.is_dir():
+        shutil.copytree(tiny, folder)
+        described = json.loads((folder / "tokenizer.json").read_text())
+        for letter in ("\u0113", "\u00f1"):  # how the file writes the bytes 13 and F1
+            del described["model"]["vocab"][letter]
+        (folder / "tokenizer.json").write_text(json.dumps(described))
+    return str(folder)
+
+
+@pytest.mark.parametrize("lesson", ["compare", "levels"])
+def test_what_the_table_lacks_stands_apart_and_is_told(lacking: str, lesson: str) -> None:
+    app = open_tokens(lacking, lesson=lesson, prompt="a\x13b", token="1", tokenizers="model.gpt2")
+    column = next(one for one in shown(app)[0] if one["key"] == "model")
+    assert (column["spans"], column["kinds"]) == ([[0, 1], [1, 2], [2, 3]], {"1": "lost"})
+    assert (column["count"], column["lost"], column["numbers"], column["ids"][1]) == (
+        2,
+        1,
+        [0, None, 1],
+        None,
+    )
+    selected = next(data["selected"] for data in components(app) if "columns" in data)
+    assert selected == {"column": "model", "position": 2}  # token 1 is the third piece
+    assert "never reads 1 byte of U+0013:" in said(app)
+    assert any("never reads 1 byte of U+0013:" in one.value for one in app.sidebar.caption)
+    assert "has 254 of the 256 bytes and lacks bytes 13 F1: what needs one is left out" in sources(app)
+    assert "no text is ever unknown" not in said(app)
+
+
+def sources(app: AppTest) -> str:
+    app.session_state["gf.details.Where this comes from"] = True
+    return said(app.run())
+
+
+@pytest.mark.parametrize("lesson", ["compare", "levels", "built"])
+def test_a_whole_table_says_that_no_text_is_ever_unknown(tiny: str, lesson: str) -> None:
+    told = sources(open_tokens(tiny, lesson=lesson, prompt="ab"))
+    assert "has all 256 bytes, so no text is ever unknown to it" in told

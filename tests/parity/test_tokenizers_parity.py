@@ -19,9 +19,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from model_runtime import Model, load_model
+from model_runtime.token_table import byte_alphabet
 from model_runtime.tokens.bpe import merge_pair, pieces_after, train_bpe
 from model_runtime.tokens.encodings import TOKENIZERS, _encoding, tokenize_with, tokenize_with_model
-from model_runtime.tokens.table import byte_alphabet
 from model_runtime.tokens.foreign import read_foreign
 from model_runtime.tokens.merges import merge_chain, nth_merge, word_merges
 

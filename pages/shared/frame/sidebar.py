@@ -11,8 +11,10 @@ from model_runtime.loading.catalogue import catalogue
 from model_runtime.loading.permitted import absent, allowed_entries, offered
 from model_runtime.model import Model
 from model_runtime.records import Token
+from model_runtime.tokens.encodings import tokenize_with_model
 from pages.shared.escape import counted, in_words, plain, quoted, token_text
 from pages.shared.frame import contents, proof
+from pages.shared.frame.coverage import loss_words
 from pages.shared.frame.examples import EXAMPLES, OPENING, Example
 from pages.shared.frame.token_chips import token_chips
 from pages.shared.run import runs
@@ -100,6 +102,9 @@ def _prompt(model: Model | None, tokens: Sequence[Token]) -> None:
             most = min(most, model.spec.n_ctx)
         st.caption(f"{counted(len(tokens), 'token')} of at most {most:,}")
         token_chips(tokens, url_state.selected_token(len(tokens)), _pick_token, key="gf.chips")
+        read = None if model is None or model.tokens.coverage.complete else model
+        if read is not None and (loss := loss_words(tokenize_with_model(read, url_state.get("prompt")))):
+            st.caption(loss)
 
 
 def _pick_token(position: int, n_tokens: int) -> None:

@@ -7,8 +7,8 @@ from tokenizers import Tokenizer, decoders, models, normalizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from model_runtime.errors import PromptError
+from model_runtime.token_table import byte_alphabet
 from model_runtime.tokenizer import Tokens
-from model_runtime.tokens.table import byte_alphabet
 from tests.tiny_models import tiny_tokenizer
 
 AWKWARD = (

@@ -19,6 +19,7 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 from model_runtime import Model
 from model_runtime.errors import PromptError, SettingError, TokenizerNotFound
 from model_runtime.records import Coverage, Token, Tokenized
+from model_runtime.token_table import byte_alphabet
 from model_runtime.tokenizer import Place
 from model_runtime.tokens import encodings
 from model_runtime.tokens.encodings import (
@@ -32,7 +33,6 @@ from model_runtime.tokens.encodings import (
 )
 from model_runtime.tokens.foreign import read_foreign
 from model_runtime.tokens.spans import byte_spans
-from model_runtime.tokens.table import byte_alphabet
 from model_runtime.vectors.embeddings import word_vector
 from model_runtime.vectors.senses import find_word
 from tests.tiny_models import build_model, tiny_tokenizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import re
 import threading
 import time
@@ -187,3 +188,13 @@ def test_every_token_of_a_trained_tokenizer_is_reached() -> None:
     chains = [merge_chain(tokenizer, token_id) for token_id in range(len(tokenizer))]
     assert all(chain.result == (chain.token.bytes,) for chain in chains if not chain.token.special)
     assert sum(bool(chain.steps) for chain in chains) == n_merges(tokenizer) > 50
+
+
+def test_bytes_that_the_table_lacks_are_left_out_before_anything_is_merged() -> None:
+    described = json.loads(byte_level().backend_tokenizer.to_str())
+    del described["model"]["vocab"]["\u0113"]  # stands for byte 13
+    lacking = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(described)))
+    chains = word_merges(lacking, "the\x13\x13 the")
+    ids = lacking("the\x13\x13 the")["input_ids"]
+    assert [piece for chain in chains for piece in chain.result] == [b"the", b" the"]
+    assert [merge_chain(lacking, one).token.bytes for one in ids] == [b"the", b" the"]

@@ -41,10 +41,10 @@ def loss_words(tokenized: Tokenized) -> str:
             if spaces
             else f"{counted(len(lost), 'byte')} of {names_of(_characters(tokenized))}"
         )
-        why = "the tokenizer leaves them out" if spaces else "its table has no token for them"
+        why = "its tokenizer leaves them out" if spaces else "its table has no token for that"
         said.append(f"**{plain(tokenized.name)} never reads {what}:** {why}.")
     if unknown := sum(token.unknown for token in tokenized.tokens):
-        said.append(f"{counted(unknown, 'piece')} of the text reach it as one and the same unknown token.")
+        said.append(f"It reads {counted(unknown, 'piece')} of the text as its token for what is unknown.")
     return " ".join(said)
 
 
