@@ -295,6 +295,7 @@ def write_gguf(
     tensors: dict[str, Iterable[float]] | None = None,
     tokenizer: Any = None,
     pre: str | None = "gpt-2",
+    bos: int = 0,
     changed: Callable[[str, np.ndarray], np.ndarray | None] = lambda name, values: values,
     without: tuple[str, ...] = (),
 ) -> Path:
@@ -303,8 +304,9 @@ def write_gguf(
     Args:
         settings: settings beside the usual ones, without the architecture; they win over those.
         tensors: tensors beside the model's own.
-        tokenizer: of `tokenizers`; None for the tiny models' own.
+        tokenizer: of `tokenizers`, or a function that writes its fields; None for the tiny models' own.
         pre: name of the rule that splits text; None for none.
+        bos: id of the beginning token.
         changed: takes each tensor by its GGUF name and gives what is written; None leaves it out.
         without: settings that are left out.
     """
@@ -315,7 +317,12 @@ def write_gguf(
     for key, value in stated.items():
         if key not in without:
             _add(writer, f"{architecture}.{key}", value)
-    _add_tokenizer(writer, tokenizer or tiny_tokenizer().backend_tokenizer, pre, model.config.vocab_size)
+    if callable(tokenizer):
+        tokenizer(writer)
+    else:
+        _add_tokenizer(
+            writer, tokenizer or tiny_tokenizer().backend_tokenizer, pre, bos, model.config.vocab_size
+        )
     for name, values in [*_gguf_tensors(model, architecture), *(tensors or {}).items()]:
         kept = changed(name, np.ascontiguousarray(values, np.float32))
         if kept is not None:
@@ -376,7 +383,7 @@ def _usual_settings(config: Any) -> dict[str, Any]:
     return found
 
 
-def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Any, pre: str | None, n_rows: int) -> None:
+def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Any, pre: str | None, bos: int, n_rows: int) -> None:
     """The fields of a byte-level tokenizer; rows of the table without a token get one that is not used."""
     content = json.loads(tokenizer.to_str())
     vocabulary = sorted(content["model"]["vocab"].items(), key=lambda item: item[1])
@@ -391,7 +398,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Any, pre: str | None, n_r
     )
     merges = content["model"]["merges"]
     writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges])
-    writer.add_bos_token_id(0)
+    writer.add_bos_token_id(bos)
     writer.add_eos_token_id(0)
 
 
