@@ -13,6 +13,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[3] / "assets" / "lessons"
 SECTIONS = ("Look for", "Question", "Answer", "Mathematics", "Sources")
+_FORMULA = re.compile(r"\$\$.+?\$\$", re.DOTALL)
 _HEADING = re.compile(rf"^# ({'|'.join(SECTIONS)})$", re.MULTILINE)
 
 
@@ -20,9 +21,12 @@ _HEADING = re.compile(rf"^# ({'|'.join(SECTIONS)})$", re.MULTILINE)
 def sections(page: str, part: str = "") -> dict[str, str]:
     """The sections of a text by their headings; a section that is not there is missing from the answer."""
     words = (FOLDER / page / f"{part}.md" if part else FOLDER / f"{page}.md").read_text(encoding="utf-8")
+    words = re.sub(r"(?<=\d) (?=%)", "\u00a0", words)  # a number and its % stay on one line
     before, *found = _HEADING.split(words)
     assert not before.strip(), f"{page}/{part}: text before the first heading"
-    return {name: text.strip() for name, text in zip(found[::2], found[1::2], strict=True)}
+    # Markdown takes a formula over two lines for text, of which only some is a formula.
+    texts = [_FORMULA.sub(lambda formula: on_one_line(formula[0]), text.strip()) for text in found[1::2]]
+    return dict(zip(found[::2], texts, strict=True))
 
 
 def on_one_line(words: str) -> str:
