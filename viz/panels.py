@@ -178,6 +178,24 @@ def _near(at: int, chosen: int | None, step: int) -> bool:
     return chosen is not None and abs(at - chosen) < step
 
 
+def share_ticks(low: float, high: float, most: int = 5) -> Json:
+    """Ticks of an axis of shares from `low` to `high`, at most so many, at even steps, in percent.
+
+    >>> share_ticks(0, 0.0535, 3)["ticktext"]
+    ['0\\xa0%', '5\\xa0%']
+    >>> share_ticks(0, 1.08)["tickvals"]
+    [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
+    width = high - low if math.isfinite(high - low) and high > low else 1.0
+    low = low if math.isfinite(low) else 0.0
+    tens = 10.0 ** math.floor(math.log10(width / most))
+    steps = (lead * tens * tenfold for tenfold in (1, 10) for lead in (1, 2, 2.5, 5))
+    step = next(s for s in steps if math.floor((low + width) / s) - math.ceil(low / s) < most)
+    first, last = math.ceil(low / step), math.floor((low + width) / step)
+    places = [round(n * step, 12) for n in range(first, last + 1)]
+    return {"tickvals": places, "ticktext": [style.in_percent(place) for place in places]}
+
+
 def log_axis(
     low: float,
     high: float,

@@ -11,6 +11,7 @@ import html
 import math
 import re
 import unicodedata
+from decimal import ROUND_HALF_UP, Decimal
 
 LONGEST_LABEL = 24  # characters; a token of 128 spaces or a base64 blob must not widen an axis
 
@@ -137,8 +138,59 @@ def significant(value: float, digits: int, unit: str = "") -> str:
 
 
 def as_printed(value: float, digits: int) -> float:
-    """What a reader types off the screen: the value rounded to `digits` significant digits."""
-    return float(f"{value:.{digits}g}")
+    """What a reader types off the screen: the value rounded to `digits` significant digits, halves up.
+
+    So does JavaScript, so both write the same; Python's own formats round 0.3125 to 0.312.
+
+    >>> as_printed(0.3125, 3), as_printed(-31.25, 3), as_printed(99.96, 3)
+    (0.313, -31.3, 100.0)
+    """
+    if not math.isfinite(value) or value == 0:
+        return value
+    exact = Decimal(float(value))  # numpy.float32 too
+    return float(exact.quantize(Decimal(1).scaleb(exact.adjusted() + 1 - digits), ROUND_HALF_UP))
+
+
+def in_percent(share_of_one: float) -> str:
+    """A round share for a tick: no digits but those that it has.
+
+    >>> in_percent(0.25), in_percent(0.025), in_percent(1e-8), in_percent(0), in_percent(-0.2)
+    ('25\\xa0%', '2.5\\xa0%', '10⁻⁶\\xa0%', '0\\xa0%', '−20\\xa0%')
+    """
+    return f"{round_number(100 * share_of_one)}{_THIN}%"
+
+
+def round_number(value: float) -> str:
+    """A number that is round already, for a tick: no zeros after its digits, powers of ten as such.
+
+    >>> round_number(0.001), round_number(2.5), round_number(10_000), round_number(1e-7), round_number(3e9)
+    ('0.001', '2.5', '10,000', '10⁻⁷', '3 × 10⁹')
+    """
+    if value == 0 or 1e-3 <= abs(as_printed(value, 6)) < 1e6:
+        return f"{as_printed(value, 6):,.6f}".rstrip("0").removesuffix(".").replace("-", _MINUS)
+    mantissa, exponent = f"{value:.5e}".split("e")
+    mantissa = mantissa.rstrip("0").removesuffix(".").replace("-", _MINUS)
+    power = f"10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    return power if mantissa == "1" else f"{mantissa} × {power}"
+
+
+def signed(value: float, decimals: int = 4) -> str:
+    """A number of a hover, with its minus sign.
+
+    >>> signed(-1.5), signed(0.12346)
+    ('−1.5000', '0.1235')
+    """
+    return f"{value:.{decimals}f}".replace("-", _MINUS)
+
+
+def two_decimals(value: float) -> str:
+    """A number from −1 to 1 in a cell.
+
+    >>> two_decimals(-0.014), two_decimals(-0.001), two_decimals(1.0)
+    ('−0.01', '0.00', '1.00')
+    """
+    words = f"{value:.2f}"
+    return "0.00" if words == "-0.00" else words.replace("-", _MINUS)
 
 
 def share(probability: float) -> str:
@@ -228,7 +280,7 @@ def _three(value: float, digits: int = 3) -> str:
 
 
 def _scientific(value: float, digits: int = 3) -> str:
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    mantissa, exponent = f"{as_printed(value, digits):.{digits - 1}e}".split("e")
     return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}".replace("-", _MINUS)
 
 

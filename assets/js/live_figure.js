@@ -8,6 +8,7 @@ import { Menu } from "./figure_menu.js"
 import { Cursor, hoverAt, Links } from "./figure_points.js"
 import { Sliders } from "./figure_sliders.js"
 import { merged, narrowed, readTheme, themed } from "./figure_theme.js"
+import { inHouse } from "./numbers.js"
 import { mounted, ROUTES, SCRIPTS } from "./mount.js"
 import { LIGHT } from "./tables.js"
 
@@ -23,6 +24,20 @@ function plotly() {
     document.head.append(script)
   })
   return plotlyLoading
+}
+
+// Plotly formats the numbers of a hover itself, with "-" for minus and "%" without a space, and has no setting
+// for either: `percent` and `minus` of d3's locale are not handed through. So its formatter is wrapped, once a
+// drawing. (Ticks and texts are written in Python.)
+function speakHouse(plot) {
+  const locale = plot._fullLayout?._d3locale
+  const { numberFormat } = locale ?? {}
+  if (!numberFormat || locale.inHouse) return
+  locale.inHouse = true
+  locale.numberFormat = format => {
+    const write = numberFormat(format)
+    return value => inHouse(String(write(value)))
+  }
 }
 
 class Frame {
@@ -150,6 +165,7 @@ class Frame {
     const first = !this.dom.plot.classList.contains("js-plotly-plot")
     await library.react(this.dom.plot, data, layout, config(width < NARROW))
     if (this.gone) return
+    speakHouse(this.dom.plot)
     this.library = library
     if (first) this.listen()
     this.links.forget()

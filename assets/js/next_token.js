@@ -6,7 +6,7 @@
 // data: { logits Float32Array [d_vocab], settings, context_ids, generated_ids, shown: [{ id, label, rank }],
 //         selected, pinned: [share, null where unknown], paired, slider_steps, traces, look }
 
-import { share, thousands, threeDigits } from "./numbers.js"
+import { inPercent, share, thousands, threeDigits } from "./numbers.js"
 import { cutBy, samplingSteps, tail } from "./sampling.js"
 
 /** What the figure frame calls at every movement of a slider. */
@@ -243,7 +243,7 @@ function layoutOf(record, data) {
   const beyond = record.candidates.some(({ model }) => model > record.whole)
   const layout = {
     title: { text: record.title }, yaxis: { ticktext: ticks },
-    xaxis2: { range: [0, record.whole], tickvals, title: { text: data.look.axis_words[Number(beyond)] } },
+    xaxis2: { range: [0, record.whole], tickvals, ticktext: tickvals.map(inPercent), title: { text: data.look.axis_words[Number(beyond)] } },
   }
   return data.paired ? { ...layout, xaxis3: { range: differenceRange(record.candidates, data.look) } } : layout
 }

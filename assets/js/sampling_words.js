@@ -1,6 +1,6 @@
 // The sampling steps in words, sentence for sentence those of viz/output/sampling_words.py.
 
-import { thousands } from "./numbers.js"
+import { share, thousands, threeDigits } from "./numbers.js"
 import { STEPS } from "./tables.js"
 
 /** Six digits at most, as Python's %g writes them. */
@@ -10,17 +10,11 @@ function short(value) {
   return `${parseFloat(digits)}e-${exponent.padStart(2, "0")}`
 }
 
-const nats = value => `${Number.isFinite(value) ? value.toFixed(2) : "inf"} nats`
+const nats = value => `${threeDigits(value)}\u00a0nats`
 
 /** "temperature 0.8", "top-k off" */
 export function settingWords(name, value, active) {
   return `${STEPS[name].label} ${active ? short(value) : "off"}`
-}
-
-/** Three digits: percent from 0.1 % up, scientific below. */
-export function share(probability) {
-  if (probability === 0) return "0 %"
-  return probability >= 0.001 ? `${(probability * 100).toPrecision(3)} %` : probability.toExponential(2)
 }
 
 /** Why `step` cut token `id`; `before` is the distribution it found, `value` its setting. */
@@ -71,7 +65,7 @@ function whyNotTypical(step, probabilities, value, id) {
   }
   const surprise = -Math.log(probabilities[id])
   return (
-    `Typical-p keeps the tokens whose surprise (-ln p) is closest to the average, ${nats(entropy)}, ` +
+    `Typical-p keeps the tokens whose surprise (−ln p) is closest to the average, ${nats(entropy)}, ` +
     `until they have ${share(value)} together. This one's surprise is ${nats(surprise)}, ` +
     `${nats(Math.abs(surprise - entropy))} away; the farthest kept is ${nats(farthest)} away.`
   )

@@ -97,7 +97,8 @@ def overlap_words(side: Side, record: GroupOverlap) -> None:
     st.caption(
         f"Overlap of two heads: of what they read beyond the first token, the part that both read, over "
         f"{over}"
-        f"{spaced} of the prompt; 100 % would be equal patterns, 0 % no key in common. The first token is "
+        f"{spaced} of the prompt; 100\u00a0% would be equal patterns, 0\u00a0% no key in common. The first "
+        "token is "
         f"left out (it gets {share(record.first_share)} in this layer on average): all heads would look "
         f"alike for it. Frames: heads that share keys."
     )

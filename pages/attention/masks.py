@@ -186,7 +186,8 @@ def encoder_decoder(side: Side) -> None:
     st.markdown(
         "**Causal language modelling** (GPT; Radford et al. 2018): every token is predicted from those "
         "before it, so one pass over $n$ tokens gives $n$ predictions and the model can write. **Masked "
-        "language modelling** (BERT; Devlin et al. 2019): some tokens are hidden, 15 %, and predicted from "
+        "language modelling** (BERT; Devlin et al. 2019): some tokens are hidden, 15\u00a0%, and predicted "
+        "from "
         "both sides, which reads better and cannot simply go on writing; T5 (Raffel et al. 2020) hides "
         "spans and writes them with a decoder."
     )

@@ -196,7 +196,7 @@ def how_measured(found: DomainRouting) -> str:
         f"Measured on the bundled held-out text, which the mini models were not trained on: {span} tokens of "
         f"each domain in {measured.EXCERPTS} excerpts of at most {measured.EXCERPT_TOKENS} tokens, evenly "
         "spread over the file, each read on its own. Shares are of slots (a token sent to two experts has "
-        "two), so each row of a map sums to 100 %. The colours end at the largest share of a domain."
+        "two), so each row of a map sums to 100\u00a0%. The colours end at the largest share of a domain."
     )
 
 

@@ -40,7 +40,8 @@ from viz.style import share, three_digits
 
 MOST_COMPARED = 8  # experts in the map of cosines
 SHARES = (
-    "Bar: the part of the sum that points along the sum itself (a projection); these add up to 100 %, and a "
+    "Bar: the part of the sum that points along the sum itself (a projection); these add up to 100\u00a0%, "
+    "and a "
     "part against the sum is below 0. Diamond: the length of the part as a share of all lengths together."
 )
 COSINES = "1: the same direction, 0: nothing in common, −1: opposite. Framed and bold: the asked experts."

@@ -228,7 +228,8 @@ def mathematics(scheme: QuantScheme, name: str, look: CloseLook) -> str:
     line = worked(near, lambda scale, n: scale * n, float(strip.scale), steps, least=6, words=_six_tex)
     zero = f" - {strip.zero:.0f}" if scheme.kind == "zero_point" else ""
     return (
-        f"{formula}\n\nCodes go from {low} to {high}, and $s$ is kept as fp16. The first typical weight of "
+        f"{formula}\n\nCodes go from {three_digits(low)} to {high}, and $s$ is kept as fp16. The first "
+        "typical weight of "
         f"{plain(name)} (row {strip.row:,}, column {strip.start:,}): $w = {_six_tex(w)}$, "
         f"$s = {line.tex(strip.scale)}$, $c = {code}$:\n\n$$\\hat w = {line.tex(strip.scale)} \\cdot "
         f"({code}{zero}) {line.tex_sign} "

@@ -58,9 +58,7 @@ def table(report: RowReport, number_format: str) -> str:
     ]
     for way, result in report.results.items():
         total = result.sum_of_shares
-        error = (
-            "NaN" if math.isnan(result.error) else "0 %" if result.error < _NOTHING else share(result.error)
-        )
+        error = "NaN" if math.isnan(result.error) else share(0 if result.error < _NOTHING else result.error)
         lines.append(
             f"| {way_title(way, number_format)} | {three_digits(float(result.exps.max()))} | "
             f"{three_digits(result.total)} | {'NaN' if math.isnan(total) else f'{total:.6f}'} | {error} |"

@@ -227,7 +227,8 @@ def spiral(four: Schemes) -> None:
     )
     st.markdown(
         f"The whole table of {plain(name)}, {len(four.learned.table):,} positions: "
-        f"{pca.components_for(0.9):,} of {len(pca.explained):,} components hold 90 % of its variance. Nobody "
+        f"{pca.components_for(0.9):,} of {len(pca.explained):,} components hold 90\u00a0% of its variance. "
+        "Nobody "
         f"told it to be smooth: neighbours came to resemble each other by training."
     )
 

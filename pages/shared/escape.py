@@ -12,6 +12,7 @@ from model_runtime.loading.catalogue import row_of
 from model_runtime.records import Token
 from viz.style import shorten, visible
 
+_BLANKS = re.compile(r"[^\S\u00a0]+")  # all but the blank that holds a number and its unit together
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _WORD_JOINER = "\u2060"  # draws nothing; keeps ":name:" from being read as an icon after unescaping
 
@@ -22,7 +23,7 @@ def plain(text: str) -> str:
     >>> plain("<b> *x* $1$")
     '\\\\<b\\\\> \\\\*x\\\\* \\\\$1\\\\$'
     """
-    escaped = _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+    escaped = _PUNCTUATION.sub(r"\\\1", _BLANKS.sub(" ", text).strip(" "))
     return re.sub(r"\\:(?=\S)", rf"\\:{_WORD_JOINER}", escaped)
 
 

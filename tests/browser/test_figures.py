@@ -183,6 +183,18 @@ def test_a_hovered_point_rings_its_kin_in_the_other_figure(page: Page) -> None:
     expect(frame(page, "cells").locator(".gf-ring-linked")).to_have_count(12)
 
 
+def test_plotly_writes_the_numbers_of_a_hover_as_the_house_does(page: Page) -> None:
+    written = (
+        frame(page, "cells")
+        .locator(".js-plotly-plot")
+        .evaluate(
+            "plot => [['.1%', -0.123], ['.4f', -1.5], ['.2e', 1e-7]]"
+            ".map(([format, value]) => plot._fullLayout._d3locale.numberFormat(format)(value))"
+        )
+    )
+    assert written[:2] == ["−12.3\u00a0%", "−1.5000"]
+
+
 def test_the_frame_speaks(page: Page) -> None:
     stage = frame(page, "bars").locator(".gf-stage")
     assert stage.get_attribute("role") == "application"

@@ -100,6 +100,16 @@ def written_in(figure: dict[str, Any]) -> Iterator[str]:
         yield from _strings(axis.get("title", {}).get("text"))
 
 
+def large(figure: dict[str, Any]) -> Iterator[str]:
+    """What stands in the figure without pointing at it."""
+    yield from _strings(figure["layout"].get("title", {}).get("text"))
+    for note in figure["layout"].get("annotations", ()):
+        yield note.get("text", "")
+    for trace in figure["data"]:
+        if "text" in str(trace.get("mode", "")) or trace["type"] == "bar" or trace.get("texttemplate"):
+            yield from _strings(trace.get("text"))
+
+
 def axes_of(figure: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Axes, and colour bars, which have ticks too."""
     found = {name: axis for name, axis in figure["layout"].items() if re.fullmatch(r"[xy]axis\d*", name)}

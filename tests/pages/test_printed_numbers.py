@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.pages.every_part import IDS, NAMES, bare, figures_of, seen, written_in
+from tests.pages.every_part import IDS, NAMES, axes_of, bare, figures_of, large, seen, written_in
 from tests.pages.printed_equations import formula_mistakes, mistakes
 
 PARTS = pytest.mark.parametrize(("page", "part"), NAMES, ids=IDS)
@@ -62,3 +64,78 @@ def test_printed_equations_come_out(page: str, part: str) -> None:
 @pytest.mark.parametrize(("page", "part", "link"), OTHERS)
 def test_printed_equations_come_out_with_other_numbers(page: str, part: str, link: dict[str, str]) -> None:
     check_equations(page, part, **link)
+
+
+# Numbers in a notation that is not the house's: what it is called, and how it is found.
+FOREIGN = {
+    "a hyphen for minus": re.compile(r"(?<![\w.)\]}⟩…·”-])-(?=\d)"),
+    "a percent sign without its space": re.compile(r"\d ?%(?![{\w])"),
+    "a power of ten as e": re.compile(r"\d(?:\.\d+)?e[-+]\d(?<!\b1e-8)"),  # which a visitor types so
+    "more than three digits of a share": re.compile(
+        r"(?<![\d.,])(?:[1-9]\d*\.\d{3,}|[1-9]\d\d?\.\d{2,}|0\.0*[1-9]\d{3,})\u00a0%"
+    ),
+}
+
+
+def foreign(text: str) -> list[str]:
+    """What of a text is in another notation than the house's, links, code and formulas left out."""
+    text = re.sub(
+        r"\$\$.*?\$\$|\$[^$\n]+\$|`[^`]*`|https?://\S+|#[0-9a-f]{6}|%\{[^}]*\}|“[^”]*”",
+        "",
+        text,
+        flags=re.DOTALL,
+    )
+    return [
+        f"{name}: …{text[max(0, at.start() - 30) : at.end() + 10]}…"
+        for name, pattern in FOREIGN.items()
+        for at in pattern.finditer(text)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("-0.01", True),
+        ("−0.01", False),
+        ("GPT-2, 10-20, q4-0", False),
+        ("largest entry -0.52", True),
+        ("30% of", True),
+        ("30 % of", True),
+        ("30\u00a0% of", False),
+        ("80.18\u00a0%", True),
+        ("0.0146\u00a0%", False),
+        ("100\u00a0%", False),
+        ("1e-06 of", True),
+        ("$1e-06$", False),
+    ],
+)
+def test_the_eye_for_foreign_notation(text: str, wrong: bool) -> None:
+    assert bool(foreign(text)) is wrong
+
+
+@PARTS
+def test_numbers_are_in_one_notation(page: str, part: str) -> None:
+    shown = seen(page, part)
+    wrong = [
+        found
+        for text in shown.texts
+        if not text.lstrip().startswith(("<style", "{"))
+        for found in foreign(bare(text))
+    ]
+    for message in shown.figures:
+        wrong += foreign(message["alt"])
+        for figure in figures_of(message):
+            for text in written_in(figure):  # a hover may have all digits
+                wrong += [found for found in foreign(bare(text)) if not found.startswith("more than")]
+            for text in large(figure):
+                wrong += foreign(bare(text))
+            for name, axis in axes_of(figure).items():
+                if "%" in axis.get("tickformat", ""):
+                    wrong.append(f"{message['key']}, {name}: plotly writes its shares, {axis['tickformat']}")
+                ticks = [tick for tick in axis.get("ticktext") or () if re.match(r"[−\d]", tick)]
+                if len(ticks) != len(set(ticks)):
+                    wrong.append(f"{message['key']}, {name}: ticks of one name, {ticks}")
+            for trace in figure["data"]:
+                if re.search(r"%\{[xyz]:", trace.get("texttemplate") or ""):
+                    wrong.append(f"{message['key']}: plotly writes its numbers, {trace['texttemplate']}")
+    assert not wrong

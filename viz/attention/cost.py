@@ -328,7 +328,7 @@ def _measured(record: CostCurve, look: Look) -> go.Figure:
             "range": _reach(record.low, record.high, 0.08, 0.2),
             "title": {"text": "milliseconds"},
             "tickvals": tens,
-            "ticktext": [f"{ten:,g}" for ten in tens],
+            "ticktext": [style.round_number(ten) for ten in tens],
         },
         title=look.title(title),
         margin={"t": 54},

@@ -50,7 +50,7 @@ def head_grid_record(
 def head_grid_difference_record(
     values: np.ndarray,  # [layer, head] of the current run
     other: np.ndarray,  # of the pinned run
-    measure: str,
+    measure: str | Measure,
     *,
     layer: int,
     head: int,
@@ -65,7 +65,8 @@ def head_grid_difference_record(
     change = values - other
     top = style.shared_range(change, symmetric=True)[1]
     best = strongest(np.abs(change))
-    return HeadGrid(MEASURES[measure], _plain(change), layer, head, top, best, signed=True)
+    named = MEASURES[measure] if isinstance(measure, str) else measure
+    return HeadGrid(named, _plain(change), layer, head, top, best, signed=True)
 
 
 def _plain(values: np.ndarray) -> Grid:
@@ -144,7 +145,10 @@ def bar_ticks(top: float, unit: str) -> Json:
     ['0', '50\\xa0%', '100\\xa0%']
     """
     values = [0.0, top / 2, top]
-    names = [f"{100 * v:.3g}\xa0%" if unit == "share" else style.three_digits(v) for v in values[1:]]
+    names = [
+        style.in_percent(style.as_printed(v, 3)) if unit == "share" else style.three_digits(v)
+        for v in values[1:]
+    ]
     shown = {"tickvals": values, "ticktext": ["0", *names]}
     return {"tickmode": "array", **shown, "ticklabeloverflow": "allow"}  # else plotly drops the last name
 

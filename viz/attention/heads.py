@@ -8,6 +8,7 @@ import numpy as np
 
 from model_runtime.records import HeadMeasures
 from viz import style
+from viz.style import in_percent
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,10 @@ class Kind:
     def rule(self) -> str:
         """The bound in words: "at least 30 % of attention", for the count beside the title."""
         if self.key == "distance":
-            return f"at most {self.least:.0%} as far back as reading evenly"
+            return f"at most {in_percent(self.least)} as far back as reading evenly"
         return (
-            f"at least {self.least:.0%} of {'the largest entropy' if self.key == 'entropy' else 'attention'}"
+            f"at least {in_percent(self.least)} of "
+            f"{'the largest entropy' if self.key == 'entropy' else 'attention'}"
         )
 
 

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from viz import style
 from viz.drawn import Drawn
 from viz.moe.routing import floats, named
-from viz.panels import Json, Look, drawn, figure, heading, ink, note, on, panels, scatter
+from viz.panels import Json, Look, drawn, figure, heading, ink, note, on, panels, scatter, share_ticks
 
 _NAMED_FROM = 0.06  # share at the last step from which a band is named
 NAMES = ("With the loss", "Without it")
@@ -92,7 +92,7 @@ def collapse_figure(record: CollapseRecord) -> Drawn:
 
 def _figure(record: CollapseRecord, look: Look) -> go.Figure:
     x: Json = {"title": {"text": "training step"}, "nticks": 5}
-    y: Json = {"range": [0, 1], "tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1]}
+    y: Json = {"range": [0, 1], **share_ticks(0, 1)}
     kept, fallen = map(style.share, record.largest)
     with_loss = look.pick(" with the loss", "")
     losses = [style.three_digits(losses[-1], "nats") for losses in record.losses]

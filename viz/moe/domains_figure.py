@@ -36,6 +36,7 @@ from viz.panels import (
     panels,
     rows,
     scatter,
+    share_ticks,
     thinned,
 )
 
@@ -89,7 +90,7 @@ def _maps(record: DomainMap, look: Look) -> go.Figure:
             "cmin": 0,
             "cmax": record.top,
             "colorscale": style.PROBABILITY_SCALE,
-            "colorbar": {"title": {"text": "share"}, "tickformat": ".0%", "nticks": 5, "len": 0.9},
+            "colorbar": {"title": {"text": "share"}, **share_ticks(0, record.top), "len": 0.9},
         },
         title=look.title(map_title(record), phone_size=12),
         annotations=[
@@ -241,9 +242,8 @@ def typical_figure(record: TypicalTokens) -> Drawn:
             ],
             xaxis={
                 "range": [0, 1.25 * max((*record.of_expert, 0.001))],
-                "tickformat": ".1%",
+                **share_ticks(0, 1.25 * max((*record.of_expert, 0.001)), 6),
                 "title": {"text": "share"},
-                "nticks": 6,
             },
             yaxis=rows([f"“{style.inert(token)}”" for token in record.tokens], tickfont=mono()),
             height=110 + 34 * max(3, len(record.tokens)),
@@ -302,7 +302,7 @@ def prompt_distance_figure(record: PromptDistance) -> Drawn:
     }
     by_chance = [
         _chance("by chance, mean", layers, record.chance, "line-ew", 12),
-        _chance("by chance, 95 % are below", layers, record.chance_high, "triangle-down", 9),
+        _chance("by chance, 95\u00a0% are below", layers, record.chance_high, "triangle-down", 9),
     ]
     top = max(*record.bits, *record.chance_high)
     return Drawn(

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from viz import style
 from viz.drawn import Drawn
 from viz.moe.routing import floats, named
-from viz.panels import SILENT, box, columns, figure, heat, rows, scatter
+from viz.panels import SILENT, box, columns, figure, heat, rows, scatter, share_ticks
 
 SHARED = "shared"
 _ROW = 38  # pixels of height
@@ -192,8 +192,7 @@ def _shares(record: ExpertShares) -> go.Figure:
         [of_sum, of_lengths],
         xaxis={
             "range": [record.low - room, record.high + room],
-            "tickformat": ".0%",
-            "nticks": 6,
+            **share_ticks(record.low, record.high, 6),
             "zeroline": True,
             "zerolinecolor": style.LIGHT.line,
             "title": {"text": "share of what the layer's MLP adds"},
@@ -248,12 +247,11 @@ def _cosines(record: ExpertCosines) -> go.Figure:
         -1,
         1,
         style.SIGNED_SCALE,
-        texttemplate="%{z:.2f}" if len(names) <= 9 else None,
+        text=[[style.two_decimals(value) for value in row] for row in record.cosines],
+        texttemplate="%{text}" if len(names) <= 9 else None,
         textfont={"size": 11},
-        hovertemplate=[
-            [f"{named(a)} and {named(b)}: %{{z:.4f}}<extra></extra>" for b in record.experts]
-            for a in record.experts
-        ],
+        hovertext=[[f"{named(a)} and {named(b)}" for b in record.experts] for a in record.experts],
+        hovertemplate="%{hovertext}: %{z:.4f}<extra></extra>",
         colorbar={"title": {"text": "cosine"}, "tickvals": [-1, 0, 1], "len": 0.8},
     )
     asked = (-0.5, record.n_asked - 0.5)

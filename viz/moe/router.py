@@ -9,7 +9,7 @@ from viz import style
 from viz.drawn import Drawn
 from viz.moe.axes import cell_frame, dense_rows, expert_axis, height, layer_axis, scale_below
 from viz.moe.routing import RouterBars, TokenPath, bars_sentence, listed, named
-from viz.panels import SILENT, Json, Look, drawn, figure, heat, ink, scatter
+from viz.panels import SILENT, Json, Look, drawn, figure, heat, ink, scatter, share_ticks
 
 _MOST_NAMES, _PHONE_NAMES = 24, 10  # experts whose names fit below an axis
 
@@ -150,7 +150,7 @@ def _bars(record: RouterBars, look: Look) -> go.Figure:
             "hovertemplate": [
                 f"{named(e)}: probability {p[e]:.4f}, "
                 f"{f'weight {weights[e]:.4f}' if e in weights else 'not chosen'}<br>"
-                f"score {record.logits[e]:.4f}<extra></extra>"
+                f"score {style.signed(record.logits[e])}<extra></extra>"
                 for e in experts
             ],
         }
@@ -164,8 +164,7 @@ def _bars(record: RouterBars, look: Look) -> go.Figure:
         xaxis={"title": {"text": "expert"}, **expert_axis(n, most_names)},
         yaxis={
             "range": [0, record.top * 1.15],
-            "tickformat": ".0%" if record.top >= 0.05 else ".1%",
-            "nticks": 5,
+            **share_ticks(0, record.top * 1.15),
             "title": {"text": "router probability"},
         },
         height=340,

@@ -45,7 +45,7 @@ def error_words(stored: Stored) -> str:
     """How far off what is stored is; "0" where it is exact, "" where there is no distance."""
     if not stored.error:
         return "" if stored.error is None else "0"
-    percent = "" if stored.relative is None else f" ({style.three_digits(100 * stored.relative)} %)"
+    percent = "" if stored.relative is None else f" ({style.three_digits(100 * stored.relative)}\u00a0%)"
     return f"{style.three_digits(float(stored.error))}{percent}"
 
 

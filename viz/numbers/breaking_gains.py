@@ -13,7 +13,7 @@ from model_runtime.records.numbers import Order
 from viz import style
 from viz.drawn import Drawn
 from viz.numbers.scaling_order import ORDER_TITLES, gain_axis, gain_line, gain_words
-from viz.panels import Json, Look, box, drawn, figure, ink, note, scatter
+from viz.panels import Json, Look, box, drawn, figure, ink, note, scatter, share_ticks
 
 _SYMBOLS = {"after": "circle", "key": "square", "query": "diamond-open"}
 _DASHES = {"after": "solid", "key": "solid", "query": "dot"}
@@ -110,9 +110,8 @@ def _figure(record: BreakingGains, look: Look) -> go.Figure:
         yaxis={
             "domain": [1 - _CURVE, 1],
             "range": [-0.04, 1.04],
-            "tickformat": ".0%",
+            **share_ticks(0, 1, 3),
             "title": {"text": "heads broken"},
-            "nticks": 3,
         },
         yaxis2={
             "domain": [0, 1 - _CURVE - 0.05],

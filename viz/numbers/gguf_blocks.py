@@ -258,6 +258,7 @@ def _weights(record: GgufBlock) -> list[Json]:
     for color, symbol, high in ((_LOW, "circle", False), (_HIGH, "square", True)):
         weights = [i for i in numbers if record.is_high(i) == high]
         lines = [f"weight {i}: code {block.codes[i]}, {block.weights[i]:.6g}" for i in weights]
+        lines = [said.replace("-", "−") for said in lines]
         look: Json = {"marker": {"symbol": symbol, "size": 9, "color": style.category(color)}}
         look |= {"customdata": weights, **hover(lines), **below}
         traces += [scatter("weight", weights, [block.weights[i] for i in weights], **look)] if weights else []

@@ -13,7 +13,7 @@ from model_runtime.records.numbers import LossScaling
 from viz import style
 from viz.drawn import Drawn
 from viz.numbers.gradient_sizes import COLORS, DASHES, SYMBOLS, finding_words, findings_of, power, scale_axis
-from viz.panels import Json, Look, drawn, figure, heading, ink, line, note, on, panels, scatter
+from viz.panels import Json, Look, drawn, figure, heading, ink, line, note, on, panels, scatter, share_ticks
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +77,7 @@ def _fates(record: GradientFates, look: Look) -> go.Figure:
     heights = look.pick([(0.0, 1.0)], [(0.59, 1.0), (0.0, 0.38)])
     scaling, ends = record.scaling, (record.scaling.scales[0] - 0.6, record.scaling.scales[-1] + 0.6)
     scales = {**scale_axis(scaling.scales, look), "range": ends}
-    shares: Json = {"tickformat": ".1~%", "nticks": 5}
-    vanish = {**shares, "range": [-0.04 * record.top, 1.1 * record.top]}
+    vanish = {**share_ticks(0, 1.1 * record.top), "range": [-0.04 * record.top, 1.1 * record.top]}
     points = scatter(
         "points: a real pass in fp16",
         [None],
@@ -98,7 +97,10 @@ def _fates(record: GradientFates, look: Look) -> go.Figure:
             halves,
             heights,
             x=scales,
-            y=[{**vanish, "title": {"text": "share of the gradients"}}, {**shares, "range": [-0.04, 1.06]}],
+            y=[
+                {**vanish, "title": {"text": "share of the gradients"}},
+                {**share_ticks(0, 1), "range": [-0.04, 1.06]},
+            ],
         ),
         title=look.title(fates_title(record), ";", phone_lines=2),
         height=look.pick(380, 560),

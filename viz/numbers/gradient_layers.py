@@ -12,7 +12,7 @@ from model_runtime.records.numbers import LossScaling
 from viz import style
 from viz.drawn import Drawn
 from viz.numbers.gradient_sizes import power, scale_axis
-from viz.panels import Json, Look, box, drawn, figure, heat, ink, note
+from viz.panels import Json, Look, box, drawn, figure, heat, ink, note, share_ticks
 
 _ROOMY = 40  # rows up to which cells have gaps
 _NUMBERS = 78  # pixels to the right of the map, for the chosen column's numbers
@@ -74,7 +74,7 @@ def _figure(record: GradientLayers, look: Look) -> go.Figure:
     n = len(names)
     rows = [i + (i >= split) for i in range(n)]  # an empty one between weights and stream
     z = np.insert(record.scaling.layers, split, np.nan, axis=0)
-    bar = {"title": {"text": "share that vanishes"}, "tickformat": ".0%", "nticks": 4, "xpad": _NUMBERS}
+    bar = {"title": {"text": "share that vanishes"}, **share_ticks(0, 1, 4), "xpad": _NUMBERS}
     shares = heat(
         "share",
         z,

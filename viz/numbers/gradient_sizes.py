@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from model_runtime.records.numbers import LossScaling
 from viz import style
 from viz.drawn import Drawn
-from viz.panels import Json, Look, box, drawn, figure, ink, line, note, scatter
+from viz.panels import Json, Look, box, drawn, figure, ink, line, note, scatter, share_ticks
 
 DASHES = ("solid", "dash", "dot")
 COLORS = (0, 5, 2)  # categories of the kinds of gradients
@@ -162,8 +162,7 @@ def _figure(record: GradientHistogram, look: Look) -> go.Figure:
         yaxis={
             "title": {"text": "share in each power of two"},
             "range": [0, record.top * 1.12],
-            "tickformat": ".0%",
-            "nticks": 5,
+            **share_ticks(0, record.top * 1.12),
         },
     )
 

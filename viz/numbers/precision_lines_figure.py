@@ -104,7 +104,7 @@ def _largest(record: Largest, look: Look) -> go.Figure:
 
 
 def _power(exponent: int) -> str:
-    return f"{10**exponent:,}" if 0 <= exponent <= 6 else f"10<sup>{exponent}</sup>".replace("-", "−")
+    return style.round_number(10.0**exponent)
 
 
 def _errors(record: StreamErrors, look: Look) -> go.Figure:
@@ -132,7 +132,7 @@ def _errors(record: StreamErrors, look: Look) -> go.Figure:
             "range": [low, high],
             "title": {"text": "|x − x<sub>fp32</sub>| / |x<sub>fp32</sub>|"},
             "tickvals": tens,
-            "ticktext": [style.share(ten) if ten <= 1 else f"{100 * ten:,.0f} %" for ten in tens],
+            "ticktext": [style.in_percent(ten) for ten in tens],
         },
     )
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
-from viz.panels import Json, Look, bars, drawn, figure, hover, rows
+from viz.panels import Json, Look, bars, drawn, figure, hover, rows, share_ticks
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,8 @@ def _figure(record: QuantErrors, look: Look) -> go.Figure:
         trace |= {"x": trace["y"], "y": trace["x"], "orientation": "v", "text": None}
     errors: Json = {
         "range": [0, 1.12 * record.top],
-        "tickformat": ".2~%",
+        **share_ticks(0, 1.12 * record.top),
         "title": {"text": "relative error"},
-        "nticks": 5,
     }
     every = max(1, -(-n // look.pick(30, 10)))
     places = list(range(0, n, every))

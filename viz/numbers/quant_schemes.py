@@ -142,7 +142,7 @@ def _figure(record: QuantSchemes, look: Look) -> go.Figure:
         "type": "log",
         "range": [record.low, record.high],
         "tickvals": ticks,
-        "ticktext": [f"{100 * tick:.2g}\u00a0%" for tick in ticks],
+        "ticktext": [style.in_percent(tick) for tick in ticks],
         "title": {"text": "relative error"},
     }
     bare: Json = {"showticklabels": False, "title": {"text": ""}}

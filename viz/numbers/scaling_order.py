@@ -94,7 +94,8 @@ def gain_axis(gains: Sequence[float]) -> Json:
     """An x axis of gains, named at powers of two."""
     ticks = [2.0**power for power in range(-4, 20) if gains[0] <= 2.0**power <= gains[-1]]
     ends = [math.log10(gains[0]), math.log10(gains[-1])]
-    return {"type": "log", "range": ends, "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+    names = [style.round_number(tick) for tick in ticks]
+    return {"type": "log", "range": ends, "tickvals": ticks, "ticktext": names}
 
 
 def gain_line(gain: float) -> Json:

@@ -13,7 +13,7 @@ from model_runtime.records.numbers import BreakCurve, RowReport, RowResult, Way
 from viz import style
 from viz.drawn import Drawn
 from viz.numbers.scaling_order import gain_axis, gain_line, gain_words
-from viz.panels import Json, Look, columns, drawn, figure, heat, ink, mono, rows, scatter
+from viz.panels import Json, Look, columns, drawn, figure, heat, ink, mono, rows, scatter, share_ticks
 
 MOST_KEYS = 12
 _DASHES: dict[Way, str] = {
@@ -235,5 +235,5 @@ def _breaks(record: SoftmaxBreaks, look: Look) -> go.Figure:
         legend=look.pick({}, {"y": -0.32, "yanchor": "top"}),
         margin={"r": 12, "t": look.pick(72, 88)},
         xaxis={**gain_axis(record.curve.gains), "title": {"text": "gain on q and k (dashed: now)"}},
-        yaxis={"range": [-0.04, 1.04], "tickformat": ".0%", "nticks": 3, "title": {"text": "rows lost"}},
+        yaxis={"range": [-0.04, 1.04], **share_ticks(0, 1, 3), "title": {"text": "rows lost"}},
     )

@@ -13,7 +13,8 @@ from model_runtime.records.formats import FORMATS, NumberFormat
 from model_runtime.records.weights import WeightRanges
 from viz import style
 from viz.drawn import Drawn
-from viz.panels import Json, Look, drawn, figure, heat, ink, line, note, rows, scatter
+from viz.numbers.gradient_sizes import power
+from viz.panels import Json, Look, drawn, figure, heat, ink, line, note, rows, scatter, share_ticks
 
 _LIMITS = tuple(FORMATS[key] for key in ("fp16", "e4m3"))  # formats whose limits are drawn
 _DASHES = ("solid", "dash", "dot", "dashdot")
@@ -99,7 +100,7 @@ def weight_sizes_figure(record: WeightSizes) -> Drawn:
         _sizes,
         record,
         alt=f"Share of the weights of each layer by size. {title_of(record)}. Most lie between "
-        f"2^{middle} and 2^{middle + 1}. {outside_sentence(record)}",
+        f"{power(middle)} and {power(middle + 1)}. {outside_sentence(record)}",
         stem="weight-sizes",
         table={"layer": list(record.names), **columns},
     )
@@ -116,7 +117,7 @@ def _sizes(record: WeightSizes, look: Look) -> go.Figure:
         x=[record.low + column + 0.5 for column in range(n)],
         y=list(range(n_rows)),
         showscale=look.pick(True, False),
-        colorbar={"title": {"text": "share of the layer"}, "tickformat": ".0%", "nticks": 4},
+        colorbar={"title": {"text": "share of the layer"}, **share_ticks(0, record.top, 4)},
         customdata=np.repeat(np.arange(n_rows, dtype=np.int16)[:, None], n, axis=1),
         hovertemplate="%{y}: %{z:.3%} from 2<sup>%{x:.0f}</sup><extra></extra>",
         ygap=1 if n_rows < 40 else 0,
@@ -231,7 +232,7 @@ def _trips(record: TripErrors) -> go.Figure:
             "type": "log",
             "title": {"text": "relative error"},
             "tickvals": tens,
-            "ticktext": list(style.shares(*tens)),
+            "ticktext": [style.in_percent(ten) for ten in tens],
             "range": [math.log10(record.low) - 0.3, math.log10(record.high) + 0.3],
         },
     )

@@ -24,7 +24,7 @@ ROW_HEIGHT, TOP, BELOW, LEFT = 22, 62, 48, 150  # pixels
 SIGNS = (  # the legend: what, its colour, pixels from the left end of the bars
     ("■ came up", LIGHT.accent, -70),
     ("┃ expected", LIGHT.ink, 8),
-    ("■ 95 % range", LIGHT.muted, 96),
+    ("■ 95\u00a0% range", LIGHT.muted, 96),
 )
 
 

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
-
 import numpy as np
 
 from model_runtime.records import SamplingReport, StepResult
+from viz.text import share, three_digits
 
 LABELS: dict[str, str] = {
     "repetition": "repetition penalty",
@@ -30,43 +29,8 @@ def setting_words(step: StepResult) -> str:
     return f"{LABELS[step.name]} {step.value:g}" if step.active else f"{LABELS[step.name]} off"
 
 
-def share(probability: float) -> str:
-    """Three digits: percent from 0.1 % up, scientific below.
-
-    >>> share(0.3381), share(0.00002)
-    ('33.8 %', '2.00e-5')
-    """
-    if probability == 0:
-        return "0 %"
-    if probability >= 0.001:
-        return f"{_three(probability * 100)} %"
-    return _scientific(probability)
-
-
-def _three(value: float) -> str:
-    """Three significant digits of a number from 0.1 to 100, halves up, as JavaScript writes them.
-
-    >>> _three(31.25), _three(99.96), _three(0.1)
-    ('31.3', '100', '0.100')
-    """
-    exact = Decimal(value)
-    for size in (
-        exact.adjusted(),
-        exact.adjusted() + 1,
-    ):  # 99.96 becomes 100: one digit more before the point
-        rounded = exact.quantize(Decimal(1).scaleb(size - 2), ROUND_HALF_UP)
-        if rounded.adjusted() == size:
-            break
-    return str(rounded)
-
-
-def _scientific(value: float) -> str:
-    digits, exponent = f"{value:.2e}".split("e")
-    return f"{digits}e{int(exponent)}"
-
-
 def _nats(value: float) -> str:
-    return f"{value:.2f} nats"
+    return three_digits(value, "nats")
 
 
 def why_cut(report: SamplingReport, token_id: int) -> str | None:
@@ -114,7 +78,7 @@ def _why_not_typical(value: float, probabilities: np.ndarray, kept: np.ndarray, 
     farthest = float(np.abs(surprises[kept & possible] - entropy).max())
     surprise = float(surprises[token_id]) if possible[token_id] else float("inf")
     return (
-        f"Typical-p keeps the tokens whose surprise (-ln p) is closest to the average, {_nats(entropy)}, "
+        f"Typical-p keeps the tokens whose surprise (−ln p) is closest to the average, {_nats(entropy)}, "
         f"until they have {share(value)} together. This one's surprise is {_nats(surprise)}, "
         f"{_nats(abs(surprise - entropy))} away; the farthest kept is {_nats(farthest)} away."
     )

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import plotly.graph_objects as go
 
 from viz import style
+from viz.attention.head_grid import head_grid_difference_record, head_grid_figure
+from viz.attention.heads import Measure
 from viz.attention.pattern import AttentionPattern
 from viz.attention.pattern_map import attention_difference_figure
 from viz.drawn import Drawn
-from viz.panels import Look, box, drawn, figure, heat
+from viz.panels import Look, box, drawn, figure, heat, share_ticks
 
 _LEAST_TOP = 0.01
+MOVED = Measure(
+    "moved",
+    "moved",
+    "Attention moved",
+    "share that moves",
+    "How much of its attention does it move?",
+    "share",
+)
 
 
 @dataclass(frozen=True)
@@ -96,9 +106,8 @@ def _figure(record: HeadsMoved, look: Look) -> go.Figure:
         "xaxis": "x2",
     }
     longest = max(1.05 * max(record.by_layer), 0.02 * record.top)
-    percent = ".1%" if record.top < 0.1 else ".0%"
     across, down = ((at - 0.5, at + 0.5) for at in (record.head, record.layer))
-    names = {"text": f"head (white 0, blue {style.share(record.top)})"}
+    names = {"text": f"head (palest 0, strongest {style.share(record.top)})"}
     return figure(
         [heads, means],
         xaxis={"domain": [0, 0.66], "title": names, "showgrid": False, "tickformat": "d"},
@@ -106,8 +115,7 @@ def _figure(record: HeadsMoved, look: Look) -> go.Figure:
             "domain": [0.72, 1],
             "title": {"text": "layer mean"},
             "range": [0, longest],
-            "tickformat": percent,
-            "nticks": 3,
+            **share_ticks(0, longest, 3),
         },
         yaxis={
             "title": {"text": "layer"},
@@ -121,6 +129,16 @@ def _figure(record: HeadsMoved, look: Look) -> go.Figure:
         shapes=[box(across, down, line={"color": style.LIGHT.ink, "width": 2})],
         margin={"r": 12, "t": 48},
     )
+
+
+def moved_difference_figure(here: np.ndarray, there: np.ndarray, *, layer: int, head: int) -> Drawn:
+    """How much further each head's attention moves in one run than in another; both [layer, head].
+
+    Raises:
+        ValueError: the two have different numbers of layers or heads.
+    """
+    made = head_grid_figure(head_grid_difference_record(here, there, MOVED, layer=layer, head=head))
+    return replace(made, stem="rope-change-difference")
 
 
 def pattern_change_figure(record: AttentionPattern) -> Drawn:

@@ -32,6 +32,7 @@ from viz.panels import (
     panels,
     rows,
     scatter,
+    share_ticks,
 )
 
 NAMES = ("No mask, no positions", "Causal mask, no positions", "Mask and positions: the model")
@@ -289,7 +290,7 @@ def _way(record: Shuffled, look: Look) -> go.Figure:
 
 
 def _power(ten: float) -> str:
-    return f"10<sup>{round(math.log10(ten))}</sup>" if ten < 0.1 else f"{ten:g}"
+    return style.round_number(ten)
 
 
 def _way_line(record: Shuffled, number: int) -> Json:
@@ -345,7 +346,7 @@ def _next_tokens(made: tuple[Sequence[NextTokens], float], look: Look) -> go.Fig
             _pair_bars("as written", before, [at - 0.2 for at in places], style.CUT),
             _pair_bars("shuffled", after, [at + 0.2 for at in places], {"color": style.LIGHT.accent}),
         ],
-        xaxis={"range": [0, 1.18 * reach], "tickformat": ".0%", "title": {"text": "probability"}},
+        xaxis={"range": [0, 1.18 * reach], **share_ticks(0, 1.18 * reach), "title": {"text": "probability"}},
         yaxis={
             "range": [places[-1] + 0.6, -0.6],
             "tickvals": places,

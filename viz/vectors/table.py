@@ -49,7 +49,8 @@ def row_strip_figure(record: RowStrip) -> Drawn:
     return drawn(
         _strip,
         record,
-        alt=f"{strip_title(record)}. Largest entry: number {largest}, {float(record.values[largest]):.4g}.",
+        alt=f"{strip_title(record)}. Largest entry: number {largest}, "
+        f"{style.three_digits(float(record.values[largest]))}.",
         stem=f"{record.what}-row",
         table={"dimension": list(range(len(record.values))), "value": record.values.tolist()},
     )

@@ -68,7 +68,10 @@ def _figure(record: WordSimilarity, look: Look) -> go.Figure:
                 -1,
                 1,
                 style.SIGNED_SCALE,
-                text=[[f"{value:.2f}" if numbered else "" for value in row] for row in record.cosines],
+                text=[
+                    [style.two_decimals(value) if numbered else "" for value in row]
+                    for row in record.cosines
+                ],
                 texttemplate="%{text}",
                 textfont={"size": 12},
                 hovertemplate="%{z:.5f}<extra></extra>",

@@ -85,7 +85,7 @@ def _products(record: OneNumber) -> Json:
     for dimension, (q, k) in enumerate(zip(terms.q, terms.k, strict=True)):
         pair = record.pair_of(dimension)
         turned = "" if pair is None else f" (turned together with dimension {pair})"
-        said.append([dimension, f"{q:.4f} × {k:.4f}{turned}"])
+        said.append([dimension, f"{style.signed(q)} × {style.signed(k)}{turned}"])
     return {
         "type": "bar",
         "name": "products",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from viz import style
 from viz.attention.number.record import RowBar, SoftmaxRow
 from viz.drawn import Drawn
-from viz.panels import Json, figure, mono
+from viz.panels import Json, figure, mono, share_ticks
 
 _NAMES_UP_TO = 24
 
@@ -26,8 +26,7 @@ def softmax_row_figure(record: SoftmaxRow) -> Drawn:
         yaxis={
             "title": {"text": "share of the denominator"},
             "range": [0, 1.1],
-            "tickvals": [0, 0.5, 1],
-            "tickformat": ".0%",
+            **share_ticks(0, 1, 3),
             "fixedrange": False,
         },
         height=300,
@@ -73,10 +72,11 @@ def _bars(name: str, bars: list[tuple[int, RowBar]]) -> Json:
 
 def _hover(bar: RowBar) -> str:
     if not bar.visible:
-        return f"{bar.key} “{style.label(bar.text)}”<br>score {bar.score:.4f}, masked: −∞<br><b>0 %</b>"
+        score = f"score {style.signed(bar.score)}, masked: −∞"
+        return f"{bar.key} “{style.label(bar.text)}”<br>{score}<br><b>0\u00a0%</b>"
     return (
-        f"{bar.key} “{style.label(bar.text)}”<br>score {bar.score:.4f}<br>"
-        f"e^(score − max) = {bar.numerator:.4g}<br><b>{style.share(bar.probability)}</b>"
+        f"{bar.key} “{style.label(bar.text)}”<br>score {style.signed(bar.score)}<br>"
+        f"e^(score − max) = {style.significant(bar.numerator, 4)}<br><b>{style.share(bar.probability)}</b>"
     )
 
 
@@ -100,7 +100,7 @@ def title(record: SoftmaxRow) -> str:
     chosen = next(bar for bar in record.bars if bar.chosen)
     key, query = style.label(chosen.text, 12), style.label(record.query_text, 12)
     if not chosen.visible:
-        return f"“{key}” is hidden from “{query}”: <b>0 %</b>"
+        return f"“{key}” is hidden from “{query}”: <b>0\u00a0%</b>"
     return f"“{key}” gets <b>{style.share(chosen.probability)}</b> of what “{query}” reads"
 
 

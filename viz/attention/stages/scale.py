@@ -17,7 +17,7 @@ from model_runtime.records import HeadStages
 from model_runtime.records.distributions import softmax
 from viz import style
 from viz.drawn import Drawn
-from viz.panels import Json, figure, mono
+from viz.panels import Json, figure, mono, share_ticks
 
 MOST_BARS = 24
 N_STEPS = 13
@@ -110,8 +110,7 @@ def scale_effect_figure(record: ScaleEffect) -> Drawn:
         xaxis={**ticks, "showgrid": False, "fixedrange": False},
         yaxis={
             "range": [0, 1.08],
-            "tickvals": [0, 0.25, 0.5, 0.75, 1],
-            "tickformat": ".0%",
+            **share_ticks(0, 1),
             "title": {"text": "probability"},
             "fixedrange": False,
         },

@@ -11,7 +11,7 @@ from viz.drawn import Drawn
 from viz.output.next_token.record import AXIS_ROOM, DIFFERENCE_ENDS, NextTokenRecord, axis_ticks
 from viz.output.next_token.traces import STRIP_END, axis_words, column_edges, difference, traces_of
 from viz.panels import QUIET, Json, box, figure, rows
-from viz.style import LIGHT, MONO, faded
+from viz.style import LIGHT, MONO, faded, in_percent
 from viz.text import inert, quoted, share
 
 STEP_HEIGHT, ROW_HEIGHT = 22, 19  # pixels
@@ -76,8 +76,8 @@ def _figure(record: NextTokenRecord) -> go.Figure:
             "range": [0, record.axis_end * AXIS_ROOM],
             "anchor": "y2",
             "ticklabeloverflow": "allow",
-            "tickformat": "~%",
             "tickvals": axis_ticks(record.axis_end),
+            "ticktext": [in_percent(tick) for tick in axis_ticks(record.axis_end)],
             "title": {"text": axis_words(record)},
         },
         yaxis2=rows(

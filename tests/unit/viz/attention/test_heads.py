@@ -108,8 +108,8 @@ def test_local_heads_are_the_nearest_and_broad_heads_the_evenest() -> None:
 
 def test_every_kind_has_a_measure_a_source_and_a_rule_in_words() -> None:
     assert {kind.key for kind in KINDS} == {*MEASURES}
-    assert KIND_OF["induction"].rule == "at least 30% of attention"
-    assert KIND_OF["distance"].rule == "at most 25% as far back as reading evenly"
+    assert KIND_OF["induction"].rule == "at least 30\u00a0% of attention"
+    assert KIND_OF["distance"].rule == "at most 25\u00a0% as far back as reading evenly"
     assert all(kind.source[-4:].isdigit() for kind in KINDS)
 
 

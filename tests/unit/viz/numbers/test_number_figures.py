@@ -73,7 +73,7 @@ def test_a_phone_s_line_has_the_error_without_its_percentage() -> None:
     drawn = number_bits_figure(NumberBits("0.1", (row,)))
     wide, narrow = (" ".join(note.text for note in figure.layout.annotations) for figure in
                     (drawn.figure, drawn.narrow_figure))  # fmt: skip
-    assert "0.0244 %" in wide
+    assert "0.0244\u00a0%" in wide
     assert "off by −2.44 × 10⁻⁵" in narrow
     assert "%" not in narrow
 

@@ -41,7 +41,7 @@ def test_each_point_says_its_scheme_and_the_chosen_one_is_ringed() -> None:
     assert len(drawn.table["scheme"]) == len(drawn.table["relative error"]) == 22
     assert (
         schemes_title(record)
-        == "Layer 3: 4 bits are off by 0.195\u00a0% to 3.12\u00a0%, 8 bits by 4.88 × 10⁻⁴ to 0.781\u00a0%"
+        == "Layer 3: 4 bits are off by 0.195\u00a0% to 3.13\u00a0%, 8 bits by 4.88 × 10⁻⁴ to 0.781\u00a0%"
     )
 
 

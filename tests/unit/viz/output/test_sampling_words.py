@@ -3,6 +3,8 @@ there compares the two.)"""
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -53,13 +55,17 @@ def test_settings_have_their_value_or_are_off() -> None:
         (
             {"typical_p": 0.2},
             0,
-            "Typical-p keeps the tokens whose surprise (-ln p) is closest to the average, 1.21 nats, "
-            "until they have 20.0 % together. This one's surprise is 0.69 nats, 0.52 nats away; the farthest "
-            "kept is 0.17 nats away.",
+            "Typical-p keeps the tokens whose surprise (−ln p) is closest to the average, 1.21 nats, "
+            "until they have 20.0 % together. This one's surprise is 0.693 nats, 0.520 nats away; the "
+            "farthest "
+            "kept is 0.173 nats away.",
         ),
     ],
 )
 def test_why_cut_says_the_numbers(fields: dict[str, float], token_id: int, sentence: str) -> None:
-    assert why_cut(report(**fields), token_id) == sentence
+    said = why_cut(report(**fields), token_id)
+    assert said is not None
+    assert said.replace("\u00a0", " ") == sentence
+    assert not re.search(r" %| nats", said.replace("\u00a0%", "").replace("\u00a0nats", ""))
     kept = int(np.flatnonzero(report(**fields).final.kept)[0])
     assert why_cut(report(**fields), kept) is None

@@ -221,7 +221,7 @@ def test_surprise_of_two_readings_on_one_scale() -> None:
     assert foreign.outside == (False, True, False)
     record = surprises_record(own, foreign, d_vocab=100)
     assert (record.end, record.blind) == (12.25, math.log(100))
-    assert surprises_title(record) == "<b>1.50</b> nats a token become <b>12.2</b>"
+    assert surprises_title(record) == "<b>1.50</b> nats a token become <b>12.3</b>"
     figure = surprises_figure(record).figure
     assert figure.layout.yaxis.range == figure.layout.yaxis2.range
     assert [trace.name for trace in figure.data] == ["own", "foreign", "no such row"]
