@@ -22,6 +22,7 @@ import torch
 
 from model_runtime.errors import ModelNotFound, UnsupportedModel
 from model_runtime.loading.gguf_file import GgufFile, is_gguf, is_part, read_gguf
+from model_runtime.loading.rope_config import read_today
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -190,10 +191,17 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(model_type, str):
         raise UnsupportedModel(f"The config in {folder.name} names no model_type.", "Use the model's own.")
     if model_type not in CAUSAL:
+        from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES as KNOWN
+
         if "auto_map" in config:
             raise UnsupportedModel(
                 f"The model type {model_type!r} exists only as Python code in the model's own files.",
                 "Glassformer never runs such code; choose a model of a family in the table of the README.",
+            )
+        if model_type not in KNOWN:
+            raise UnsupportedModel(
+                f"The model type {model_type[:40]!r} is not known here: newer than this app, or misspelled.",
+                "Choose a model of a family in the table of the README.",
             )
         raise UnsupportedModel(
             f"The model type {model_type!r} is no causal language model: it does not predict the next token.",
@@ -205,7 +213,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"The weights are quantised ({method}); only their kernels can read them.",
             "Choose the unquantised checkpoint, or a GGUF file of the model.",
         )
-    return config
+    return read_today(config, folder.name)
 
 
 def shard_names(folder: Path) -> list[str]:

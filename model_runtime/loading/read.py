@@ -35,12 +35,12 @@ def read_config(checkpoint: Checkpoint, name: str) -> Any:
     Raises:
         UnsupportedModel: it cannot be read, or its family (which a GGUF file names only here) has no row.
     """
-    from transformers import AutoConfig
+    from transformers import CONFIG_MAPPING
 
     with _library_errors(name):
         if checkpoint.gguf_file is not None:
             return _gguf_config(checkpoint.gguf_file)
-        config = AutoConfig.from_pretrained(str(checkpoint.folder), **_ONLY_HERE)
+        config = CONFIG_MAPPING[checkpoint.config["model_type"]].from_dict(checkpoint.config)
         _drop_detours(config)
         families_of(config.model_type)
     return config
