@@ -21,7 +21,7 @@ import os
 from pathlib import Path
 
 from model_runtime.errors import ModelNotFound
-from model_runtime.loading.catalogue import DEFAULT_MODEL, CatalogueRow, catalogue
+from model_runtime.loading.catalogue import DEFAULT_ROW, CatalogueRow, catalogue
 from model_runtime.loading.checkpoint import resolved_path
 from model_runtime.loading.hub import is_revision, names_hub_model
 
@@ -46,7 +46,7 @@ def absent(row: CatalogueRow) -> str:
     """Why a row of the catalogue cannot be used at once, in words for a list; "" where it can."""
     if not row.needs_network:
         return ""
-    return "needs network" if _is_fetched(row) else "not on this server"
+    return "needs network" if _is_fetched(row) else "not here"
 
 
 def resolve_for_app(name: str) -> str:
@@ -77,8 +77,8 @@ def resolve_for_app(name: str) -> str:
             return str(folder)
     raise ModelNotFound(
         f"This server does not offer the model {asked[:60]!r}.",
-        f"Choose one from the list, for example {DEFAULT_MODEL}. Whoever runs the server can allow more: the "
-        'README says how, under "Running it for others".',
+        f"Choose one from the list, for example {DEFAULT_ROW.name}. Whoever runs the server can allow more: "
+        'the README says how, under "Running it for others".',
     )
 
 
@@ -103,8 +103,8 @@ def _checked_row(row: CatalogueRow, at: str, revision: str) -> str:
     if not at and row.needs_network and not _is_fetched(row):
         raise ModelNotFound(
             f"{row.name} is not on this server, and a link does not make the server download it.",
-            f"Choose a model without that mark, for example {DEFAULT_MODEL}. Whoever runs the server can "
-            f"fetch it with: python -m model_runtime.fetch {row.id}",
+            f'Choose a model without the mark "not here", for example {DEFAULT_ROW.name}. Whoever runs the '
+            f"server can fetch it with: python -m model_runtime.fetch {row.id}",
         )
     return f"{row.id}{at}{revision}"
 

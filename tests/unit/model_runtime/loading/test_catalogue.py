@@ -119,7 +119,7 @@ def test_a_link_reads_no_revision_by_default(empty_cache: Path, name: str, revis
 def test_a_model_of_the_hub_that_is_here_loads(empty_cache: Path) -> None:
     row = row_of("gpt2")
     assert row is not None
-    assert absent(row) == "not on this server"
+    assert absent(row) == "not here"
     save_in_hub_layout(empty_cache, "openai-community/gpt2", tiny_gpt2())
     assert absent(row) == ""
     for name in ("gpt2", "OpenAI-Community/GPT2", "GPT-2"):
@@ -156,7 +156,7 @@ def test_rows_of_the_hub_that_the_operator_lets_a_link_fetch(
             resolve_for_app(name)
         return
     assert resolve_for_app(name) == ("gpt2@v1" if "@" in name else "gpt2")
-    assert absent(row) == ("not on this server" if "@" in name else "needs network")
+    assert absent(row) == ("not here" if "@" in name else "needs network")
 
 
 @pytest.mark.parametrize(
