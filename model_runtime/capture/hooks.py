@@ -132,3 +132,11 @@ def install(adapter: Adapter) -> None:
     rotary = adapter.model_roles["rotary"]
     if isinstance(rotary, nn.Module):
         _observe(rotary, _observed_rotary, stateless if changes_itself(rotary) else _inner_of(rotary))
+
+
+def let_go(copied: nn.Module) -> None:
+    """Take our forwards off a copy that has served, and that nobody else has: a module that holds a method of
+    its own is a circle, and its weights would stay in memory until Python next looks for circles.
+    """
+    for module in copied.modules():
+        module.__dict__.pop("forward", None)

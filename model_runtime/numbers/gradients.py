@@ -25,6 +25,7 @@ from torch import nn
 
 from model_runtime.capture import context
 from model_runtime.capture.context import Run
+from model_runtime.capture.hooks import let_go
 from model_runtime.capture.planner import Plan
 from model_runtime.errors import ModelTooLarge, PromptError
 from model_runtime.model import Model
@@ -232,11 +233,14 @@ def backward(model: Model, ids: Sequence[int], dtype: torch.dtype, k: int = 0) -
     for layer in range(model.spec.n_layers):
         plan.add("block", "output", layer, keep)
     tokens = torch.tensor([list(ids)], device=model.device)
-    with torch.enable_grad(), context.active(Run(model.adapter, plan)):
-        logits = twin(input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=False).logits
-        loss = nn.functional.cross_entropy(logits[0, :-1].float(), tokens[0, 1:])
-        wanted = [*weights.values(), *stream, logits]
-        found = torch.autograd.grad(loss * 2.0**k, wanted, materialize_grads=True)
+    try:
+        with torch.enable_grad(), context.active(Run(model.adapter, plan)):
+            logits = twin(input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=False).logits
+            loss = nn.functional.cross_entropy(logits[0, :-1].float(), tokens[0, 1:])
+            wanted = [*weights.values(), *stream, logits]
+            found = torch.autograd.grad(loss * 2.0**k, wanted, materialize_grads=True)
+    finally:
+        let_go(twin)
     n = len(weights)
     return Backward(float(loss.detach()), dict(zip(weights, found[:n], strict=True)), tuple(found[n:]))
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from model_runtime import steps
+from model_runtime.capture.hooks import let_go
 from model_runtime.errors import SettingError
 from model_runtime.limits import in_gib
 from model_runtime.loading.device import free_memory
@@ -303,6 +304,9 @@ def effect_of(
     """
     check_room(run.model, layers)
     twin, report = quantized(run.model, scheme, layers)
-    with turn():
-        trace = twin.trace(run.prompt, points=(), interventions=run.interventions)
-    return QuantEffect(report, trace.next_token_logits())
+    try:
+        with turn():
+            trace = twin.trace(run.prompt, points=(), interventions=run.interventions)
+        return QuantEffect(report, trace.next_token_logits())
+    finally:
+        let_go(twin.hf_model)
