@@ -184,6 +184,7 @@ class _Header:
             )
         count = int(self.number("Q"))
         if inner == _TEXT:
+            self.bounded(count, MOST_TEXTS, "texts in one list")
             self.bounded(self.texts + count, MOST_TEXTS, "texts")
             return tuple(self.text(LONGEST_TEXT, "bytes in one text") for _ in range(count))
         item = np.dtype("<" + _SCALARS[inner])

@@ -37,7 +37,7 @@ def rope_parameters(file: GgufFile, row: Architecture, stated: Stated, config: d
     if d_rotary != d_head:
         factor = d_rotary / d_head
         if not row.partial_rotation or d_rotary > d_head or d_rotary % 2:
-            stated.refuse("rope.dimension_count", f"while its heads are {d_head} wide")
+            stated.refuse("rope.dimension_count", f"while its heads are {d_head:,} wide")
         # The library rounds d_head * factor down.
         common["partial_rotary_factor"] = factor if int(d_head * factor) == d_rotary else factor + 1e-9
     scaled = common | _scaling(file, row, stated, d_rotary, config["max_position_embeddings"])
@@ -61,7 +61,8 @@ def _scaling(file: GgufFile, row: Architecture, stated: Stated, d_rotary: int, c
     short = _divisors(file, "factors_short", d_rotary, stated)
     long = divisors["factors_long"]
     if (long is None) != (short is None):
-        stated.refuse_tensor("rope_factors_long.weight" if short is None else "rope_factors_short.weight")
+        absent = "rope_factors_short.weight" if short is None else "rope_factors_long.weight"
+        stated.refuse_tensor(absent, "which belongs to the other of the pair")
     if kind == "yarn" and long is None and divisors["freqs"] is None:
         return _yarn(row, stated, factor, trained, attention)
     if long is not None and short is not None and kind in ("none", "longrope"):
@@ -87,7 +88,9 @@ def _divisors(file: GgufFile, name: str, d_rotary: int, stated: Stated) -> np.nd
     if tensor is None:
         return None
     if tensor.shape != (d_rotary // 2,):
-        stated.refuse_tensor(tensor.name, f"{tensor.shape} numbers for {d_rotary // 2} pairs")
+        stated.refuse_tensor(
+            tensor.name, f"which does not hold one number for each of {d_rotary // 2:,} pairs"
+        )
     values = file.read(tensor)
     if not (np.isfinite(values).all() and (values > 0).all()):
         stated.refuse_tensor(tensor.name, "with numbers that divide nothing")

@@ -71,11 +71,10 @@ class Stated:
             SAFETENSORS,
         )
 
-    def refuse_tensor(self, name: str, why: str = "which has no place in this kind of model") -> NoReturn:
-        """Refuse the file for one of its tensors."""
-        raise UnsupportedModel(
-            f"{self._file.path.name} has or lacks the tensor {name[:80]!r}: {why}.", SAFETENSORS
-        )
+    def refuse_tensor(self, name: str, why: str) -> NoReturn:
+        """Refuse the file for one of its tensors, or for one that it lacks."""
+        has = "has" if name in self._file.tensors else "lacks"
+        raise UnsupportedModel(f"{self._file.path.name} {has} the tensor {name[:80]!r}, {why}.", SAFETENSORS)
 
     def refuse_rest(self) -> None:
         """Refuse a setting that changes the model and that nobody asked for."""
