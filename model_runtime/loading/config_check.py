@@ -33,7 +33,13 @@ SIZE_KEYS = frozenset(
         *("intermediate_size", "n_inner", "ffn_dim"),
         *("moe_intermediate_size", "shared_expert_intermediate_size"),
         *("num_attention_heads", "n_head", "num_key_value_heads", "head_dim"),
-        *("num_local_experts", "num_experts", "num_experts_per_tok", "decoder_sparse_step"),
+        *(
+            "num_local_experts",
+            "num_experts",
+            "num_experts_per_tok",
+            "experts_per_token",
+            "decoder_sparse_step",
+        ),
         "original_max_position_embeddings",
     )
 )
