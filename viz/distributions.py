@@ -56,6 +56,6 @@ def change_sentence(change: DistributionChange) -> str:
         new = f"“{style.shorten(style.visible(change.new_top_text))}”"
         said += f" and {new} becomes the likeliest ({style.share(change.new_top_after)})"
     return (
-        f"{said}; {style.share(change.moved)} of the probability moves to other tokens "
+        f"{said}; {style.share(change.moved)} of the probability moves from some tokens to others "
         f"(KL divergence {style.three_digits(change.divergence, 'nats')})."
     )

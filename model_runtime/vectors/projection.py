@@ -228,6 +228,15 @@ def own_axis(
     return np.column_stack((along / length, rest @ axes.T)), tuple(float(share) for share in shares)
 
 
+def _learning_rate(n_points: int, n_axes: int) -> float:
+    """In the plane what scikit-learn's "auto" is; in space far less.
+
+    There its 50 throws few points apart for good: of 50 words' 10 nearest neighbours it kept 39 %, where 5
+    keeps 70 % and the plane 77 %.
+    """
+    return max(n_points / 48.0, 50.0) if n_axes == 2 else max(n_points / 200.0, 5.0)
+
+
 class _Rate(np.float64):
     """A learning rate that knows when it is used: scikit-learn multiplies each gradient by it, once a step,
     and has no other place to look in on a run of minutes. The product is the same to the bit.
@@ -251,7 +260,7 @@ def _tsne(vectors: np.ndarray, used: ProjectionSettings) -> np.ndarray:
         random_state=used.seed,
         max_iter=_TSNE_STEPS,
         early_exaggeration=12.0,
-        learning_rate=_Rate(max(len(vectors) / 12.0 / 4, 50.0)),  # what "auto" is
+        learning_rate=_Rate(_learning_rate(len(vectors), used.n_axes)),
     )
     return np.asarray(method.fit_transform(vectors))
 

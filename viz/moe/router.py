@@ -133,7 +133,7 @@ def _bars(record: RouterBars, look: Look) -> go.Figure:
     weights = dict(zip(record.experts, record.weights, strict=True))
     rest = [expert for expert in range(n) if expert not in weights]
     most_names = look.pick(_MOST_NAMES, _PHONE_NAMES)
-    words = _weight_words(record, most_names)
+    words = _bar_words(record, most_names)
     named_ones = list(record.experts[: len(words)])
 
     def upright(name: str, experts: list[int], marker: Json) -> Json:
@@ -163,8 +163,8 @@ def _bars(record: RouterBars, look: Look) -> go.Figure:
         [upright("chosen", list(record.experts), fills), upright("not chosen", rest, style.CUT), names],
         xaxis={"title": {"text": "expert"}, **expert_axis(n, most_names)},
         yaxis={
-            "range": [0, record.top * 1.15],
-            **share_ticks(0, record.top * 1.15),
+            "range": [0, record.top * 1.25],
+            **share_ticks(0, record.top),
             "title": {"text": "router probability"},
         },
         height=340,
@@ -175,12 +175,16 @@ def _bars(record: RouterBars, look: Look) -> go.Figure:
     )
 
 
-def _weight_words(record: RouterBars, most_names: int) -> list[str]:
-    """What stands over the chosen bars: their weights, or the names of the first where bars are thin."""
+def _bar_words(record: RouterBars, most_names: int) -> list[str]:
+    """What stands over the chosen bars: their probability, which is their height, and under it, where there
+    is room, the weight made of it; the names of the first where bars are thin."""
     if len(record.probabilities) > most_names:
         return [named(expert) for expert in record.experts[:3]]
-    share = "" if most_names < _MOST_NAMES or len(record.experts) > 2 else "weight "
-    return [f"{share}{style.share(weight)}" for weight in record.weights]
+    heights = style.shares(*(record.probabilities[expert] for expert in record.experts))
+    if most_names < _MOST_NAMES or len(record.experts) > 2:
+        return list(heights)
+    weights = style.shares(*record.weights)
+    return [f"{height}<br>weight {weight}" for height, weight in zip(heights, weights, strict=True)]
 
 
 def bars_title(record: RouterBars) -> str:

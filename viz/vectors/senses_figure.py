@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from viz import style
 from viz.drawn import Drawn
 from viz.labels import apart
-from viz.panels import SILENT, Json, Look, drawn, figure, ink, line, note, scatter
+from viz.panels import SILENT, Json, Look, drawn, figure, ink, line, note, scatter, thinned
 from viz.vectors.senses import (
     LONGEST_SENTENCE,
     SenseCurves,
@@ -73,11 +73,10 @@ def _curves(record: SenseCurves, look: Look) -> go.Figure:
         ],
         xaxis={
             "title": {
-                "text": look.pick(
-                    "depth (0: embedding; n: the stream after n blocks)", "depth (0: embedding)"
-                )
+                "text": look.pick("after block (left of 0: the embedding)", "after block (left: embedding)")
             },
             "range": [-0.03 * last, last * 1.03],
+            **_block_ticks(last, look.pick(8, 5)),
         },
         yaxis={
             "title": {"text": "cosine"},
@@ -93,6 +92,12 @@ def _curves(record: SenseCurves, look: Look) -> go.Figure:
         legend={"y": -0.22, "yanchor": "top", "font": {"size": 11}},
         annotations=look.pick(_end_names(record), []),
     )
+
+
+def _block_ticks(last: int, most: int) -> Json:
+    """Blocks by their numbers: the stream after block 5 stands over 5, the embedding before block 0."""
+    blocks = thinned(last, most)
+    return {"tickvals": [0, *(block + 1 for block in blocks)], "ticktext": ["emb.", *map(str, blocks)]}
 
 
 def _dash(number: int) -> str:
@@ -122,7 +127,8 @@ def _band(record: SenseCurves, depths: np.ndarray) -> list[Json]:
             "lines",
             line={"color": style.LIGHT.muted, "width": 2, "dash": "dot"},
             customdata=depths,
-            hovertemplate=f"{_UNRELATED}, depth %{{x}}<br>mean cosine %{{y:.4f}}<extra></extra>",
+            text=[depth_words(int(depth)) for depth in depths],
+            hovertemplate=f"{_UNRELATED}, %{{text}}<br>mean cosine %{{y:.4f}}<extra></extra>",
         ),
     ]
 
