@@ -8,6 +8,8 @@ from typing import Any
 
 from model_runtime.records import Coverage
 
+# Bytes that no text holds in UTF-8 (RFC 3629, section 1): to lack them loses nothing.
+NEVER = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
 SPACE = "\u2581"  # SentencePiece writes spaces so
 # Decoder steps that put the bytes of the pieces one behind the other and nothing between them.
 _JOINING = {"", "Sequence", "ByteLevel", "Replace", "ByteFallback", "Fuse", "Strip", "Metaspace"}
@@ -79,16 +81,18 @@ class Table:
         return str(name) if name is not None and self._model.token_to_id(str(name)) is not None else None
 
     def _missing_bytes(self, kind: str) -> tuple[int, ...] | None:
-        """Bytes without a piece of their own; None where the pieces are not made of bytes."""
+        """Bytes of texts without a piece of their own; None where the pieces are not made of bytes."""
         if self.byte_level:
             has = self._model.token_to_id
-            return tuple(sorted(byte for letter, byte in byte_alphabet().items() if has(letter) is None))
+            lacks = {byte for letter, byte in byte_alphabet().items() if has(letter) is None}
+            return tuple(sorted(lacks - NEVER))
         falls_back = getattr(self._model, "byte_fallback", None)
         if falls_back is None and kind == "Unigram":
             falls_back = b'"byte_fallback":true' in bytes(self._model.__getstate__()[-200:])
         if not falls_back:
             return None
-        return tuple(byte for byte in range(256) if self._model.token_to_id(f"<0x{byte:02X}>") is None)
+        pieces = ((byte, self._model.token_to_id(f"<0x{byte:02X}>")) for byte in range(256))
+        return tuple(byte for byte, found in pieces if found is None and byte not in NEVER)
 
 
 def _kinds(decoder: Any) -> set[str]:

@@ -31,7 +31,7 @@ class Token:
 class Coverage:
     """What a tokenizer's table can write.
 
-    A table of all 256 bytes writes every text. Where bytes are missing, and in a table of characters or
+    A table of all bytes that UTF-8 uses writes every text. Where bytes are missing, and in a table of characters or
     words, what the table lacks becomes its `unknown` token; without one it is left out, and lost.
     """
 

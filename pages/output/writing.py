@@ -13,6 +13,7 @@ from typing import Any
 
 import streamlit as st
 
+from model_runtime.errors import PromptError
 from model_runtime.limits import Limits, check_new_tokens
 from model_runtime.sampling.generation import GeneratedToken, Generation, generate_many
 from model_runtime.sampling.settings import SamplingSettings
@@ -97,7 +98,7 @@ def text_section(choice: Choice) -> None:
         return
     _show(text, place, speed)
     if text.tokens:
-        _way_on(text)
+        _way_on(text, choice.run)
 
 
 def _write(choice: Choice, place: Any, speed: Any) -> None:
@@ -153,8 +154,8 @@ def speed_words(text: Text) -> str:
     return " · ".join([*parts, ", ".join([*settings, f"seed {text.run.sampling.seed}"])])
 
 
-def _way_on(text: Text) -> None:
-    """Take the written text over into the prompt."""
+def _way_on(text: Text, run: PageRun) -> None:
+    """Take the written text over into the prompt; where it is read as other tokens then, that is said."""
     prompt = text.run.prompt + "".join(token.text for token in text.tokens if not token.token.special)
     fits = len(prompt) <= MOST_PROMPT_CHARACTERS
     st.button(
@@ -165,6 +166,17 @@ def _way_on(text: Text) -> None:
         disabled=not fits,
         help=None if fits else f"A prompt has at most {MOST_PROMPT_CHARACTERS:,} characters.",
     )
+    written = (*run.ids, *(token.token.id for token in text.tokens if not token.token.special))
+    if fits and not reads_as(run, prompt, written):
+        st.caption("As a prompt, this text is cut into other tokens than those that were written.")
+
+
+def reads_as(run: PageRun, prompt: str, ids: tuple[int, ...]) -> bool:
+    """Whether a text is read as these tokens."""
+    try:
+        return run.model.tokens.encode(prompt) == ids
+    except PromptError:
+        return False
 
 
 def _take_over(before: str, prompt: str) -> None:

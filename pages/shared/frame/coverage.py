@@ -7,6 +7,8 @@ from model_runtime.records import Coverage, Tokenized
 from model_runtime.tokenizer import names_of
 from pages.shared.escape import counted, plain, quoted
 
+N_BYTES = 243  # that UTF-8 uses of the 256
+
 
 def table_words(model: Model) -> str:
     """What the model's table can write, as one sentence of markdown."""
@@ -16,18 +18,20 @@ def table_words(model: Model) -> str:
 def coverage_words(name: str, coverage: Coverage) -> str:
     """The same of a table that is called `name`, which is escaped already."""
     if coverage.complete:
-        return f"The table of {name} has all 256 bytes, so no text is ever unknown to it."
+        return (
+            f"The table of {name} has every byte of which texts are made, so no text is ever unknown to it."
+        )
     then = (
         "is left out" if coverage.unknown is None else f"becomes {quoted(coverage.unknown)}, whatever it was"
     )
     missing = coverage.missing_bytes
     if missing is None:
         return f"The table of {name} has no bytes to fall back on: what it lacks {then}."
-    which = f"byte{'s' if len(missing) > 1 else ''} {' '.join(f'{byte:02X}' for byte in missing)}"
-    if len(missing) > 16:
-        which = f"{len(missing)} of them"
-    has = f"{256 - len(missing)} of the 256 bytes"
-    return f"The table of {name} has {has} and lacks {which}: what needs one {then}."
+    which = "" if len(missing) > 16 else f" ({' '.join(f'{byte:02X}' for byte in missing)})"
+    return (
+        f"The table of {name} lacks {len(missing)} of the {N_BYTES} bytes of which texts are made{which}: "
+        f"what needs one {then}."
+    )
 
 
 def loss_words(tokenized: Tokenized) -> str:

@@ -340,6 +340,7 @@ def test_what_the_table_lacks_stands_apart_and_no_neighbour_takes_it(text: str, 
 def test_the_bytes_that_a_table_lacks_are_found_when_it_is_loaded(byte_level: Model) -> None:
     assert lacking(0x13, 0xF1).tokens.coverage == Coverage((0x13, 0xF1), None)
     assert byte_level.tokens.coverage.complete
+    assert lacking(0xC0, 0xFF).tokens.coverage.complete  # no text has these
     assert model_with(sentencepiece_like()).tokens.coverage == Coverage((), "<unk>")
 
 

@@ -11,15 +11,19 @@ from pages.shared.frame.coverage import coverage_words, loss_words
 @pytest.mark.parametrize(
     ("coverage", "words"),
     [
-        (Coverage((), None), "The table of M has all 256 bytes, so no text is ever unknown to it."),
+        (
+            Coverage((), None),
+            "The table of M has every byte of which texts are made, so no text is ever unknown to it.",
+        ),
         (
             Coverage((4, 0xF1), None),
-            "The table of M has 254 of the 256 bytes and lacks bytes 04 F1: what needs one is left out.",
+            "The table of M lacks 2 of the 243 bytes of which texts are made (04 F1): what needs one is left "
+            "out.",
         ),
         (
             Coverage((4,), "<unk>"),
-            "The table of M has 255 of the 256 bytes and lacks byte 04: what needs one becomes `<unk>`, "
-            "whatever it was.",
+            "The table of M lacks 1 of the 243 bytes of which texts are made (04): what needs one becomes "
+            "`<unk>`, whatever it was.",
         ),
         (
             Coverage(None, "[UNK]"),
