@@ -38,8 +38,10 @@ from model_runtime.errors import GlassformerError, ModelNotFound, ModelTooLarge,
 from model_runtime.limits import MIB, in_gib
 from model_runtime.loading.building import TURN
 from model_runtime.loading.catalogue import DEFAULT_ROW, CatalogueRow, WheelFile
+from model_runtime.loading.checkpoint import read_checkpoint
 from model_runtime.loading.gguf_tokenizer import gguf_tokenizer
 from model_runtime.loading.hashes import file_hash
+from model_runtime.loading.read import read_config, read_weights
 
 CACHE_VARIABLE = "GLASSFORMER_CACHE"
 CONVERSION = 1  # raise when the conversion itself changes: old copies are then made anew
@@ -232,21 +234,14 @@ def convert_gguf(source: Path, target: Path, say: Say) -> None:
     from transformers import AutoModelForCausalLM
 
     say("Reading the 4-bit weights as float32 ...")
+    checkpoint = read_checkpoint(source)
     with TURN:
-        read: Any = AutoModelForCausalLM.from_pretrained(
-            str(source.parent), gguf_file=source.name, dtype=torch.float32, local_files_only=True
-        )
-    tokenizer = gguf_tokenizer(source)
-    # The library marks what it read as quantised and refuses to save it. A fresh model has no such mark.
-    config = read.config
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    with TURN:
-        fresh = type(read)(config).to(torch.float32).eval()
-    fresh.load_state_dict(read.state_dict())
+        config = read_config(checkpoint, source.name)
+    read = read_weights(checkpoint, config, source.name, torch.float32, torch.device("cpu"))
+    tokenizer = gguf_tokenizer(checkpoint.gguf_file or source)
     say("Saving them as safetensors ...")
     tokenizer.model_max_length = config.max_position_embeddings
-    fresh.save_pretrained(target)
+    read.save_pretrained(target)
     tokenizer.save_pretrained(target)
     say("Checking that the copy gives the same logits ...")
     ids = torch.tensor([tokenizer.encode(PROBE)])

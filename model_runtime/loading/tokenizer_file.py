@@ -194,7 +194,7 @@ def _library_tokenizer(checkpoint: Checkpoint, name: str) -> Any:
     folder = checkpoint.folder
     try:
         if checkpoint.gguf is not None:
-            return gguf_tokenizer(folder / checkpoint.gguf)
+            return gguf_tokenizer(checkpoint.gguf_file or folder / checkpoint.gguf)
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except UnsupportedModel:
         raise
