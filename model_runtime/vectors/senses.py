@@ -27,6 +27,15 @@ MOST_OTHERS = 64  # other tokens of a sentence that the baseline reads
 POINTS = ("embed", "resid_post")  # of a trace: the stream at all depths
 
 
+def has_word(sentence: str, word: str) -> bool:
+    """Whether `find_word` would find the word there."""
+    return bool(word.strip()) and re.search(_as_word(word.strip()), sentence, re.IGNORECASE) is not None
+
+
+def _as_word(word: str) -> str:
+    return rf"(?<!\w){re.escape(word)}(?!\w)"
+
+
 def find_word(model: Model, sentence: str, word: str) -> Occurrence:
     """The last occurrence of `word` in `sentence`, as a whole word, capitals or not, and its tokens.
 
@@ -36,8 +45,7 @@ def find_word(model: Model, sentence: str, word: str) -> Occurrence:
     word = word.strip()
     if not word:
         raise PromptError("No word is given.", "Type the word to look for.")
-    pattern = rf"(?<!\w){re.escape(word)}(?!\w)"
-    found = [*re.finditer(pattern, sentence, re.IGNORECASE)]
+    found = [*re.finditer(_as_word(word), sentence, re.IGNORECASE)]
     if not found:
         raise PromptError(
             f"The word “{word}” does not stand in the sentence “{sentence.strip()}”.",

@@ -16,11 +16,12 @@ import streamlit as st
 from model_runtime.errors import GlassformerError, PromptError
 from pages.shared.escape import counted
 from pages.shared.figure import scripts
+from pages.shared.frame.page import LAST_GOOD
 from pages.shared.run import runtime
 from pages.shared.run.runs import current_run
 from pages.shared.settings import url_state as state
 from pages.shared.settings.kinds import as_number, clean
-from pages.shared.settings.table import MOST_PROMPT_CHARACTERS
+from pages.shared.settings.table import DEFAULT_PROMPT, MOST_PROMPT_CHARACTERS
 
 MOST_CHARACTERS = 20_000
 KEY = "gf.live-text"
@@ -108,6 +109,23 @@ def live_text() -> Draft:
         on_typed_change=_typed,
     )
     return draft
+
+
+def draft_what_is_no_prompt() -> None:
+    """A link's text that is too long for a prompt, or blank, stands in the box and is cut; the prompt stays as it
+    was. To be called before the page is opened, which such a prompt would close."""
+    prompt = state.get("prompt")
+    if state.refused("prompt"):
+        return
+    try:
+        runtime.tokens_for(current_run())
+    except PromptError:
+        kept = st.session_state.get(LAST_GOOD)
+        before = kept.prompt if kept is not None else DEFAULT_PROMPT
+        st.session_state[_DRAFT] = replace(drafted(st.session_state.get(_DRAFT), prompt), prompt=before)
+        state.open_with(prompt=before)
+    except GlassformerError:
+        pass  # the model's trouble, which the page tells
 
 
 def caret_byte() -> int | None:

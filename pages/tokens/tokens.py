@@ -13,7 +13,7 @@ from pages.shared.frame.sides import sides
 from pages.shared.settings import url_state as state
 from pages.tokens.cases import choose_case
 from pages.tokens.columns import rerun_if_changed
-from pages.tokens.live_text import Draft, live_text
+from pages.tokens.live_text import Draft, draft_what_is_no_prompt, live_text
 
 NEEDS_TEXT = ("built", "train", "fed")  # say nothing about no text at all
 OF_THE_PROMPT = ("fed",)  # runs the model, so it waits until typing stops
@@ -45,6 +45,7 @@ def live_part() -> None:
     state.write()
 
 
+draft_what_is_no_prompt()
 start_page()
 live_part()
 end_page()

@@ -12,7 +12,7 @@ from model_runtime.interventions import Intervention
 from model_runtime.records import Senses
 from model_runtime.vectors import senses as arithmetic
 from model_runtime.vectors.projection import pca, principal_axes, unit_length
-from pages.shared.escape import plain, quoted, token_text
+from pages.shared.escape import counted, plain, quoted, token_text
 from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.figure.provenance import Provenance
 from pages.shared.frame.parts import Lesson
@@ -35,6 +35,9 @@ from viz.vectors.senses import (
 )
 from viz.vectors.senses_figure import sense_curves_figure, sense_paths_figure
 
+_LAST = "gf.senses.last"  # (word, sentences) that were shown last
+_WORKED = ("mole", tuple(SENTENCES["mole"].splitlines()))
+
 
 @dataclass(frozen=True, eq=False)
 class Seen:
@@ -48,7 +51,10 @@ class Seen:
 def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
     controls()
-    seen = found_by(sides, seen_by)
+    word, sentences = word_and_sentences()
+    seen = found_by(sides, lambda side: seen_by(side, word, sentences))
+    if seen:
+        st.session_state[_LAST] = (word, sentences)
     bottom = min((one.curves.bottom for _, one in seen), default=0.0)
     for place, one in seen:
         with place:
@@ -91,14 +97,32 @@ def _take(word: str) -> None:
     state.set(word=word, sentences=SENTENCES[word])
 
 
-def seen_by(side: Side) -> Seen:
+def word_and_sentences() -> tuple[str, tuple[str, ...]]:
+    """The word and those sentences that have it. Where fewer than two have it, as while one still writes, what
+    was shown last; a quiet word says so."""
+    word = state.get("word").strip()
+    typed = tuple(line.strip() for line in state.get("sentences").splitlines() if line.strip())
+    having = tuple(sentence for sentence in typed if arithmetic.has_word(sentence, word))
+    if len(having) < 2 and (word, typed) != (kept := st.session_state.get(_LAST, _WORKED)):
+        what = f"{quoted(word)} stands in" if word else "No word is given, so it stands in"
+        st.info(
+            f"{what} {counted(len(having), 'sentence')} above: a comparison takes two or more. Shown is "
+            f"{quoted(kept[0])} in {counted(len(kept[1]), 'sentence')}."
+        )
+        return kept
+    if len(having) < len(typed):
+        st.info(
+            f"{quoted(word)} does not stand in {counted(len(typed) - len(having), 'sentence')}: left out."
+        )
+    return word, having
+
+
+def seen_by(side: Side, word: str, sentences: Sequence[str]) -> Seen:
     """Read the sentences and compare the word's vectors.
 
     Raises:
-        GlassformerError: a sentence without the word, too few or too many of them, or one that is too long.
+        GlassformerError: too many sentences, or one that is too long.
     """
-    sentences = [line.strip() for line in state.get("sentences").splitlines() if line.strip()]
-    word = state.get("word")
     arithmetic.check_number(len(sentences))
     occurrences = tuple(arithmetic.find_word(side.model, sentence, word) for sentence in sentences)
     edits = tuple(edits_that_fit(side.run, sentence) for sentence in sentences)

@@ -1,4 +1,4 @@
-"""All mathematics of all parts, as a reader's browser sets it: no error of the typesetter, nothing left as TeX."""
+"""All mathematics of all parts, set by a real browser: no error of the typesetter, nothing left as TeX."""
 
 from __future__ import annotations
 

@@ -143,11 +143,7 @@ def test_the_mole_parts_from_its_embedding(tiny: str) -> None:
 @pytest.mark.parametrize(
     ("link", "message"),
     [
-        ({"sentences": "a mole\nno such animal"}, "does not stand in the sentence “no such animal”"),
-        ({"sentences": "a mole"}, "1 sentence cannot be compared."),
-        ({"sentences": ""}, "0 sentences cannot be compared."),
         ({"sentences": "\n".join(["a mole"] * 6)}, "6 sentences cannot be compared."),
-        ({"word": " "}, "No word is given."),
         ({"sentences": f"a mole\n{'x' * 70} mole"}, "75 tokens"),
     ],
 )
@@ -155,6 +151,34 @@ def test_sentences_that_cannot_be_compared_say_why(tiny: str, link: dict[str, st
     app = part(tiny, "senses", **link)
     assert message in wrong(app)
     assert not figures(app)
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ({"sentences": "a mole\nno such animal"}, "`mole` stands in 1 sentence above"),
+        ({"sentences": "a mole"}, "`mole` stands in 1 sentence above"),
+        ({"sentences": ""}, "`mole` stands in 0 sentences above"),
+        ({"word": " "}, "No word is given, so it stands in 0 sentences above"),
+    ],
+)
+def test_a_word_that_stands_nowhere_is_a_hint_over_the_worked_example(
+    tiny: str, link: dict[str, str], words: str
+) -> None:
+    app = part(tiny, "senses", **link)
+    assert not wrong(app)
+    assert app.info[0].value == (f"{words}: a comparison takes two or more. Shown is `mole` in 3 sentences.")
+    assert "American shrew mole" in told(app)
+    assert figures(app)
+
+
+def test_while_the_word_changes_the_last_picture_stays(tiny: str) -> None:
+    app = part(tiny, "senses", word="bank", sentences="a bank here\nthe other bank\nno such house")
+    assert app.info[0].value == "`bank` does not stand in 1 sentence: left out."
+    app.text_input(key="gf.widget.word").set_value("ban").run()
+    assert not wrong(app)
+    assert "Shown is `bank` in 2 sentences." in app.info[0].value
+    assert "a bank here" in told(app)
 
 
 def test_other_words_are_a_button_away(tiny: str) -> None:

@@ -30,6 +30,22 @@ def title(app: AppTest, key: str) -> str:
     return json.loads(figures(app)[key]["figure"])["layout"]["title"]["text"]
 
 
+@pytest.mark.parametrize("name", ["bits", "spacing"])
+@pytest.mark.parametrize("link", [{"prompt": " "}, {"prompt": "x" * 65}, {"model": "nothing"}])
+def test_parts_of_numbers_alone_need_no_run(tiny: str, name: str, link: dict[str, str]) -> None:
+    app = part(tiny, name, **link) if "prompt" in link else part("nothing", name)
+    assert [*figures(app)] == FIGURES[name]
+    assert not app.exception
+    assert not app.error
+    assert app.info[0].value.endswith("This part needs neither prompt nor model.")
+
+
+def test_the_other_parts_of_numbers_say_what_they_lack(tiny: str) -> None:
+    app = part(tiny, "weights", prompt=" ")
+    assert "blank" in app.error[0].value
+    assert not figures(app)
+
+
 @pytest.mark.parametrize(
     "number", ["0.1", "65520", "-0", "1e-8", "5*2^-149", "1/3", "3e38", "1e300", "-1e-300"]
 )

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.shared.frame import contents
 from pages.shared.frame.examples import EXAMPLES
-from pages.shared.settings.table import MOST_PROMPT_CHARACTERS, SETTINGS
+from pages.shared.settings.table import DEFAULT_MODEL, MOST_PROMPT_CHARACTERS, SETTINGS
 from tests.pages.conftest import Visit, texts
 
 HOSTILE = "</script><img src=x onerror=alert(1)> `x` *y* [z](javascript:alert(1)) :material/home: $a$ \u202e"
@@ -221,6 +221,13 @@ def test_an_edit_can_be_removed(visit: Visit) -> None:
     assert query(app)["edits"] == "m0*0"
 
 
+def test_one_button_removes_all_edits(visit: Visit) -> None:
+    app = visit(prompt="hello", edits="m0*0.5_h1.1*0")
+    app.button(key="gf.edits").click().run()
+    assert query(app)["edits"] == ""
+    assert not [button for button in app.button if button.key == "gf.edits"]
+
+
 def test_an_edit_the_model_cannot_take_is_named_and_the_rest_is_drawn(visit: Visit) -> None:
     app = visit(prompt="hello", edits="h29.0*0_m0*0")
     assert not app.exception
@@ -259,6 +266,7 @@ def test_an_example_sets_its_prompt(visit: Visit) -> None:
     app.button(key="gf.example.0").click().run()
     assert not app.exception
     assert query(app)["prompt"] == EXAMPLES[0].prompt
+    assert query(app)["model"] == DEFAULT_MODEL  # what it lets one see was found there
     assert query(app)["token"] == "-1"
 
 

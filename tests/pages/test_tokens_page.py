@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.shared.settings.table import DEFAULT_PROMPT
 from pages.tokens.live_text import Draft
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, said
 
@@ -180,3 +181,16 @@ def sources(app: AppTest) -> str:
 def test_a_whole_table_says_that_no_text_is_ever_unknown(tiny: str, lesson: str) -> None:
     told = sources(open_tokens(tiny, lesson=lesson, prompt="ab"))
     assert "has every byte of which texts are made, so no text is ever unknown to it" in told
+
+
+@pytest.mark.parametrize(
+    ("prompt", "why"), [("y" * 65, "65 tokens; this model reads at most 64"), (" ", "The prompt is blank")]
+)
+def test_a_link_s_text_that_is_no_prompt_is_cut_all_the_same(tiny: str, prompt: str, why: str) -> None:
+    app = open_tokens(tiny, prompt=prompt)
+    assert not app.exception
+    assert not app.error
+    assert box(app)["text"] == prompt
+    assert why in box(app)["refusal"]
+    assert shown(app)[0][0]["count"] == len(prompt)
+    assert app.text_area(key="gf.widget.prompt").value == DEFAULT_PROMPT  # what the other pages have

@@ -7,6 +7,7 @@ A new page is one file and one `Entry` here; a new part is one file beside its p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -17,6 +18,7 @@ class Part:
     key: str  # in the link
     title: str  # on the control: two or three words
     module: str
+    needs_run: bool = True  # its figures are of a run; without one, only where the run cannot be computed
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,8 @@ PAGES: tuple[Entry, ...] = (
         "range.",
         setting="formats",
         parts=(
-            Part("bits", "Bits", "pages.numbers.bits"),
-            Part("spacing", "Spacing", "pages.numbers.spacing"),
+            Part("bits", "Bits", "pages.numbers.bits", needs_run=False),
+            Part("spacing", "Spacing", "pages.numbers.spacing", needs_run=False),
             Part("weights", "Weights", "pages.numbers.weights"),
             Part("quant", "Quantization", "pages.numbers.quantization"),
             Part("blocks", "GGUF blocks", "pages.numbers.gguf_blocks"),
@@ -176,6 +178,12 @@ PAGES: tuple[Entry, ...] = (
 def entry_of(url: str) -> Entry:
     """The page with this path in the address; the first page for a path that is none."""
     return next((entry for entry in PAGES if entry.url == url), PAGES[0])
+
+
+def part_on_screen(entry: Entry, values: Mapping[str, object]) -> Part:
+    """The part of a page that these settings choose; of a page without parts, the page itself."""
+    chosen = values.get(entry.setting)
+    return next((part for part in entry.parts if part.key == chosen), Part("", entry.title, ""))
 
 
 def neighbours(url: str) -> tuple[Entry | None, Entry | None]:

@@ -43,6 +43,12 @@ def for_people(words: str) -> str:
     return words
 
 
+def explain_needless(error: GlassformerError) -> None:
+    """The error, said quietly over a part that is drawn from no run."""
+    words = " ".join(for_people(words) for words in (error.what, error.remedy) if words)
+    st.info(f"{plain(words)} This part needs neither prompt nor model.")
+
+
 def explain_kept(error: GlassformerError, kept: Run) -> None:
     """The error, with the word that the last good picture is below, and a button that goes back to it."""
     with st.container(key="gf-kept"):

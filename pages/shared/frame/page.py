@@ -27,8 +27,8 @@ from pages.shared.settings import history, url_state
 from pages.shared.settings.edit_codes import describe, misfit
 from pages.shared.settings.table import Limits
 
-_LAST_GOOD = "gf.last_good"
-_FAILED = "gf.failed"  # (run, error): found while a page was drawn
+LAST_GOOD = "gf.last_good"
+_FAILED = "gf.failed"  # (page, run, error): found while the page was drawn
 TEXT_PIXELS = {"normal": 16, "large": 22}
 
 
@@ -36,7 +36,8 @@ def start_page() -> tuple[Side, ...]:
     """Draw title and claim of the page on screen, load the model, clamp the selection, draw the sidebar.
 
     Where the current run cannot be computed, the reason is shown and the sides are of the last run that
-    could; where there is none the script ends here, with the reason and a way on.
+    could; where there is none the script ends here, with the reason and a way on. A part that needs no run is
+    drawn without sides.
     """
     entry = contents.entry_of(url_state.page())
     _set_style()
@@ -46,10 +47,13 @@ def start_page() -> tuple[Side, ...]:
             history.one_entry_a_change()
         st.title(entry.title, anchor=False)
         st.markdown(entry.claim)
-    run = _open()
+    needless = not contents.part_on_screen(entry, url_state.values()).needs_run
+    run = _open(needless)
     _tell_notices(run)
     sidebar.draw(run)
     url_state.write()
+    if run is None and needless:
+        return ()
     if run is None:
         end_page()
         st.stop()
@@ -73,31 +77,38 @@ def _set_style() -> None:
     st.html(f"<style>:root {{ font-size: {pixels}px !important; }}{scripts.asset('page.css')}</style>")
 
 
-def _open() -> PageRun | None:
-    """The current run, or the last good one under a message, or None under a message."""
+def _open(needless: bool = False) -> PageRun | None:
+    """The current run, or the last good one under a message, or None under a message; the message is quiet where
+    what is drawn needs no run."""
     asked = runs.current_run()
     failed = st.session_state.get(_FAILED)
     pinned = _open_pinned()
     try:
-        if failed and failed[0] == asked:
-            raise failed[1]
+        if failed and failed[:2] == (url_state.page(), asked):
+            raise failed[2]
         return _opened(asked, pinned)
     except GlassformerError as error:
-        kept = st.session_state.get(_LAST_GOOD)
-        if kept is None or kept == asked:
+        kept = st.session_state.get(LAST_GOOD)
+        run = None if kept is None or kept == asked else _opened_again(kept, pinned)
+        if needless:
+            errors.explain_needless(error)
+        elif run is None:
             errors.explain_alone(error)
-            return None
-        if url_state.refused("prompt"):
+        elif url_state.refused("prompt"):
             # The box holds text that was not taken, and a notice says so; what it held before is past.
             url_state.open_with(prompt=kept.prompt)
         else:
             errors.explain_kept(error, kept)
-        try:
-            return _opened(kept, pinned)
-        except GlassformerError as second:
-            st.session_state.pop(_LAST_GOOD)
-            errors.explain(second)
-            return None
+        return run
+
+
+def _opened_again(kept: Run, pinned: Run | None) -> PageRun | None:
+    """The last run that could be drawn; None where that can be drawn no longer."""
+    try:
+        return _opened(kept, pinned)
+    except GlassformerError:
+        st.session_state.pop(LAST_GOOD)
+        return None
 
 
 def _opened(current: Run, pinned: Run | None) -> PageRun:
@@ -129,16 +140,21 @@ def showing_errors() -> Iterator[None]:
     """Turn a `GlassformerError` of the block into a message; the last good picture is drawn again."""
     try:
         yield
-        st.session_state[_LAST_GOOD] = runs.runs()[0]
+        if runs.some_drawn():
+            st.session_state[LAST_GOOD] = runs.runs()[0]
     except GlassformerError as error:
         asked = runs.current_run()
-        kept = st.session_state.get(_LAST_GOOD)
+        kept = st.session_state.get(LAST_GOOD)
         drawn = runs.runs()[0]
         if isinstance(error, Stopped):  # this run can be drawn, but for one part of it
             kept = None
         # The last good picture is drawn under the sampling settings of now, which may be what fails.
         if kept is not None and replace(kept, sampling=drawn.sampling) != drawn:
-            st.session_state[_FAILED] = (asked, error)
+            st.session_state[_FAILED] = (url_state.page(), asked, error)
+            st.rerun()
+        if kept is not None and replace(asked, edits=drawn.edits, sampling=drawn.sampling) != drawn:
+            # The picture that is promised above cannot be drawn on this page either.
+            st.session_state.pop(LAST_GOOD)
             st.rerun()
         errors.explain(error)
 

@@ -21,9 +21,10 @@ from pages.shared.run import runs
 from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state
 from pages.shared.settings.edit_codes import describe, misfit
-from pages.shared.settings.table import LAST_TOKEN, MOST_PROMPT_CHARACTERS
+from pages.shared.settings.table import DEFAULT_MODEL, LAST_TOKEN, MOST_PROMPT_CHARACTERS
 
 _TOKEN = "gf.token"
+_EXAMPLES = "gf.examples"  # how many examples were chosen
 DTYPES = {
     "auto": "automatic",
     "float32": "float32",
@@ -86,7 +87,9 @@ def _prompt(model: Model | None, tokens: Sequence[Token]) -> None:
         help=f"Press Ctrl+Enter, or click elsewhere, to run. At most {MOST_PROMPT_CHARACTERS:,} characters.",
         **url_state.bound("prompt"),
     )
-    with st.popover(f"{OPENING}…", width="stretch"), st.container(gap=None):
+    # A new key after each choice: a new box, which is closed.
+    key = f"{_EXAMPLES}.{st.session_state.get(_EXAMPLES, 0)}"
+    with st.popover(f"{OPENING}…", width="stretch", key=key), st.container(gap=None):
         for index, example in enumerate(EXAMPLES):
             st.button(
                 f"… {example.sees}",
@@ -118,7 +121,10 @@ def _token_typed(n_tokens: int) -> None:
 
 def _open_example(example: Example) -> None:
     url_state.forget_refused()
-    url_state.set(prompt=example.prompt, token=LAST_TOKEN, edits=(), **example.settings)
+    st.session_state[_EXAMPLES] = st.session_state.get(_EXAMPLES, 0) + 1
+    # What an example lets one see was found on one model.
+    settings = {"model": DEFAULT_MODEL, **example.settings}
+    url_state.set(prompt=example.prompt, token=LAST_TOKEN, edits=(), **settings)
     if example.page != url_state.page():
         st.switch_page(contents.entry_of(example.page).file)
 
@@ -147,7 +153,11 @@ def _edits(model: Model | None, tokens: Sequence[Token]) -> None:
     edits = url_state.get("edits")
     if not edits:
         return
-    st.caption("**Edits of the model**")
+    words, button = st.columns([3, 2], vertical_alignment="center")
+    words.caption("**Edits of the model**")
+    if len(edits) > 1:
+        help_text = f"Remove all {len(edits)} edits"
+        button.button("✕ all", key="gf.edits", help=help_text, type="tertiary", on_click=_remove_edits)
     for index, edit in enumerate(edits):
         words, button = st.columns([5, 1], vertical_alignment="center")
         wrong = misfit(edit, model.spec, len(tokens)) if model is not None else None
@@ -158,12 +168,18 @@ def _edits(model: Model | None, tokens: Sequence[Token]) -> None:
             help=f"Remove: {describe(edit)}",
             type="tertiary",
             on_click=_remove_edit,
-            args=(edit,),
+            args=(index, edit),
         )
 
 
-def _remove_edit(edit: object) -> None:
-    url_state.set(edits=tuple(other for other in url_state.get("edits") if other != edit))
+def _remove_edits() -> None:
+    url_state.set(edits=())
+
+
+def _remove_edit(index: int, edit: object) -> None:
+    edits = url_state.get("edits")
+    if index < len(edits) and edits[index] == edit:
+        url_state.set(edits=edits[:index] + edits[index + 1 :])
 
 
 def _pinned() -> None:

@@ -86,6 +86,11 @@ def runs() -> tuple[Run, ...]:
     return (first,) if pinned is None or not url_state.get("pin") else (first, pinned)
 
 
+def some_drawn() -> bool:
+    """Whether a run was found that can be drawn."""
+    return _DRAWN in st.session_state
+
+
 def draw(first: Run, pinned: Run | None) -> None:
     """What `runs` gives from now on: `start_page` has found out what can be drawn."""
     st.session_state[_DRAWN] = (first, pinned)
