@@ -77,6 +77,9 @@ def config_of(file: GgufFile) -> dict[str, Any]:
     for key, name in _IDS.items():
         token = file.settings.get(f"tokenizer.ggml.{key}_token_id")
         config[name] = token if isinstance(token, int) and token < config["vocab_size"] else None
+    turn = file.settings.get("tokenizer.ggml.eot_token_id")  # ends a turn of a conversation, and so a text
+    if isinstance(turn, int) and turn < config["vocab_size"] and config["eos_token_id"] not in (None, turn):
+        config["eos_token_id"] = [config["eos_token_id"], turn]
     stated.refuse_rest()
     return config
 

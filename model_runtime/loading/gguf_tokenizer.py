@@ -9,6 +9,7 @@ Source: llama.cpp, src/llama-vocab.cpp, which tests/parity/test_gguf_tokenizers.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ from model_runtime.loading.gguf_rules import RULES, Rule
 
 SPACE = "\u2581"  # SentencePiece's mark of a space
 UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4  # kinds of tokens (tokenizer.ggml.token_type)
+# Fields of a tokenizer that are read, and those that mean nothing for how a text is read: other roles of
+# tokens (for completing code, for turns of a conversation) and other programs' copies.
+KNOWN = re.compile(
+    r"ggml\.(model|pre|tokens|token_type|scores|merges|token_type_count|suppress_tokens"
+    r"|add_(bos|eos|sep)_token|add_space_prefix|remove_extra_whitespaces|precompiled_charsmap"
+    r"|[a-z_]+_token_ids?)|chat_templates?|chat_template\..*|huggingface\.json|rwkv\.world"
+)
 _NAMES = {"bos": "bos_token", "eos": "eos_token", "unknown": "unk_token", "padding": "pad_token"}
 _SENTENCEPIECE_IDS = {"bos": 1, "eos": 2, "unknown": 0}  # where a file does not say
 
@@ -73,12 +81,15 @@ def _tokens(file: GgufFile) -> tuple[str, ...]:
             f"{file.path.name} names {len(tokens):,} tokens; its table has {table.shape[0]:,} rows.",
             "Fetch the model again.",
         )
-    for key, wrong in (
-        ("tokenizer.ggml.remove_extra_whitespaces", True),
-        ("tokenizer.ggml.add_sep_token", True),
-    ):
-        if file.settings.get(key) == wrong:
-            raise UnsupportedModel(f"{file.path.name} states {key}, which is not known here.", SAFETENSORS)
+    switches = ("tokenizer.ggml.remove_extra_whitespaces", "tokenizer.ggml.add_sep_token")
+    for key, value in file.settings.items():
+        space, _, name = key.partition(".")
+        if space == "tokenizer" and (not KNOWN.fullmatch(name) or (key in switches and value is not False)):
+            raise UnsupportedModel(
+                f"{file.path.name} states {key[:80]}, which is not understood here; without it its tokenizer "
+                "would read texts otherwise.",
+                SAFETENSORS,
+            )
     charsmap = file.settings.get("tokenizer.ggml.precompiled_charsmap")
     if isinstance(charsmap, np.ndarray) and charsmap.size:
         raise UnsupportedModel(

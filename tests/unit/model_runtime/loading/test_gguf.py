@@ -17,6 +17,7 @@ from model_runtime.errors import GlassformerError, UnsupportedModel
 from model_runtime.loading.gguf_config import config_of
 from model_runtime.loading.gguf_file import read_gguf
 from model_runtime.loading.gguf_table import ARCHITECTURES, MISTRAL, MIXTRAL, NEUTRAL
+from model_runtime.loading.gguf_tokenizer import gguf_tokenizer
 from tests.gguf_files import build, write_gguf
 
 WIDTHS = ("attention.key_length", "attention.value_length", "rope.dimension_count")
@@ -182,6 +183,28 @@ def test_experts_for_a_token(used: int, said: str, tmp_path: Path) -> None:
 def test_settings_that_change_nothing_are_let_through(neutral: str, tmp_path: Path) -> None:
     read = config_of(read_gguf(_llama(settings={neutral: NEUTRAL[neutral][-1]})(tmp_path)))
     assert read["num_hidden_layers"] == 3
+
+
+@pytest.mark.parametrize(
+    ("field", "read"),
+    [
+        ("ggml.eot_token_id", True),
+        ("ggml.fim_pre_token_id", True),
+        ("ggml.add_sep_token", False),
+        ("ggml.remove_extra_whitespaces", False),
+        ("ggml.normalizer.lowercase", False),
+        ("ggml.field_of_tomorrow", False),
+    ],
+)
+def test_fields_of_a_tokenizer_are_known_or_named(field: str, read: bool, tmp_path: Path) -> None:
+    file = read_gguf(_llama()(tmp_path))
+    file.settings[f"tokenizer.{field}"] = 7 if "token_id" in field else True
+    if read:
+        assert len(gguf_tokenizer(file)) == 320
+        assert config_of(file)["eos_token_id"] == ([0, 7] if "eot" in field else 0)
+        return
+    with pytest.raises(UnsupportedModel, match=f"tokenizer.{field}"):
+        gguf_tokenizer(file)
 
 
 @pytest.mark.parametrize(
