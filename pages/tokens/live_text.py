@@ -112,8 +112,10 @@ def live_text() -> Draft:
 
 
 def draft_what_is_no_prompt() -> None:
-    """A link's text that is too long for a prompt, or blank, stands in the box and is cut; the prompt stays as it
-    was. To be called before the page is opened, which such a prompt would close."""
+    """A link's text that is too long for a prompt, or blank, stands in the box and is cut; the prompt stays.
+
+    To be called before the page is opened, which such a prompt would close.
+    """
     prompt = state.get("prompt")
     if state.refused("prompt"):
         return

@@ -98,8 +98,8 @@ def _take(word: str) -> None:
 
 
 def word_and_sentences() -> tuple[str, tuple[str, ...]]:
-    """The word and those sentences that have it. Where fewer than two have it, as while one still writes, what
-    was shown last; a quiet word says so."""
+    """The word and those sentences that have it. Where fewer than two have it, what was shown last: a person
+    may still be writing. A quiet word says so."""
     word = state.get("word").strip()
     typed = tuple(line.strip() for line in state.get("sentences").splitlines() if line.strip())
     having = tuple(sentence for sentence in typed if arithmetic.has_word(sentence, word))

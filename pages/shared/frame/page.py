@@ -78,8 +78,8 @@ def _set_style() -> None:
 
 
 def _open(needless: bool = False) -> PageRun | None:
-    """The current run, or the last good one under a message, or None under a message; the message is quiet where
-    what is drawn needs no run."""
+    """The current run, or the last good one under a message, or None under a message: a quiet one where what
+    is drawn needs no run."""
     asked = runs.current_run()
     failed = st.session_state.get(_FAILED)
     pinned = _open_pinned()
@@ -92,7 +92,7 @@ def _open(needless: bool = False) -> PageRun | None:
         run = None if kept is None or kept == asked else _opened_again(kept, pinned)
         if needless:
             errors.explain_needless(error)
-        elif run is None:
+        elif kept is None or run is None:
             errors.explain_alone(error)
         elif url_state.refused("prompt"):
             # The box holds text that was not taken, and a notice says so; what it held before is past.
