@@ -108,7 +108,7 @@ class View {
     if (data.count && data.unit === "token") said.push(`${threeDigits(data.characters_each)} characters, ${threeDigits(data.bytes_each)} bytes each`)
     const lost = data.unknown ? `, ${thousands(data.unknown)} unknown` : data.apart ? `, ${thousands(data.apart)} cut differently` : ""
     said.push(`vocabulary ${thousands(data.vocabulary)}${lost}`)
-    if (data.lost) said.push(`${thousands(data.lost)} of the text lost`)
+    if (data.lost) said.push(`${thousands(data.lost)} piece${data.lost === 1 ? "" : "s"} of the text lost`)
     return [
       element("h3", {}, data.title),
       part("column-count", "p", {}, element("b", {}, thousands(data.count)), unit),

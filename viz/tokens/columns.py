@@ -126,7 +126,7 @@ def _token_piece(token: Token, span: tuple[int, int], data: bytes, agreed: bool)
         end=end,
         hex=in_hex,
         color=token_color(max(token.id, 0)),
-        agreed=agreed,
+        agreed=agreed or token.lost,
         kind=kind,
         part_of=split_characters(data, start, end) if partial else "",
     )
