@@ -29,7 +29,7 @@ class Limits:
 
     max_prompt_tokens: int = 1024  # longest prompt that is traced, in tokens
     max_new_tokens: int = 512  # most tokens that one generation writes
-    trace_cache_mib: int = 1536  # memory for traces of all visitors together, in MiB
+    trace_cache_mib: int = 1024  # memory for traces of all visitors together, in MiB
     model_cache_mib: int = 8192  # memory for models kept loaded besides the one in use, in MiB
 
     @classmethod

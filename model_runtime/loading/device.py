@@ -12,7 +12,9 @@ the large activations of some families (Gemma) overflow.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from pathlib import Path
 
 import psutil
@@ -20,6 +22,7 @@ import torch
 
 from model_runtime.errors import SettingError
 
+_C = ctypes.CDLL(None) if sys.platform == "linux" else None
 DEVICE_VARIABLE = "GLASSFORMER_DEVICE"
 DTYPE_VARIABLE = "GLASSFORMER_DTYPE"
 
@@ -128,3 +131,11 @@ def _free_in_container(root: Path = Path("/sys/fs/cgroup")) -> int:
         if most != "max":
             return max(0, int(most) - used + reclaimable)
     return 1 << 62
+
+
+def give_memory_back() -> None:
+    """Return to the system what was freed. glibc keeps the memory of each thread's freed tensors for later
+    ones, and the pages run each visitor's work in a thread of its own: 0.3 GB after one long prompt.
+    """
+    if sys.platform == "linux" and hasattr(_C, "malloc_trim"):
+        _C.malloc_trim(0)

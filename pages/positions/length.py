@@ -17,6 +17,7 @@ from pages.shared.figure.live_figure import live_figure
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column, places
 from pages.shared.settings import url_state as state
+from pages.shared.settings.table import DEFAULT_PROMPT
 from viz.positions.length import LengthCurves, curve_sentence, length_figure, length_record
 from viz.style import three_digits
 
@@ -265,7 +266,9 @@ def preview(reading: Reading) -> None:
     run = reading.side.run
     if row_of(PREVIEW) is None or run.settings.model == PREVIEW:
         return
-    small = replace(reading.side, run=run.changed(model=PREVIEW, dtype="auto", edits=()), layer=0, head=0)
+    # The prompt, of which the reading knows nothing, may be longer than the small model takes.
+    own = run.changed(model=PREVIEW, dtype="auto", edits=(), prompt=DEFAULT_PROMPT)
+    small = replace(reading.side, run=own, layer=0, head=0)
     other = reading_of(small, reading.text, state.get("far"))
     record = record_of(other)
     if record is None:

@@ -153,6 +153,21 @@ def test_an_inner_value_is_made_on_for_who_waits_for_the_outer_one(visitors: Vis
     assert (visitors.ended, inner.made) == ([], 4)
 
 
+def test_memory_is_given_back_once_after_long_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, given = TraceCache(100), []
+    monkeypatch.setattr(waiting, "give_memory_back", lambda: given.append("back"))
+
+    def outer() -> np.ndarray:
+        return memory.get("in", waiting.attended(memory, "in", lambda: np.zeros(1)), waiting.rest) + 1
+
+    memory.get("quick", waiting.attended(memory, "quick", outer), waiting.rest)
+    assert given == []
+    monkeypatch.setattr(waiting, "TRIM_AFTER_SECONDS", -1.0)
+    memory.clear()
+    memory.get("long", waiting.attended(memory, "long", outer), waiting.rest)
+    assert given == ["back"]
+
+
 def test_who_is_gone_leaves_the_line(visitors: Visitors) -> None:
     turns = waiting.Turns(1)
 

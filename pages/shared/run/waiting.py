@@ -20,8 +20,10 @@ from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ct
 from model_runtime import steps
 from model_runtime.capture.trace_cache import PAUSE, HasBytes, TraceCache
 from model_runtime.errors import GlassformerError
+from model_runtime.loading.device import give_memory_back
 
 SHOW_AFTER_SECONDS = 0.3
+TRIM_AFTER_SECONDS = 1.0  # what takes longer has used much memory
 BAR_AFTER_SECONDS = 2.0  # what ends sooner shows no bar
 _STOPPED = "gf.stopped"  # hashes of the keys of what this visitor stopped
 Value = TypeVar("Value", bound=HasBytes)
@@ -60,8 +62,13 @@ def attended(memory: TraceCache, key: Hashable, make: Callable[[], Value]) -> Ca
             leave() if above is None else above(None)
 
     def made() -> Value:
-        with steps.listening(told):
-            return make()
+        began = time.monotonic()
+        try:
+            with steps.listening(told):
+                return make()
+        finally:
+            if above is None and time.monotonic() - began > TRIM_AFTER_SECONDS:
+                give_memory_back()
 
     return made
 
