@@ -14,12 +14,15 @@ import logging
 import os
 import shutil
 import threading
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 _LOG = logging.getLogger(__name__)
 _CLOSE_SECONDS = 10.0
 _DRAW_SECONDS = 60.0  # a figure that takes longer is given up
+_LOOK_SECONDS = 0.1  # between two looks at whether the browser's process lives
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 _PLACES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -31,7 +34,7 @@ _PLACES = (
 INSTALL_HELP = (
     "PNG, SVG and PDF need Chrome or Chromium on the computer that runs Glassformer. "
     "Debian or Ubuntu: sudo apt install chromium. Mac: brew install --cask google-chrome. "
-    "Windows: winget install Google.Chrome. Elsewhere set BROWSER_PATH to the program. Then restart. "
+    "Windows: winget install Google.Chrome. Then restart it. "
     "The interactive page, the data and the camera work without it."
 )
 
@@ -71,68 +74,94 @@ def close() -> None:
     _RENDERER.close()
 
 
+@dataclass(frozen=True, eq=False)
+class _Browser:
+    """The browser, its event loop and the loop's thread, which end together."""
+
+    loop: asyncio.AbstractEventLoop
+    thread: threading.Thread
+    kaleido: Any
+    died: asyncio.Event  # its process ended, or the process of its page did
+
+    def draw(self, figure: dict[str, Any], options: dict[str, Any]) -> bytes:
+        """The picture; raises as soon as the browser is gone, whoever else still waits for it."""
+        drawing = asyncio.run_coroutine_threadsafe(self._drawn(figure, options), self.loop)
+        return drawing.result(_DRAW_SECONDS + _CLOSE_SECONDS)  # a loop about to end may answer nothing
+
+    async def _drawn(self, figure: dict[str, Any], options: dict[str, Any]) -> bytes:
+        drawing = asyncio.ensure_future(self.kaleido.calc_fig(figure, opts=options))
+        gone = asyncio.ensure_future(self.died.wait())
+        done, _ = await asyncio.wait(
+            (drawing, gone), timeout=_DRAW_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        gone.cancel()
+        if drawing in done:
+            return bytes(drawing.result())
+        drawing.cancel()
+        raise _BrowserDied
+
+    def close(self) -> None:
+        try:
+            asyncio.run_coroutine_threadsafe(self.kaleido.close(), self.loop).result(_CLOSE_SECONDS)
+        except Exception:
+            _LOG.warning("The export browser did not close cleanly.", exc_info=True)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(_CLOSE_SECONDS)
+
+
+class _BrowserDied(Exception):
+    """The browser ended, or did not answer, while a picture waited for it."""
+
+
 class _Renderer:
-    """The browser, its event loop and the loop's thread: all three, or none."""
+    """The one browser; replaced when it fails."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._kaleido: Any = None
-        self._thread: threading.Thread | None = None
+        self._browser: _Browser | None = None
 
     def render(self, figure: dict[str, Any], options: dict[str, Any]) -> bytes:
+        browser = self._started()
         try:
-            return self._draw(figure, options)
-        except NoRenderer:
-            raise
-        except Exception:
+            return browser.draw(figure, options)
+        # Cancelled: by the end of the loop, when another picture met the same failure first.
+        except (Exception, CancelledError):
             # The browser may have died (memory, a killed process): once more with a new one.
             _LOG.warning("The export browser failed; starting another.", exc_info=True)
-            self.close()
-            return self._draw(figure, options)
+            self.close(browser)
+            return self._started().draw(figure, options)
 
-    def _draw(self, figure: dict[str, Any], options: dict[str, Any]) -> bytes:
-        loop, kaleido = self._started()
-        drawing = asyncio.run_coroutine_threadsafe(kaleido.calc_fig(figure, opts=options), loop)
-        return drawing.result(_DRAW_SECONDS)
-
-    def _started(self) -> tuple[asyncio.AbstractEventLoop, Any]:
+    def _started(self) -> _Browser:
         with self._lock:
-            if self._loop is None:
+            if self._browser is None:
                 path = find_browser()
                 if path is None:
                     raise NoRenderer(INSTALL_HELP)
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=_run, args=(self._loop,), name="figure-renderer", daemon=True
-                )
-                self._thread.start()
-                try:
-                    self._kaleido = asyncio.run_coroutine_threadsafe(_open(path), self._loop).result(
-                        _DRAW_SECONDS
-                    )
-                except BaseException:
-                    self._end_loop()
-                    raise
-            return self._loop, self._kaleido
+                self._browser = _start(path)
+            return self._browser
 
-    def close(self) -> None:
+    def close(self, failed: _Browser | None = None) -> None:
+        """End the browser; where one `failed`, only that one, which another thread may have replaced."""
         with self._lock:
-            if self._loop is None:
+            browser = self._browser
+            if browser is None or failed not in (None, browser):
                 return
-            try:
-                asyncio.run_coroutine_threadsafe(self._kaleido.close(), self._loop).result(_CLOSE_SECONDS)
-            except Exception:
-                _LOG.warning("The export browser did not close cleanly.", exc_info=True)
-            finally:
-                self._end_loop()
+            self._browser = None
+            browser.close()
 
-    def _end_loop(self) -> None:
-        assert self._loop is not None
-        assert self._thread is not None
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_CLOSE_SECONDS)
-        self._loop = self._thread = self._kaleido = None
+
+def _start(path: str) -> _Browser:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=_run, args=(loop,), name="figure-renderer", daemon=True)
+    thread.start()
+    try:
+        opening = asyncio.run_coroutine_threadsafe(_open(path), loop)
+        kaleido, died = opening.result(_DRAW_SECONDS)
+    except BaseException:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(_CLOSE_SECONDS)
+        raise
+    return _Browser(loop, thread, kaleido, died)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
@@ -151,13 +180,28 @@ async def _cancel(left: set[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*left, return_exceptions=True)
 
 
-async def _open(path: str) -> Any:
+async def _open(path: str) -> tuple[Any, asyncio.Event]:
+    """The browser, and what is set when it dies: kaleido itself would wait until its time is over."""
     import kaleido
 
     # mathjax=False: kaleido would otherwise load it from the network.
     browser = kaleido.Kaleido(n=1, mathjax=False, path=path, timeout=_DRAW_SECONDS)
     await browser.open()
-    return browser
+    died = asyncio.Event()
+
+    async def crashed(_: object) -> None:
+        died.set()
+
+    async def ended() -> None:
+        while browser.subprocess.poll() is None:
+            await asyncio.sleep(_LOOK_SECONDS)
+        died.set()
+
+    for tab in browser.tabs.values():
+        tab.subscribe("Inspector.targetCrashed", crashed, repeating=True)
+        await tab.send_command("Inspector.enable")
+    browser.watched = asyncio.create_task(ended())  # a task that nobody holds may be collected
+    return browser, died
 
 
 _RENDERER = _Renderer()

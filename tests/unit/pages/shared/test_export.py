@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
+import signal
 import struct
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -249,12 +252,37 @@ def test_each_thread_gets_its_own_picture(drawing: None) -> None:
         assert [other for other in tokens if f">{other}<" in picture] == [token]
 
 
-def test_a_renderer_that_died_is_started_again(drawing: None) -> None:
-    exportable().render("svg")
-    browser = renderer._RENDERER._kaleido
-    browser._browser_impl  # noqa: B018 - named here so that a new kaleido that lacks it is noticed
-    browser.subprocess.kill()
-    assert exportable().render("svg").startswith(b"<svg")
+def page_processes(browser: int) -> list[int]:
+    """The processes of the browser's pages: what draws, and what a machine short of memory kills first."""
+    found, parents = [], {browser}
+    for line in subprocess.run(
+        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()[1:]:
+        pid, parent, command = line.split(None, 2)
+        if int(parent) in parents:
+            parents.add(int(pid))
+            if "--type=renderer" in command:
+                found.append(int(pid))
+    return found
+
+
+@pytest.mark.parametrize("what", ["browser", "page"])
+def test_a_browser_that_dies_under_waiting_exports_is_replaced_at_once(drawing: None, what: str) -> None:
+    """The time to draw is a minute: that no picture waits for it is seen by the test's own end."""
+    exportable("first").render("svg")
+    browser = renderer._RENDERER._browser
+    assert browser is not None
+    process = browser.kaleido.subprocess
+    doomed = [process.pid] if what == "browser" else page_processes(process.pid)
+    assert doomed
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(exportable(f"token{number}").render, "svg") for number in range(3)]
+        for pid in doomed:
+            os.kill(pid, signal.SIGKILL)
+        made = [one.result(30).decode() for one in asked]
+    for number, picture in enumerate(made):
+        assert f">token{number}<" in picture
+    assert renderer._RENDERER._browser is not browser
 
 
 def test_without_a_browser_the_message_helps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from itertools import islice
+from typing import Any
 from urllib.parse import urljoin
 
 import numpy as np
@@ -23,6 +27,7 @@ from pages.shared.figure.provenance import Provenance
 from pages.shared.server import server
 from pages.shared.server.addresses import SendOn
 from pages.shared.server.compression import CompressOnce
+from pages.shared.server.lane import Lane
 from pages.shared.server.shelf import BROWSER_DATA, EXPORTS, Shelf
 
 
@@ -106,6 +111,64 @@ def test_without_a_browser_the_server_says_what_to_install(
     answer = client.get(f"/glassformer/export/pdf/{made.key}")
     assert answer.status_code == 503
     assert "sudo apt install chromium" in answer.text
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Exports that do not end before this is set."""
+    go = threading.Event()
+    slow = Lane("test", places=2, most=5, seconds=15)
+    monkeypatch.setattr(server, "_PICTURES", slow)
+
+    def render(self: Exportable, kind: str) -> bytes:
+        if kind == "png":
+            assert go.wait(30)
+        return kind.encode()
+
+    monkeypatch.setattr(Exportable, "render", render)
+    yield go
+    go.set()
+
+
+def test_many_exports_take_no_threads_of_others_and_say_when_there_are_too_many(
+    client: TestClient, stopped: threading.Event
+) -> None:
+    made = exportable(token=["many"])
+    EXPORTS.put(made.key, made, made.n_bytes)
+    with ThreadPoolExecutor(8) as visitors:
+        place = f"/glassformer/export/png/{made.key}"
+        asked = [visitors.submit(client.get, place) for _ in range(8)]
+        refused = [one.result(30) for one in as_completed_first(asked, 3)]
+        # Five are being made or wait; scripts, tables and data are had all the same.
+        assert client.get(f"{scripts.base_path()}/dom.js", headers={"accept-encoding": "gzip"}).is_success
+        assert client.get(f"/glassformer/table/at/{made.key}").is_success
+        assert client.get(f"/glassformer/export/csv/{made.key}").content == b"csv"
+        stopped.set()
+        answers = [one.result(30) for one in asked]
+    assert [answer.status_code for answer in refused] == [503] * 3
+    assert refused[0].text == "5 other files are being made. Try again in 15 seconds."
+    assert refused[0].headers["retry-after"] == "15"
+    assert sorted(answer.status_code for answer in answers) == [200] * 5 + [503] * 3
+    assert client.get(place).status_code == 200  # there is room again
+
+
+def as_completed_first(asked: list[Future[Any]], n: int) -> list[Future[Any]]:
+    """The first `n` that have an answer."""
+    return list(islice(as_completed(asked, timeout=30), n))
+
+
+def test_an_export_that_fails_is_told_in_a_sentence(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def render(self: Exportable, kind: str) -> bytes:
+        raise RuntimeError("browser")
+
+    monkeypatch.setattr(Exportable, "render", render)
+    made = exportable(token=["fails"])
+    EXPORTS.put(made.key, made, made.n_bytes)
+    answer = client.get(f"/glassformer/export/png/{made.key}")
+    assert answer.status_code == 500
+    assert answer.text == "The picture could not be drawn. Try once more; the data (CSV) can be saved."
 
 
 # --- the shelf
