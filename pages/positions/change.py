@@ -22,15 +22,20 @@ from pages.positions.rotation import nothing
 from pages.shared.escape import plain
 from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.frame.parts import Lesson
-from pages.shared.frame.sides import Side, column
+from pages.shared.frame.sides import Side, column, same_tokens
 from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state as state
 from pages.shared.settings.edit_codes import describe, misfit
 from viz.attention.pattern import attention_difference_record, attention_pattern_record
-from viz.attention.pattern_map import attention_pattern_figure
+from viz.attention.pattern_map import attention_difference_figure, attention_pattern_figure
 from viz.distribution_bars import distribution_bars_figure, pair_record
 from viz.distributions import change_sentence
-from viz.positions.change import heads_moved_figure, heads_moved_record, pattern_change_figure
+from viz.positions.change import (
+    heads_moved_figure,
+    heads_moved_record,
+    moved_difference_figure,
+    pattern_change_figure,
+)
 from viz.style import share, three_digits
 
 WAYS = {
@@ -156,6 +161,32 @@ def heads(changed: Changed, edit: Intervention, top: float) -> None:
     )
 
 
+def difference(changes: Sequence[Changed]) -> None:
+    """Current less pinned: how much further each head moves, and the chosen head's edited maps."""
+    st.subheader("Difference", anchor=False)
+    current, pinned = changes
+    chosen: dict[str, Any] = {"layer": current.side.layer, "head": current.side.head}
+    origin = current.after.origin(compared_with=pinned.after, **chosen)
+    heads, map_ = st.columns([1, 2], gap="medium")
+    with heads:
+        if current.change.moved.shape == pinned.change.moved.shape:
+            drawn = moved_difference_figure(current.change.moved, pinned.change.moved, **chosen)
+            live_figure(drawn, key="twist-heads-difference", provenance=origin)
+        else:
+            st.markdown("The two models have different numbers of layers or heads.")
+    with map_:
+        if same_tokens([changed.side for changed in changes]):
+            here, there = (
+                changed.after.trace.get("pattern", changed.side.layer, changed.side.head)
+                for changed in changes
+            )
+            chosen |= {"selected": current.side.query, "key": current.side.chosen_key}
+            record = attention_difference_record(here, there, current.side.texts, **chosen)
+            live_figure(attention_difference_figure(record), key="twist-map-difference", provenance=origin)
+        else:
+            st.markdown("The two prompts are different tokens, so their maps have no cells in common.")
+
+
 def next_tokens(changed: Changed, edit: Intervention) -> None:
     """Both distributions, and the change in one sentence."""
     before, after = changed.before, changed.after
@@ -232,4 +263,6 @@ def draw(sides: Sequence[Side]) -> Lesson:
                 heads(changed, edit, top)
             with right:
                 next_tokens(changed, edit)
+    if len(changes) > 1:
+        difference(changes)
     return Lesson(mathematics=lambda: mathematics(edit), code=(RopeEdit, rope_angles, rotate, rotate_half))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -12,6 +14,8 @@ from model_runtime.loading.catalogue import row_of
 from model_runtime.positions import length
 from pages.positions import length as length_page
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, pinned, said
+from tests.tiny_checkpoints import save
+from tests.tiny_models import build_model
 
 POSITIONS = "positions/positions.py"
 PROMPT = "hello you, hello me"
@@ -28,6 +32,12 @@ ONE_FOR_ALL = ("slopes",)  # of no run
 
 def part(tiny: str, name: str, **link: str) -> AppTest:
     return open_page(tiny, POSITIONS, **{"place": name, "layer": "1", "head": "0", "prompt": PROMPT, **link})
+
+
+def array_of(sent: dict[str, str]) -> np.ndarray:
+    """Numbers as plotly packs them: bytes, a dtype and "rows, columns"."""
+    flat = np.frombuffer(base64.b64decode(sent["bdata"]), dtype=f"<{sent['dtype']}")
+    return flat.reshape([int(side) for side in sent["shape"].split(",")])
 
 
 def expected(name: str, model: str = "llama") -> list[str]:
@@ -157,6 +167,24 @@ def test_a_model_without_rotation_offers_one_that_has_it(tiny: str) -> None:
     assert app.button(key="gf.rope.model").label == "Look at the default model"
 
 
+def test_layers_with_another_base_are_named(
+    tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gemma 3 turns sliding layers by 10,000 and full ones by 1,000,000 (its configuration's defaults)."""
+    monkeypatch.setenv("GLASSFORMER_ALLOW", f"{tmp_path},{Path(tiny).parent}")
+    folder = save(tmp_path / "gemma3", build_model("gemma3"))
+    types = build_model("gemma3").config.layer_types
+    one, other = (
+        [str(at) for at, kind in enumerate(types) if kind.startswith(name)] for name in ("slid", "full")
+    )
+    words, plain_llama = (
+        "".join(caption.value for caption in part(name, "rope").caption) for name in (str(folder), tiny)
+    )
+    assert "more than one base" in words
+    assert f"10,000 in layers {', '.join(one)}; 1,000,000 in layer {', '.join(other)}." in words
+    assert "more than one base" not in plain_llama
+
+
 def test_nonsense_pair_and_position_fall_back(tiny: str) -> None:
     app = part(tiny, "rope", pair="99999", turn="99999999")
     assert [*figures(app)] == FIGURES["rope"]
@@ -174,6 +202,23 @@ def test_moving_all_positions_changes_no_pattern(tiny: str) -> None:
         drawn = figures(part(tiny, "change", twist=way, twist_by="1000", twist_base="100"))
         title = json.loads(drawn["twist-heads"]["figure"])["layout"]["title"]["text"]
         assert title.startswith("No head moves") == still
+
+
+def test_two_changed_runs_have_a_difference(tiny: str) -> None:
+    """One run turned by base 100, the pinned one has a head off: cells are subtracted."""
+    app = part(
+        tiny, "change", twist="base", twist_base="100", pin=pinned(tiny, prompt=PROMPT, edits="h0.0*0")
+    )
+    drawn = figures(app)
+    current, pinned_run, found = (
+        array_of(json.loads(drawn[f"twist-heads-{name}"]["figure"])["data"][0]["z"])
+        for name in ("current", "pinned", "difference")
+    )
+    np.testing.assert_allclose(found, current - pinned_run, atol=1e-8)
+    assert np.abs(found).max() > 1e-6
+    assert "twist-map-difference" in drawn
+    app = part(tiny, "change", twist="base", twist_base="100", pin=pinned(tiny, prompt="another"))
+    assert "different tokens" in told(app)
 
 
 def test_an_edit_is_kept_for_all_pages_and_taken_back(tiny: str) -> None:

@@ -30,6 +30,8 @@ LOWER_ROOMS: dict[str, tuple[str, ...]] = {
 CROSSINGS = {
     ("viz/positions/change.py", "viz/attention/pattern.py"),  # what a rotation changes is a pattern
     ("viz/positions/change.py", "viz/attention/pattern_map.py"),
+    ("viz/positions/change.py", "viz/attention/head_grid.py"),
+    ("viz/positions/change.py", "viz/attention/heads.py"),
 }
 # `# fmt: skip` keeps a layout by hand. Files that may, and how often at most: numbers only ever go down.
 BY_HAND = {
