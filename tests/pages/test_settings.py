@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,7 @@ from pages.shared.settings.table import (
     read_link,
     read_pin,
     replaced,
+    replaced_in_pin,
     write_link,
     write_pin,
 )
@@ -242,3 +244,50 @@ def test_notices_write_values_as_the_page_does() -> None:
     assert "fp32 is shown" in told
     assert "100,000 is shown" in told
     assert "Prompts in the batch `abc` cannot be used; 1 is shown." in told
+
+
+def test_a_pinned_run_s_bad_values_are_named() -> None:
+    pin = {"prompt": "hi", "temperature": "nan", "top_p": "banana", "top_k": "40", "edits": "h1.1*0_zz"}
+    assert replaced_in_pin(json.dumps(pin)) == [
+        "Of the pinned run: temperature `nan` cannot be used; `0.8` is shown.",
+        "Of the pinned run: top p `banana` cannot be used; `0.9` is shown.",
+        "Of the pinned run: 1 edit in this link is not made: `zz` cannot be read.",
+    ]
+    assert replaced_in_pin(json.dumps({"prompt": "hi", "temperature": "0.5"})) == []
+    assert replaced_in_pin("") == replaced_in_pin("{") == []
+
+
+def test_a_switch_says_when_it_does_not_take_a_word() -> None:
+    assert "Averaged `banana` cannot be used; `0` is shown." in replaced(
+        {"averaged": "banana"}, {"averaged": False}
+    )
+    assert replaced({"averaged": "On"}, {"averaged": True}) == []
+
+
+def test_a_window_is_no_wider_than_the_prompt() -> None:
+    fitted = fit_to({"window": 100_000, "prefix": 3}, Limits(2, 2, 9, 256))
+    assert fitted == {"window": 9, "prefix": 3}
+    assert replaced({"window": "1e5"}, fitted) == ["Window `1e5` does not exist here; `9` is shown."]
+
+
+def test_a_model_of_the_list_is_the_same_by_its_place_on_the_hub() -> None:
+    assert run_of({**defaults(), "model": "openai-community/gpt2"}).model == "gpt2"
+    assert run_of({**defaults(), "model": "someone/gpt2"}).model == "someone/gpt2"
+
+
+@pytest.mark.parametrize("letter", ["x", "日", "\U0001f600", "~z~"])
+def test_the_longest_prompts_fit_into_a_request_line_twice(letter: str) -> None:
+    """The server takes 64 KB for all of a request's head."""
+    prompt = "".join(letter[0] if len(letter) == 1 else letter for _ in range(4_000))[:4_000]
+    if len(letter) == 1 and ord(letter) > 255:  # hard to compress
+        prompt = "".join(chr(ord(letter) + at * 7919 % 64) for at in range(4_000))
+    values = {**defaults(), "prompt": prompt}
+    values["pin"] = write_pin({**values, "prompt": prompt[::-1]})
+    link = write_link(values, "embeddings")
+    assert len(urlencode(link)) < 48_000
+    found, notices = read_link(link)
+    assert not notices
+    assert found["prompt"] == prompt
+    pinned = read_pin(found["pin"])
+    assert pinned is not None
+    assert pinned["prompt"] == prompt[::-1]

@@ -31,6 +31,7 @@ class Setting:
         write: allowed value -> text for a link.
         fit: any value at all -> the nearest allowed one; raises `Refused` for text over its limit.
         within: the field of `Limits` that bounds it, for what depends on model or prompt.
+        counts: it is a number of what `within` names, which may be all of them, and no place among them.
         page: the page it belongs to; None: all pages.
         says: whether a link's text means just this value, rather than being replaced by it.
         name: what notices call it where its key is no plain word: "number format".
@@ -44,6 +45,7 @@ class Setting:
     write: Callable[[Any], str]
     fit: Callable[[Any], Any]
     within: str | None = None
+    counts: bool = False
     page: str | None = None
     says: Callable[[str, Any], bool] = lambda text, value: True
     name: str = ""
@@ -128,7 +130,10 @@ def switch(key: str, default: bool, **row: Any) -> Setting:
     def fit(value: object) -> bool:
         return value if isinstance(value, bool) else words.get(str(value).strip().lower(), default)
 
-    return Setting(key, default, fit, lambda value: "1" if value else "0", fit, **row)
+    def says(text: str, value: bool) -> bool:
+        return words.get(text.strip().lower()) is value
+
+    return Setting(key, default, fit, lambda value: "1" if value else "0", fit, says=says, **row)
 
 
 def text(key: str, default: str, most: int, called: str, **row: Any) -> Setting:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from model_runtime.sampling.settings import DEFAULT_ORDER
@@ -30,6 +30,7 @@ from pages.shared.settings.kinds import (
     text,
     whole,
 )
+from pages.shared.settings.short import lengthened, shortened
 from pages.shared.settings.word_lists import SENTENCES, WORD_GROUPS
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -37,7 +38,7 @@ DEFAULT_PROMPT = "When Harry Potter arrived, everyone knew that Harry"
 # The default model's clearest induction head on the worked example: " Harry" reads the " Potter" that came
 # after the first " Harry".
 DEFAULT_LAYER, DEFAULT_HEAD = 24, 4
-MOST_PROMPT_CHARACTERS = 4_000  # percent-encoded, such a prompt still fits in one request line
+MOST_PROMPT_CHARACTERS = 4_000
 MOST_PIN_CHARACTERS = 12_000
 LAST_TOKEN = -1
 TOP_CANDIDATE = -1
@@ -67,6 +68,12 @@ def _edits_row() -> Setting:
     return Setting("edits", (), parse_edits, format_edits, fit)
 
 
+def _prompt_row() -> Setting:
+    """A long prompt is shortened in the link."""
+    row = text("prompt", DEFAULT_PROMPT, MOST_PROMPT_CHARACTERS, "prompt")
+    return replace(row, parse=lambda said: row.fit(lengthened(said)), write=shortened)
+
+
 def _pin_row() -> Setting:
     def fit(value: object) -> str:
         return value if isinstance(value, str) else ""
@@ -94,7 +101,7 @@ def _part_rows() -> tuple[Setting, ...]:
 RUN_ROWS: tuple[Setting, ...] = (
     text("model", DEFAULT_MODEL, 200, "model name"),
     choice("dtype", "auto", ("auto", "float32", "bfloat16", "float16"), name="number format"),
-    text("prompt", DEFAULT_PROMPT, MOST_PROMPT_CHARACTERS, "prompt"),
+    _prompt_row(),
     _edits_row(),
     decimal("temperature", 0.8, 0.0, 100.0, page="next-token"),
     whole("top_k", 0, 0, 10_000_000, page="next-token"),
@@ -151,8 +158,8 @@ VIEW_ROWS: tuple[Setting, ...] = (
     ),
     switch("averaged", False, page="attention"),
     choice("mask", "causal", ("causal", "window", "bidirectional", "prefix"), page="attention"),
-    whole("window", 4, 1, 100_000, page="attention"),
-    whole("prefix", 4, 1, 100_000, page="attention"),
+    whole("window", 4, 1, 100_000, within="tokens", counts=True, page="attention"),
+    whole("prefix", 4, 1, 100_000, within="tokens", counts=True, page="attention"),
     whole("span", 128, 1, 100_000, page="attention"),  # window of the calculators of cost
     choice("bertviz", "head", ("head", "model"), page="attention", name="BertViz view"),
     choice("layers", "all", ("all", "near", "one"), page="attention"),
@@ -330,6 +337,16 @@ def replaced(link: Mapping[str, str], values: Mapping[str, Any], twice: Collecti
     return sentences
 
 
+def replaced_in_pin(text: str) -> list[str]:
+    """The same sentences about the run that a link's text pins, if it is one."""
+    values = read_pin(text)
+    if values is None:
+        return []
+    written = {key: said for key, said in json.loads(lengthened(text)).items() if key in RUN_KEYS}
+    found = [*replaced(written, values), *lost_edits(written.get("edits", ""))]
+    return [f"Of the pinned run: {sentence[:1].lower()}{sentence[1:]}" for sentence in found]
+
+
 def lost_edits(text: str) -> list[str]:
     """A sentence about the edits of a link that are no edits, if there are any."""
     lost = unread(text)
@@ -355,18 +372,21 @@ def fit_to(values: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     fitted = {}
     for key, row in SETTINGS.items():
         if row.within is not None and key in values:
-            fitted[key] = min(values[key], max(getattr(limits, row.within) - 1, 0))
+            most = getattr(limits, row.within)
+            fitted[key] = min(values[key], max(most, 1) if row.counts else max(most - 1, 0))
     return fitted
 
 
 def write_pin(values: Mapping[str, Any]) -> str:
     """The run in `values` as one compact text for the link."""
     written = {row.key: row.write(values[row.key]) for row in RUN_ROWS}
-    return json.dumps(written, ensure_ascii=False, separators=(",", ":"))
+    written["prompt"] = values["prompt"]  # the whole is shortened, and not a part of it twice
+    return shortened(json.dumps(written, ensure_ascii=False, separators=(",", ":")))
 
 
 def read_pin(pin: str) -> dict[str, Any] | None:
     """The values of a pinned run, each allowed, missing ones at their default; None where it is no run."""
+    pin = lengthened(pin)
     if not pin or len(pin) > MOST_PIN_CHARACTERS:
         return None
     try:

@@ -138,7 +138,11 @@ def read(page: str) -> None:
     values().update(found)
     _choose(*found)
     twice = [key for key in found if len(st.query_params.get_all(key)) > 1]
-    st.session_state[_NOTICES] = [*notices, *settings.lost_edits(link.get("edits", ""))]
+    st.session_state[_NOTICES] = [
+        *notices,
+        *settings.lost_edits(link.get("edits", "")),
+        *settings.replaced_in_pin(link.get("pin", "")),
+    ]
     st.session_state[_LINK], st.session_state[_TWICE] = {key: link[key] for key in found}, twice
 
 
@@ -158,7 +162,9 @@ def _is_ours(link: Mapping[str, str]) -> bool:
 
 def fit_to(limits: Limits) -> None:
     """Clamp what depends on the model or the prompt: layer, head, token, candidate."""
-    values().update(settings.fit_to(values(), limits))
+    fitted = settings.fit_to(values(), limits)
+    # A number that nobody chose waits for a longer prompt.
+    values().update({key: value for key, value in fitted.items() if not SETTINGS[key].counts or chosen(key)})
 
 
 def write() -> None:
