@@ -121,6 +121,8 @@ export class Cursor {
 
   enter(trace) {
     const { plot } = this.frame.dom
+    const start = plot.data[trace.at].meta?.start // where a figure has something chosen
+    if (start && boxOf(plot, trace.at, start)) { this.at = { trace: trace.at, point: start }; return }
     const all = trace.rows
       ? Array.from({ length: trace.rows * trace.columns }, (_, i) => [Math.floor(i / trace.columns), i % trace.columns])
       : Array.from({ length: trace.length }, (_, i) => i)

@@ -125,3 +125,13 @@ def test_a_head_switched_off_tells_its_effect(serve: Serve, open_page: OpenPage)
     wait_for(page, edits="h16.0*0")
     expect(page.get_by_text("Without L16 H0:")).to_be_visible(timeout=WAIT)
     expect(page.get_by_text("head 0 of layer 16 off", exact=True)).to_be_visible(timeout=WAIT)
+
+
+def test_the_grid_s_cursor_begins_at_the_chosen_head(serve: Serve, open_page: OpenPage) -> None:
+    page = open_page(f"{serve('app.py')}/attention?model=gpt2-mini&layer=2&head=1&part=heads", allow=PROBES)
+    drawn(page, "heads")
+    page.locator('.gf-figure[data-key="heads"] .gf-stage').focus()
+    page.keyboard.press("ArrowRight")  # the cursor appears
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    wait_for(page, layer="2", head="2")

@@ -117,6 +117,7 @@ def _cells(record: HeadGrid) -> Json:
         style.SIGNED_SCALE if record.signed else style.PROBABILITY_SCALE,
         gaps_up_to=_GAPS_UP_TO if max(n_layers, n_heads) <= _GAPS_UP_TO else 0,
         **({"text": off} if record.off else {}),
+        meta={"start": [record.layer, record.head]},  # where the keyboard's cursor begins
         hovertemplate=f"L%{{y}} H%{{x}}{'%{text}' if record.off else ''}: {number}<br>{axis_words(record)}"
         "<extra></extra>",
         colorbar={
