@@ -121,7 +121,7 @@ class ScaleExpert(Record):
     """Multiply one expert's routing weight by `factor` wherever it was chosen.
 
     With `renormalise` the weights of each token's remaining experts are scaled so that the sum of all is
-    what it was before. (A factor far above 1 leaves less than nothing for them: they become negative.)
+    what it was before. The expert gets that whole sum at most: then the others have 0, never less.
     """
 
     layer: int
@@ -134,7 +134,8 @@ class ScaleExpert(Record):
 class ForceExperts(Record):
     """Route tokens of one layer to `experts` (as many as the router picks) with `weights`.
 
-    `weights` None keeps the router's own probabilities of those experts, renormalised as the family does.
+    `weights` None keeps the router's own probabilities of those experts, renormalised as the family does;
+    given ones must add up to more than 0.
     """
 
     layer: int

@@ -84,3 +84,17 @@ def router_weights(router: Any, logits: torch.Tensor, chosen: torch.Tensor) -> t
     if getattr(router, "norm_topk_prob", True):
         weights = weights / weights.sum(dim=-1, keepdim=True)
     return weights
+
+
+def with_the_same_sum(scaled: torch.Tensor, before: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """The weights [row, k] of an expert that was scaled (where `chosen`), the others' making up for it.
+
+    The sum of a row stays what it was `before`; the scaled expert gets all of it at most, so that no other
+    falls below 0. A row whose only weight was this expert's has no others that could make up for it.
+    """
+    total = before.sum(-1, keepdim=True)
+    scaled = torch.where(chosen, torch.minimum(scaled, total), before)
+    rest = torch.where(chosen, 0, before).sum(-1, keepdim=True)
+    missing = total - torch.where(chosen, scaled, 0).sum(-1, keepdim=True)
+    others = torch.where(rest > 0, before * missing / rest.clamp_min(1e-30), before)
+    return torch.where(chosen, scaled, others.to(before.dtype))

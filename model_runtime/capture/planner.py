@@ -15,7 +15,14 @@ from torch import nn
 
 import model_runtime.interventions as records
 from model_runtime.capture.adapter import Adapter, Missing
-from model_runtime.capture.edit_values import Change, edit_rows, router_weights, rows_at, scale_columns
+from model_runtime.capture.edit_values import (
+    Change,
+    edit_rows,
+    router_weights,
+    rows_at,
+    scale_columns,
+    with_the_same_sum,
+)
 from model_runtime.capture.rotary import RopeEdit, RopeEditor
 from model_runtime.errors import InterventionError
 from model_runtime.points import POINTS
@@ -152,12 +159,7 @@ class Planner:
             logits, weights, indices = value
             scaled = torch.where(indices == record.expert, weights * record.factor, weights)
             if record.renormalise:
-                # The others make up for it; a token whose only weight was this expert keeps nothing.
-                chosen = indices == record.expert
-                rest = torch.where(chosen, 0, weights).sum(-1, keepdim=True)
-                missing = weights.sum(-1, keepdim=True) - torch.where(chosen, scaled, 0).sum(-1, keepdim=True)
-                others = torch.where(rest > 0, weights * missing / rest.clamp_min(1e-30), weights)
-                scaled = torch.where(chosen, scaled, others.to(weights.dtype))
+                scaled = with_the_same_sum(scaled, weights, indices == record.expert)
             return logits, scaled, indices
 
         plan.add("router", "output", layer, edit)
@@ -176,6 +178,11 @@ class Planner:
             raise InterventionError(
                 f"ForceExperts has {len(record.weights)} weights.",
                 f"Give one per expert: {k}.",
+            )
+        if record.weights is not None and not sum(record.weights) > 0:
+            raise InterventionError(
+                f"The weights {record.weights} add up to {sum(record.weights):g}.",
+                "Give weights that add up to more than 0.",
             )
         router = self.adapter.role("router", layer)
 

@@ -20,6 +20,7 @@ from model_runtime.interventions import (
     ScaleNeuron,
     Steer,
 )
+from model_runtime.records import LayerSpec
 from pages.shared.settings.edit_codes import (
     MOST_EDITS,
     describe,
@@ -126,6 +127,10 @@ def test_vectors_do_not_fit_in_a_link() -> None:
 def test_an_edit_is_told_in_words() -> None:
     assert describe(ScaleHead(3, 5)) == "head 5 of layer 3 off"
     assert describe(ScaleHead(3, 5, 2.0, (1,))) == "head 5 of layer 3 times 2 at token 1"
+    assert describe(ForceExperts(0, (1, 2))) == "layer 0 routed to experts 1, 2"
+    forced = [describe(ForceExperts(0, (1, 2), weights, (3,))) for weights in ((0.9, 0.1), (0.1, 0.9))]
+    assert forced[0] == "layer 0 routed to experts 1, 2 with weights 0.9, 0.1 at token 3"
+    assert forced[0] != forced[1]
     assert describe(CutEdge(3, None, 8, 2)) == "token 8 may not read token 2 in all heads of layer 3"
 
 
@@ -143,10 +148,44 @@ def test_an_edit_is_told_in_words() -> None:
         (ScaleHead(0, 0, 0.0, (9,)), None),
         (ScaleHead(0, 0, 0.0, (2, 10)), "the prompt ends at token 9"),
         (CutEdge(0, 0, 10, 1), "the prompt ends at token 9"),
+        (CutEdge(0, 0, 3, 4), "no token reads a later one"),
     ],
 )
 def test_what_does_not_fit_the_model_is_named(edit: ScaleHead, reason: str | None) -> None:
     assert misfit(edit, spec_of(), 10) == reason
+
+
+MIXED = spec_of(
+    n_experts=4,
+    experts_per_token=2,
+    layers=(LayerSpec(True, None, True, 10_000.0), LayerSpec(True, None, False, 10_000.0)),
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("f0.1.2", None),
+        ("f0.1.2=0.9:0.1", None),
+        ("f0.1.2=2:-1", None),
+        ("f0.1.2=-1:1", "the experts' weights must add up to more than 0"),
+        ("f0.1.2=1e6:-1e6", "the experts' weights must add up to more than 0"),
+        ("f0.1.2=0:0", "the experts' weights must add up to more than 0"),
+        ("f0.1.2=-1:-1", "the experts' weights must add up to more than 0"),
+        ("f0.1", "its routers choose 2 different experts for a token"),
+        ("f0.1.1", "its routers choose 2 different experts for a token"),
+        ("f0.1.2.3", "its routers choose 2 different experts for a token"),
+        ("f0.1.4", "its experts end at 3"),
+        ("f1.1.2", "that layer has no experts"),
+        ("x1.1*0", "that layer has no experts"),
+        ("n0.1*0", "that layer has experts instead of one MLP"),
+        ("n1.1*0", None),
+    ],
+)
+def test_what_a_mixture_of_experts_cannot_take_is_named(code: str, reason: str | None) -> None:
+    edit = parse_edit(code)
+    assert edit is not None
+    assert misfit(edit, MIXED, 10) == reason
 
 
 def test_rotary_edits_need_rotary_positions() -> None:

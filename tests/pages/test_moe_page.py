@@ -133,6 +133,21 @@ def test_three_ways_to_do_without(moe: Path) -> None:
     assert "routed to experts 0, 1" in told(app)
 
 
+@pytest.mark.parametrize("edit", ["f0.1.2=-1:1", "f0.1.2=1e6:-1e6", "f0.1"])
+def test_forced_weights_that_are_no_routing_are_named_and_not_made(moe: Path, edit: str) -> None:
+    app = part(moe, "routing", edits=edit)
+    assert [*fine(app)] == FIGURES["routing"]
+    told_of = [box.value for box in app.warning]
+    assert len(told_of) == 1
+    assert told_of[0].startswith("Not made: layer 0 routed to experts 1")
+
+
+@pytest.mark.parametrize("edit", ["x0.1*-1_x0.2*-1_x0.3*-1_x0.0*-1", "f0.1.2=2:-1", "f0.1.2=1e6:1"])
+@pytest.mark.parametrize("name", [*FIGURES])
+def test_weights_below_0_and_above_1_are_drawn(moe: Path, name: str, edit: str) -> None:
+    assert [*fine(part(moe, name, edits=edit))] == FIGURES[name]
+
+
 def test_an_edit_changes_the_text_and_says_where(moe: Path) -> None:
     found = [
         caption.value

@@ -169,8 +169,11 @@ def describe(edit: Intervention) -> str:
         case ScaleExpert(layer, expert, factor, renormalise):
             rest = ", the others scaled up" if renormalise else ""
             return f"expert {expert} of layer {layer} {_scaled(factor)}{rest}"
-        case ForceExperts(layer, experts, _, positions):
-            return f"layer {layer} routed to experts {', '.join(map(str, experts))}{_where(positions)}"
+        case ForceExperts(layer, experts, weights, positions):
+            shares = f" with weights {', '.join(f'{w:g}' for w in weights)}" if weights else ""
+            return (
+                f"layer {layer} routed to experts {', '.join(map(str, experts))}{shares}{_where(positions)}"
+            )
         case CutEdge(layer, head, query_pos, key_pos):
             heads = "all heads" if head is None else f"head {head}"
             return f"token {query_pos} may not read token {key_pos} in {heads} of layer {layer}"
@@ -194,15 +197,37 @@ def misfit(edit: Intervention, spec: ModelSpec, n_tokens: int) -> str | None:
         index = getattr(edit, name, None)
         if index is not None and index >= count:
             return _ends(name, count)
-    if isinstance(edit, ForceExperts) and any(expert >= spec.n_experts for expert in edit.experts):
-        return _ends("expert", spec.n_experts)
-    if isinstance(edit, ScaleNeuron) and edit.neuron >= spec.d_mlp:
-        return _ends("neuron", spec.d_mlp)
+    if isinstance(edit, ScaleExpert | ForceExperts) and (wrong := _misrouted(edit, spec)):
+        return wrong
+    if isinstance(edit, ScaleNeuron):
+        if spec.layers[edit.layer].sparse:
+            return "that layer has experts instead of one MLP"
+        if edit.neuron >= spec.d_mlp:
+            return _ends("neuron", spec.d_mlp)
+    if isinstance(edit, CutEdge) and edit.key_pos > edit.query_pos:
+        return "no token reads a later one"
     if isinstance(edit, RopeBase | RopeOffset | RopeScaling) and spec.positions != "rope":
         return "this model has no rotary positions"
     positions = getattr(edit, "positions", None) or ()
     furthest = max(*positions, getattr(edit, "query_pos", 0), getattr(edit, "key_pos", 0))
     return f"the prompt ends at token {n_tokens - 1}" if furthest >= n_tokens else None
+
+
+def _misrouted(edit: ScaleExpert | ForceExperts, spec: ModelSpec) -> str | None:
+    """Why a layer of this model cannot route as an edit says."""
+    forced = edit.experts if isinstance(edit, ForceExperts) else ()
+    if not spec.n_experts or any(expert >= spec.n_experts for expert in forced):
+        return _ends("expert", spec.n_experts)
+    if not spec.layers[edit.layer].sparse:
+        return "that layer has no experts"
+    if isinstance(edit, ScaleExpert):
+        return None
+    k = spec.experts_per_token
+    if len(set(forced)) != k or len(forced) != k:
+        return f"its routers choose {k} different {'experts' if k > 1 else 'expert'} for a token"
+    if edit.weights is not None and not sum(edit.weights) > 0:
+        return "the experts' weights must add up to more than 0"
+    return None
 
 
 def fitting(edits: Iterable[Intervention], spec: ModelSpec, n_tokens: int) -> tuple[Intervention, ...]:
