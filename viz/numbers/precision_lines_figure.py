@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
+from viz.labels import apart
 from viz.numbers.precision_lines import (
     Largest,
     StreamErrors,
@@ -246,7 +247,8 @@ def _end_labels(lines: Mapping[str, Sequence[float]], low: float, high: float) -
         else:
             ends.append((float(height), [name]))
     notes = []
-    for height, names in ends:
+    heights = apart([height for height, _ in ends], _LABEL_GAP, [len(names) for _, names in ends])
+    for height, (_, names) in zip(heights, ends, strict=True):
         first = float(lines[names[0]][-1])
         mark = "" if np.isfinite(first) else " ∞" if np.isinf(first) else " NaN"
         text = ",<br>".join(names) + mark

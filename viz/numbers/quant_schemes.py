@@ -134,7 +134,7 @@ def _best(record: QuantSchemes) -> list[SchemePoint]:
 def _figure(record: QuantSchemes, look: Look) -> go.Figure:
     traces = []
     for panel, bits in enumerate(_BITS):
-        traces += [_series(record, panel, kind) for kind in KINDS]
+        traces += [_series(record, panel, kind, look) for kind in KINDS]
         blocks = [block for block in record.blocks if bits <= block.cost < bits + 2]
         traces += [_blocks(record, blocks, panel, look)] if blocks else []
     ticks = [lead * 10.0**power for power in range(-8, 1) for lead in (1, 3)]
@@ -180,7 +180,8 @@ def _off(words: str, point: Point) -> str:
     return f"{words}<br>{style.share(point.error)} off at {style.three_digits(point.cost)} bits a weight"
 
 
-def _series(record: QuantSchemes, panel: int, kind: str) -> Json:
+def _series(record: QuantSchemes, panel: int, kind: str, look: Look) -> Json:
+    unnamed = look.pick("", "128")  # on a phone it would lie on its neighbour's name
     bits, color = _BITS[panel], style.category(_COLORS[kind])
     points = sorted((p for p in record.points if (p.bits, p.kind) == (bits, kind)), key=lambda p: p.cost)
     return _points(
@@ -193,7 +194,7 @@ def _series(record: QuantSchemes, panel: int, kind: str) -> Json:
         showlegend=panel == 0,
         line={"color": color, "dash": _DASHES[kind], "width": 1.5},
         marker={"symbol": _SYMBOLS[kind], "size": 11, "color": color},
-        text=[point.group for point in points],
+        text=["" if point.group == unnamed else point.group for point in points],
         textposition=_PLACES[kind],
         textfont=ink(11),
         customdata=[[point.bits, point.kind, point.group] for point in points],

@@ -207,7 +207,7 @@ def _places(number: int, count: int, look: Look) -> Places:
     """Where the panels of one scheme and its name stand."""
     if look is PHONE:  # in a block of its own
         low, tall = 1 - (number + 1) / count, 1 / count
-        maps = (low + 0.36 * tall, low + 0.86 * tall)
+        maps = (low + 0.36 * tall, low + 0.84 * tall)
         return {
             "name": ((0, 1), (low, low + 0.96 * tall)),
             "table": ((0, 0.46), maps),
@@ -234,9 +234,10 @@ def _says(scheme: Scheme, kind: str, panel: int, look: Look) -> Json:
     """A line above a panel: what it is, and the ends of its colours."""
     reach = style.three_digits(scheme.table_reach if kind == "table" else scheme.similarity_reach)
     similarity = "added to scores" if scheme.key == "alibi" else "similarity of i to j"
+    space = look.pick(" ", "<br>")  # on a phone two maps stand side by side
     words = {
-        "table": f"{_TABLES[scheme.key]}, ±{reach}",
-        "similarity": f"{similarity}, ±{reach}",
+        "table": f"{_TABLES[scheme.key]},{space}±{reach}",
+        "similarity": f"{similarity},{space}±{reach}",
         "profile": f"by distance: <b>{explained_words(scheme)}</b>",
     }[kind]
     color = style.LIGHT.ink if kind == "profile" else style.LIGHT.muted

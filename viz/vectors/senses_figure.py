@@ -23,6 +23,7 @@ from viz.vectors.senses import (
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _N_NAMED = 4  # depths with a name on each path
+_NAME_ROOM = (0.2, 0.06)  # of the picture: what a name takes on a phone, across and up
 _UNRELATED = "unrelated tokens"
 
 
@@ -96,7 +97,7 @@ def _curves(record: SenseCurves, look: Look) -> go.Figure:
 
 def _block_ticks(last: int, most: int) -> Json:
     """Blocks by their numbers: the stream after block 5 stands over 5, the embedding before block 0."""
-    blocks = thinned(last, most)
+    blocks = thinned(last, most)[1:]  # 0 would lie on the embedding's name
     return {"tickvals": [0, *(block + 1 for block in blocks)], "ticktext": ["emb.", *map(str, blocks)]}
 
 
@@ -239,12 +240,24 @@ def _path(
 
 def _depth_name(record: SensePath, number: int, depth: int) -> str:
     """The name of a point: blocks along the first path, else the sentence's number at its end."""
-    last = record.n_depths - 1
-    if depth == last:
+    if depth == record.n_depths - 1:
         return f"<b>{number + 1}</b>"
-    if number or depth not in {round(at) for at in np.linspace(0, last, _N_NAMED + 1)}:
+    if number or depth not in _named_depths(record):
         return ""
     return "embedding" if depth == 0 else f"block {depth - 1}"
+
+
+def _named_depths(record: SensePath) -> list[int]:
+    """Depths spread over the first path, those left out whose names would lie on another or on an end's."""
+    places = np.array(record.places, dtype=np.float64)  # [sentence, depth, 2]
+    room = np.array(_NAME_ROOM) * np.ptp(places, axis=(0, 1))
+    taken, named = list(places[:, -1]), []
+    for depth in sorted({round(at) for at in np.linspace(0, record.n_depths - 1, _N_NAMED + 1)})[:-1]:
+        place = places[0, depth]
+        if all((np.abs(place - other) > room).any() for other in taken):
+            named.append(depth)
+            taken.append(place)
+    return named
 
 
 def _paths_title(record: SensePath) -> str:
