@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from model_runtime.errors import ModelTooLarge, PromptError, SettingError
+from model_runtime.records.counts import counted
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +70,8 @@ def check_prompt_length(n_tokens: int, n_ctx: int, limits: Limits | None = None)
         allowed, whose = limits.max_prompt_tokens, "this app traces at most"
     if n_tokens > allowed:
         raise PromptError(
-            f"The prompt has {n_tokens:,} tokens; {whose} {allowed:,}.",
-            f"Shorten it by {n_tokens - allowed:,} tokens or more.",
+            f"The prompt has {counted(n_tokens, 'token')}; {whose} {allowed:,}.",
+            f"Shorten it by {counted(n_tokens - allowed, 'token')} or more.",
         )
 
 

@@ -67,7 +67,7 @@ function titleOf(record) {
 function wordsOf(record) {
   const { tokens, k, nSlots, moved, capacity } = record
   let words =
-    `${thousands(tokens.length)} tokens × ${k} = ${thousands(nSlots)} slots, ` +
+    `${thousands(tokens.length)} token${tokens.length === 1 ? "" : "s"} × ${k} = ${thousands(nSlots)} slots, ` +
     `${threeDigits(nSlots / record.nExperts)} an expert on average. ` +
     `Coefficient of variation ${threeDigits(variation(countsOf(record)))}.`
   if (moved) words += ` Noise moved ${thousands(moved)} slots to another expert.`

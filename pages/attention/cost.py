@@ -144,7 +144,7 @@ def measured_figure(side: Side, measured: CostMeasurement, record: CostCurve) ->
     part = f" The squared term is {share(squared)} of the whole model's time there." if squared else ""
     stopped = f" Longer lengths were left out: {plain(measured.stopped)}." if measured.stopped else ""
     st.caption(
-        f"At {last:,} tokens all {measured.n_heads} heads' scores of one layer take "
+        f"At {counted(last, 'token')} all {measured.n_heads} heads' scores of one layer take "
         f"{in_bytes(measured.score_bytes[-1])}.{part}{stopped} Attention is timed as written on paper: "
         f"every score goes through memory. The model's own kernel may not do that. Other work on this "
         f"machine slows both."
@@ -179,9 +179,9 @@ def layer_table(side: Side, window: int) -> None:
     st.markdown("\n".join(lines))
     cheaper = "fewer" if n < d else "more"
     st.caption(
-        f"Computed for n = {n:,} tokens and d = {d:,} numbers a token, convolution of width k = 3, window "
-        f"r = {min(window, n):,}; constant factors left out, as in the paper. A recurrent layer must take "
-        f"its {n:,} steps one after the other; attention takes one, and here needs {cheaper} operations."
+        f"Computed for n = {counted(n, 'token')} and d = {d:,} numbers a token, convolution of width k = 3, "
+        f"window r = {min(window, n):,}; constant factors left out, as in the paper. A recurrent layer must "
+        f"take its {n:,} steps one after the other; attention takes one, and here needs {cheaper} operations."
     )
 
 
@@ -200,7 +200,7 @@ def infini_words(side: Side, window: int) -> None:
             [
                 "| part | holds | size |",
                 "|---|---|---:|",
-                f"| segment | keys and values of the last {window:,} tokens, exactly | "
+                f"| segment | keys and values of the last {counted(window, 'token')}, exactly | "
                 f"{in_bytes(sizes.segment_bytes)} |",
                 f"| memory | {spec.d_head} × {spec.d_head} + {spec.d_head} = {sizes.head_numbers:,} "
                 f"numbers for each of {sizes.heads:,} key and value heads | {in_bytes(sizes.memory_bytes)} "

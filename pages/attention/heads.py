@@ -13,6 +13,7 @@ from model_runtime import teaching
 from model_runtime.errors import PointUnavailable
 from model_runtime.interventions import ScaleHead
 from model_runtime.records import HeadMeasures
+from model_runtime.records.counts import counted
 from pages.attention.head_difference import difference
 from pages.attention.head_kinds import choose_head, example_button, list_of_kinds
 from pages.attention.head_switch import effect, heads_off, switch
@@ -233,9 +234,9 @@ def mathematics(found: HeadPattern) -> str:
         f"{quoted(pattern.tokens[key])}, with $d_\\mathrm{{head}} = {side.spec.d_head}$:\n\n"
         rf"$$s = {tex(fraction.score)}, \quad \max s_q = {tex(fraction.top)}, \quad "
         rf"p = \frac{{{line.tex(parts[0])}}}{{{line.tex(parts[1])}}} {line.tex_sign} {tex(probability)}$$"
-        f"\n\nThe sum runs over the {fraction.n_keys:,} tokens this query may read. (Some families scale "
-        "differently, cap the scores, or add a learned sink to the sum; the numbers are as this model used "
-        "them.)"
+        f"\n\nThe sum runs over the {counted(fraction.n_keys, 'token')} this query may read. (Some families "
+        "scale differently, cap the scores, or add a learned sink to the sum; the numbers are as this model "
+        "used them.)"
     )
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 
 from model_runtime.numbers.narrow import product_sums
 from model_runtime.numbers.scaling_order import compare_orders, head_sizes, scores_in
+from model_runtime.records.counts import counted
 from model_runtime.records.numbers import ORDERS, OrderReport
 from pages.numbers.gain import GAINS, format_control, gain_slider, inside_control
 from pages.shared.escape import plain
@@ -49,8 +50,8 @@ def patterns(side: Side, report: OrderReport, number_format: str) -> None:
     )
     if record.first:
         st.caption(
-            f"Drawn are {len(record.texts)} tokens up to the selected one; the numbers above and below are "
-            f"of all {len(side.texts):,}."
+            f"Drawn are {counted(len(record.texts), 'token')} up to the selected one; the numbers above and "
+            f"below are of all {len(side.texts):,}."
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from model_runtime.records import Fraction, SamplingReport
+from model_runtime.records.counts import counted
 from pages.output.choice import Choice
 from pages.shared.escape import plain, quoted
 from viz.equations import tex, tex_after_sign, tex_share, worked
@@ -29,7 +30,7 @@ def verdict(choice: Choice) -> str:
         return f"{name} is **kept**, {alone}. The model gives it {share(before)}."
     moved = f"goes from {share(before)} to {share(after)}" if before != after else f"has {share(after)}"
     return (
-        f"{name} is **kept**: it {moved}. Of the {n:,} tokens left it is number "
+        f"{name} is **kept**: it {moved}. Of the {counted(n, 'token')} left it is number "
         f"{place(report, token_id):,}; the last of them has {share(last)}."
     )
 

@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from model_runtime.interventions import Intervention, RopeScaling
 from model_runtime.loading.catalogue import row_of
 from model_runtime.positions import length
+from model_runtime.records.counts import counted
 from pages.shared.escape import plain
 from pages.shared.figure.live_figure import live_figure
 from pages.shared.frame.parts import Lesson
@@ -120,9 +121,9 @@ def buttons(reading: Reading) -> None:
     seconds = expected_seconds(side, len(reading.ids))
     if not reading.found:
         st.markdown(
-            f"{plain(side.spec.name)} reads {len(reading.ids):,} tokens for this picture, and nobody "
-            f"has asked for it yet. On this machine that takes roughly {_duration(seconds)}; then it is kept "
-            f"for everybody."
+            f"{plain(side.spec.name)} reads {counted(len(reading.ids), 'token')} for this picture, and "
+            f"nobody has asked for it yet. On this machine that takes roughly {_duration(seconds)}; then it is "
+            f"kept for everybody."
         )
     pressed = None
     with st.container(horizontal=True, gap="small"):
@@ -140,7 +141,7 @@ def buttons(reading: Reading) -> None:
 def read(reading: Reading, extra: tuple[Intervention, ...]) -> None:
     """Read the text now. Any other control, or Stop, ends it: each chunk looks for that."""
     side = reading.side
-    bar = st.progress(0.0, text=f"0 of {len(reading.ids):,} tokens")
+    bar = st.progress(0.0, text=f"0 of {counted(len(reading.ids), 'token')}")
     st.button("Stop", key=f"gf.length.stop.{side.slug}")
     d_model = side.spec.d_model
 
@@ -198,8 +199,8 @@ def words(reading: Reading, record: LengthCurves | None) -> None:
         st.markdown(f"**It ends there.** {plain(why)}")
     elif record is not None and not record.goes_beyond and record.n_tokens < record.n_ctx:
         st.markdown(
-            f"This text has {record.n_tokens:,} tokens; the context of {record.n_ctx:,} is longer, so "
-            f"nothing lies beyond it here."
+            f"This text has {counted(record.n_tokens, 'token')}; the context of {record.n_ctx:,} is longer, "
+            f"so nothing lies beyond it here."
         )
     if record is not None:
         st.caption(

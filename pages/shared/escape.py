@@ -10,6 +10,7 @@ import re
 
 from model_runtime.loading.catalogue import row_of
 from model_runtime.records import Token
+from model_runtime.records.counts import counted as counted
 from viz.style import shorten, visible
 
 _BLANKS = re.compile(r"[^\S\u00a0]+")  # all but the blank that holds a number and its unit together
@@ -81,12 +82,3 @@ def model_name(model: str) -> str:
     """
     row = row_of(model)
     return model if row is None else row.name
-
-
-def counted(n: int, thing: str) -> str:
-    """A number and its noun.
-
-    >>> counted(1, "token"), counted(1200, "token")
-    ('1 token', '1,200 tokens')
-    """
-    return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"

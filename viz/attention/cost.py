@@ -14,6 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from model_runtime.records import CostFit, CostMeasurement
+from model_runtime.records.counts import counted
 from viz import style
 from viz.drawn import Drawn
 from viz.labels import apart
@@ -152,7 +153,7 @@ def growth_sentence(record: CostCurve, index: int) -> str:
     timed = record.timed[index]
     last = record.lengths[-1]
     half = next((n for n in reversed(record.lengths) if 2 * n == last), None)
-    said = f"{timed.name}: {style.three_digits(timed.milliseconds[-1], 'ms')} at {last:,} tokens"
+    said = f"{timed.name}: {style.three_digits(timed.milliseconds[-1], 'ms')} at {counted(last, 'token')}"
     if half is not None:
         ratio = timed.milliseconds[-1] / timed.milliseconds[record.lengths.index(half)]
         said += f", {style.three_digits(ratio)} times as long as at {half:,}"
@@ -177,8 +178,9 @@ def length_curves_figure(record: LengthCurves) -> Drawn:
     return drawn(
         _curves,
         record,
-        alt=f"{record.title}. {record.quantity} by length. At {record.n_prompt:,} tokens: {'; '.join(at)}.",
-        stem="attention-cost-formulas",
+        alt=f"{record.title}. {record.quantity} by length. At {counted(record.n_prompt, 'token')}: "
+        f"{'; '.join(at)}.",
+        stem=f"attention-{'memory' if record.in_bytes else 'cost'}-formulas",
         table={
             "tokens": list(record.lengths),
             **{f"{curve.name}, {record.quantity}": list(curve.values) for curve in record.curves},
@@ -226,7 +228,7 @@ def _curves(record: LengthCurves, look: Look) -> go.Figure:
 
 def _curve(record: LengthCurves, number: int, curve: Curve) -> list[Json]:
     color, named = style.category(number), f"<extra>{curve.name}</extra>"
-    at_prompt = f"this prompt, {record.n_prompt:,} tokens<br>{_number(record, curve.at_prompt)}"
+    at_prompt = f"this prompt, {counted(record.n_prompt, 'token')}<br>{_number(record, curve.at_prompt)}"
     return [
         scatter(
             curve.name,

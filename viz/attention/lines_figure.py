@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from model_runtime.records.counts import counted
 from viz import style
 from viz.attention.lines import AttentionLines, Row, lines_sentence, title
 from viz.drawn import Drawn
@@ -136,7 +137,7 @@ def _fill(record: AttentionLines, row: Row, left: bool) -> str:
 
 def _name(record: AttentionLines, row: Row, look: Look, bold: bool) -> str:
     if row.folded:
-        return f"⋯ {row.n_tokens:,} tokens"
+        return f"⋯ {counted(row.n_tokens, 'token')}"
     words = style.label(record.tokens[row.first], look.pick(16, 10))
     return f"<b>{words}</b>" if bold else words
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import plotly.graph_objects as go
 
+from model_runtime.records.counts import counted
 from viz import style
 from viz.drawn import Drawn
 from viz.moe.routing import ints, named
@@ -124,8 +125,8 @@ def load_words(record: LoadRecord) -> str:
     """The numbers of the moment, in plain text."""
     mean = style.three_digits(record.mean)
     words = (
-        f"{len(record.tokens):,} tokens × {record.k} = {record.n_slots:,} slots, {mean} an expert on "
-        f"average. Coefficient of variation {style.three_digits(variation(record.counts))}."
+        f"{counted(len(record.tokens), 'token')} × {record.k} = {record.n_slots:,} slots, {mean} an expert "
+        f"on average. Coefficient of variation {style.three_digits(variation(record.counts))}."
     )
     if record.moved:
         words += f" Noise moved {record.moved:,} slots to another expert."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from model_runtime.records.counts import counted
 from viz import style
 from viz.drawn import Drawn
 from viz.moe.routing import RoutedText, listed, named
@@ -140,7 +141,7 @@ def title(record: RoutedText) -> str:
     expert, most = counts(record)[0]
     n = len(record.texts)
     shown = "" if n == record.n_tokens else " shown"
-    return f"L{record.layer}: {named(expert)} is the first choice of {most:,} of {n:,} tokens{shown}"
+    return f"L{record.layer}: {named(expert)} is the first choice of {most:,} of {counted(n, 'token')}{shown}"
 
 
 def _alt(record: RoutedText) -> str:
@@ -148,7 +149,7 @@ def _alt(record: RoutedText) -> str:
     part = "" if len(record.texts) == record.n_tokens else f" (of {record.n_tokens:,}, around the selected)"
     number = record.selected - record.first
     return (
-        f"{len(record.texts):,} tokens{part} as text, coloured by the expert that layer {record.layer} asks "
-        f"first: {busiest}. The selected token, {style.quoted(record.texts[number])}, is sent to "
-        f"{listed(record.experts[number])}."
+        f"{counted(len(record.texts), 'token')}{part} as text, coloured by the expert that layer "
+        f"{record.layer} asks first: {busiest}. The selected token, {style.quoted(record.texts[number])}, is "
+        f"sent to {listed(record.experts[number])}."
     )

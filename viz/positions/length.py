@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from model_runtime.records.counts import counted
 from viz import style
 from viz.drawn import Drawn
 from viz.panels import Json, Look, box, drawn, figure, ink, line, note, scatter
@@ -100,7 +101,7 @@ def title(record: LengthCurves) -> str:
     """The finding of the first curve."""
     first = record.curves[0]
     if first.inside is None or first.beyond is None:
-        return f"Loss along {record.n_tokens:,} tokens"
+        return f"Loss along {counted(record.n_tokens, 'token')}"
     change = "rises" if first.beyond > first.inside else "falls"
     return (
         f"Beyond {record.n_ctx:,} tokens the loss {change} from {style.three_digits(first.inside)} to "

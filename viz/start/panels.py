@@ -11,6 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from model_runtime.records.counts import counted
 from viz import style
 from viz.start.forward_pass import N_EMBEDDING_CELLS, Candidate, ForwardPass, TokenRow
 
@@ -178,7 +179,7 @@ def _gap(page: Page, i: int, record: ForwardPass) -> None:
     before, after = record.rows[i - 1], record.rows[i + 1]
     assert before is not None
     assert after is not None
-    text = f"⋮  {after.position - before.position - 1:,} more tokens"
+    text = f"⋮  {counted(after.position - before.position - 1, 'more token')}"
     page.annotate(text=text, x=0.02, y=i, xref="x", yref="y", xanchor="left", font={"size": 11})
 
 

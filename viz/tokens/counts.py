@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from model_runtime.records import Tokenized
+from model_runtime.records.counts import counted
 from viz.drawn import Drawn
 from viz.panels import Look, bars, drawn, figure, hover, ink, rows
 from viz.style import LIGHT, inert, shorten, three_digits
@@ -114,14 +115,14 @@ def _each(row: TokenCount) -> str:
 
 def _hover(row: TokenCount) -> str:
     return (
-        f"<b>{inert(row.title)}</b><br>{row.n_tokens:,} tokens<br>{row.characters_each:.4g} characters "
-        f"per token<br>vocabulary of {row.n_vocab:,}"
+        f"<b>{inert(row.title)}</b><br>{counted(row.n_tokens, 'token')}<br>{row.characters_each:.4g} "
+        f"characters per token<br>vocabulary of {row.n_vocab:,}"
     )
 
 
 def _alt(record: TokenCounts) -> str:
     counts = "; ".join(
-        f"{row.title} {row.n_tokens:,} tokens, {three_digits(row.characters_each)} characters each"
+        f"{row.title} {counted(row.n_tokens, 'token')}, {three_digits(row.characters_each)} characters each"
         for row in record.rows
     )
     return f"{record.n_characters:,} characters, {record.n_bytes:,} bytes. {counts}."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from model_runtime.records.counts import counted
 from viz import style
 from viz.drawn import Drawn
 from viz.panels import INSIDE, Json, Look, drawn, figure, hover, mono, note
@@ -159,7 +160,7 @@ def swaps_alt(record: Swaps) -> str:
         for row in record.rows[:6]
     )
     return (
-        f"{len(record.rows):,} tokens of {record.tokenizer}; {record.n_same:,} mean the same to "
+        f"{counted(len(record.rows), 'token')} of {record.tokenizer}; {record.n_same:,} mean the same to "
         f"{record.model}, {record.n_outside:,} lie beyond its table, which ends "
         f"at {record.last_id:,}. {named}."
     )

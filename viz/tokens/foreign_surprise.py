@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import plotly.graph_objects as go
 
+from model_runtime.records.counts import counted
 from viz import style
 from viz.drawn import Drawn
 from viz.panels import Json, figure, heading, line, mono, note, on, panels, scatter
@@ -152,7 +153,7 @@ def surprises_alt(record: Surprises) -> str:
     said = []
     for reading in (record.own, record.foreign):
         mean = "no value" if reading.mean is None else style.three_digits(reading.mean, "nats a token")
-        said.append(f"From {reading.name}, {len(reading.pieces):,} tokens: {mean}.")
+        said.append(f"From {reading.name}, {counted(len(reading.pieces), 'token')}: {mean}.")
     blind = style.three_digits(record.blind, "nats")
     return f"Surprise of the model, token by token. {' '.join(said)} A blind guess has {blind}."
 

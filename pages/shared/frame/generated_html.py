@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+from model_runtime.records.counts import counted
 from model_runtime.sampling.generation import GeneratedToken
 from pages.shared.figure import scripts
 from viz.style import share, visible
@@ -22,7 +23,7 @@ def _token(generated: GeneratedToken, numbers: bool) -> str:
     chance = share(generated.probability)
     says = (
         f"drawn with {chance}; the model alone gives {share(generated.model_probability)}, "
-        f"number {generated.rank:,}; {generated.n_kept:,} tokens could be drawn"
+        f"number {generated.rank:,}; {counted(generated.n_kept, 'token')} could be drawn"
     )
     below = f"<small>{html.escape(chance)} · {generated.rank:,}</small>" if numbers else ""
     line_end = "<i></i>" if numbers and generated.token.text.endswith("\n") else ""

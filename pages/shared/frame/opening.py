@@ -9,6 +9,7 @@ import streamlit as st
 
 from model_runtime.errors import PointUnavailable
 from model_runtime.records import HeadMeasures
+from model_runtime.records.counts import counted
 from pages.shared.run.opened import PageRun
 from pages.shared.run.waiting import Stopped
 from pages.shared.settings import url_state as state
@@ -24,7 +25,7 @@ def measures_for(run: PageRun) -> HeadMeasures:
     from model_runtime import head_measures
 
     n_tokens, n_heads = len(run.tokens), run.spec.n_layers * run.spec.n_heads
-    return run.measure(head_measures, f"Measuring {n_heads:,} heads on {n_tokens:,} tokens")
+    return run.measure(head_measures, f"Measuring {counted(n_heads, 'head')} on {counted(n_tokens, 'token')}")
 
 
 def head_to_open(run: PageRun) -> tuple[int, int]:

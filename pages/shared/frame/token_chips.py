@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from model_runtime.records import Token
+from model_runtime.records.counts import counted
 from pages.shared.escape import token_text
 from pages.shared.figure import scripts
 from viz.style import shorten, token_color, visible
@@ -48,7 +49,7 @@ def chips_of(tokens: Sequence[Token], selected: int) -> list[dict[str, object]]:
     done = 0
     for piece in shown_positions(len(tokens), selected):
         if piece.start > done:
-            chips.append({"position": None, "text": f"… {piece.start - done:,} tokens …"})
+            chips.append({"position": None, "text": f"… {counted(piece.start - done, 'token')} …"})
         chips.extend(_chip(tokens[position], position, len(tokens)) for position in piece)
         done = piece.stop
     return chips

@@ -16,7 +16,7 @@ from model_runtime.limits import (
 def test_prompt_length_against_limit_and_context() -> None:
     check_prompt_length(1024, 8192, Limits())
     check_prompt_length(5000, 8192)
-    with pytest.raises(PromptError, match=r"1,025 tokens; this app traces at most 1,024.*by 1 tokens"):
+    with pytest.raises(PromptError, match=r"1,025 tokens; this app traces at most 1,024.*by 1 token "):
         check_prompt_length(1025, 8192, Limits())
     with pytest.raises(PromptError, match=r"70 tokens; this model reads at most 64.*by 6"):
         check_prompt_length(70, 64, Limits())
@@ -59,3 +59,10 @@ def test_half_precision_is_suggested_only_where_it_helps(dtype: str, free: int, 
         check_model_fits(GIB, free, "memory", dtype, "Big")
     assert refusal.value.short_by == GIB + GIB // 10 + 256 * MIB - free
     assert ("number format bfloat16" in refusal.value.remedy) == suggested
+
+
+def test_one_thing_has_no_plural() -> None:
+    with pytest.raises(PromptError, match=r"Shorten it by 1 token or more\."):
+        check_prompt_length(1_025, 4_096, Limits())
+    with pytest.raises(PromptError, match=r"Shorten it by 2 tokens or more\."):
+        check_prompt_length(1_026, 4_096, Limits())
