@@ -98,7 +98,7 @@ export class Menu {
   async photograph() {
     const { plot } = this.frame.dom
     const address = await this.frame.library.toImage(plot, { format: "png", scale: 2, width: plot.clientWidth, height: plot.clientHeight })
-    download(await (await fetch(address)).blob(), this.data.files.png)
+    download(await (await fetch(address)).blob(), this.data.files.camera)
     this.saved()
   }
 

@@ -149,7 +149,7 @@ def neighbours(one: LookedUp, ranked: Ranked, top: float) -> None:
     texts = [one.side.run.text_of(token_id) for token_id in ranked.ids]
     record = ranked_tokens_record(f"Nearest by {name}", ranked.by, ranked.ids, texts, ranked.values, top=top)
     live_figure(
-        ranked_tokens_figure(record),
+        ranked_tokens_figure(record, f"nearest-tokens-{ranked.by}"),
         key=one.side.key_figure(f"near-{ranked.by}"),
         provenance=one.side.run.origin(row=one.token_id),
         clickable=one.side.clickable,

@@ -124,10 +124,11 @@ def analogy(side: Side) -> None:
     for place, (title, ranked) in zip(beside(side, 2, gap="small"), lists, strict=True):
         texts = [side.run.text_of(token_id) for token_id in ranked.ids]
         record = ranked_tokens_record(title, "cosine", ranked.ids, texts, ranked.values, sorted(own))
+        which = f"analogy-{'own' if ranked is found.with_own else 'without'}"
         with place:
             live_figure(
-                ranked_tokens_figure(record, "analogy"),
-                key=side.key_figure(f"analogy-{'own' if ranked is found.with_own else 'without'}"),
+                ranked_tokens_figure(record, which),
+                key=side.key_figure(which),
                 provenance=side.run.origin(sum=f"{a} - {b} + {c}"),
                 clickable=side.clickable,
                 on_click=look,

@@ -311,7 +311,7 @@ def test_data_and_camera_are_saved_under_a_telling_name(page: Page) -> None:
     assert caption.startswith('"# Computed for Test-1B')
     assert header == "token,logit,probability"
     photograph = save(page, "cells", "What is on screen now")
-    assert photograph.suggested_filename == f"attention-pattern_test-1b{NAMED}.png"
+    assert photograph.suggested_filename == f"attention-pattern-on-screen_test-1b{NAMED}.png"
     assert Path(photograph.path()).read_bytes().startswith(b"\x89PNG")
 
 

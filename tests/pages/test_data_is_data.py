@@ -29,14 +29,15 @@ MARKUP = re.compile(rf"{MARK}|&(lt|gt|amp|quot|#\d+);|</?(b|i|br|span|sup|sub)\b
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Drawn]:
-    """All figures that a page draws, with what was escaped for plotly marked."""
-    figures: list[Drawn] = []
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Drawn, dict[str, str]]]:
+    """All figures that a page draws, by key, with what was escaped for plotly marked; names of their files."""
+    figures: dict[str, tuple[Drawn, dict[str, str]]] = {}
     message = live_figure._message
 
-    def noted(figure: Drawn, *more: Any) -> dict[str, Any]:
-        figures.append(figure)
-        return message(figure, *more)
+    def noted(figure: Drawn, key: str, *more: Any) -> dict[str, Any]:
+        made = message(figure, key, *more)
+        figures[key] = figure, made["files"]
+        return made
 
     monkeypatch.setattr(live_figure, "_message", noted)
     marking = SimpleNamespace(escape=lambda text, quote: MARK + html.escape(text, quote=quote))
@@ -46,7 +47,10 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Drawn]:
 
 @pytest.mark.parametrize(("entry", "part"), PARTS, ids=IDS)
 def test_tables_and_text_alternatives_hold_no_markup(
-    entry: contents.Entry, part: contents.Part | None, tiny: str, drawn: list[Drawn]
+    entry: contents.Entry,
+    part: contents.Part | None,
+    tiny: str,
+    drawn: dict[str, tuple[Drawn, dict[str, str]]],
 ) -> None:
     app = AppTest.from_file(str(MAIN), default_timeout=300)
     link = {"model": "mixtral-mini" if entry.url == "moe" else tiny, "prompt": PROMPT, "token": "2"}
@@ -59,8 +63,11 @@ def test_tables_and_text_alternatives_hold_no_markup(
         drawn.clear()
         app.switch_page(entry.file).run()
     assert not app.exception
-    found = [words for figure in drawn for words in texts(figure) if MARKUP.search(words)]
+    found = [words for figure, _ in drawn.values() for words in texts(figure) if MARKUP.search(words)]
     assert not found
+    # And each of its pictures has a name of its own, the two PNGs of one figure too.
+    names = [files[kind] for _, files in drawn.values() for kind in ("png", "camera", "csv")]
+    assert len({*names}) == len(names), names
     if part is None or part.key != "bertviz":
         assert drawn
 

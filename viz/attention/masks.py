@@ -161,7 +161,8 @@ def mask_grids_figure(
     """Grids side by side, on a phone two to a row; filled cells may be read; the chosen one in full colour.
 
     Args:
-        names: write the tokens beside the rows and above the columns, where they are few.
+        names: write the tokens beside the rows and above the columns, where they are few: for the masks of
+            an encoder-decoder, whose axes differ.
         alt: what comes first in the text alternative.
     """
     said = [f"{grid.name}: {grid.n_visible:,} of {grid.n_all:,} cells may be read" for grid in grids]
@@ -176,7 +177,7 @@ def mask_grids_figure(
         _figure,
         _Grids(grids, chosen, names),
         alt=f"{alt} {'; '.join(said)}.".strip(),
-        stem="attention-masks",
+        stem="encoder-decoder-masks" if names else "attention-masks",
         table=dict(zip(("mask", "query", "key"), map(list, zip(*cells, strict=True)), strict=True)),
     )
 

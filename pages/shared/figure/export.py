@@ -89,7 +89,9 @@ class Exportable:
         return len(self.figure) + 64 * sum(len(column) for column in self.table.values())
 
     def file_names(self) -> dict[str, str]:
-        return {kind: file_name(self.stem, self.provenance, kind) for kind in KINDS}
+        """Of each kind, and of the "camera": a PNG of what is on screen, which the browser takes itself."""
+        names = {kind: file_name(self.stem, self.provenance, kind) for kind in KINDS}
+        return names | {"camera": file_name(f"{self.stem}-on-screen", self.provenance, "png")}
 
     def render(self, kind: str) -> bytes:
         """The file's bytes. Raises `NoRenderer` for png, svg and pdf without a browser to draw with."""
