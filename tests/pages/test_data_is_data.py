@@ -30,7 +30,7 @@ MARKUP = re.compile(rf"{MARK}|&(lt|gt|amp|quot|#\d+);|</?(b|i|br|span|sup|sub)\b
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Drawn, dict[str, str]]]:
-    """All figures that a page draws, by key, with what was escaped for plotly marked; names of their files."""
+    """All figures that a page draws, by key, with their files; what was escaped for plotly is marked."""
     figures: dict[str, tuple[Drawn, dict[str, str]]] = {}
     message = live_figure._message
 
