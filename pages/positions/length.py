@@ -122,8 +122,8 @@ def buttons(reading: Reading) -> None:
     if not reading.found:
         st.markdown(
             f"{plain(side.spec.name)} reads {counted(len(reading.ids), 'token')} for this picture, and "
-            f"nobody has asked for it yet. On this machine that takes roughly {_duration(seconds)}; then it is "
-            f"kept for everybody."
+            f"nobody has asked for it yet. On this machine that takes roughly {_duration(seconds)}; then it "
+            f"is kept for everybody."
         )
     pressed = None
     with st.container(horizontal=True, gap="small"):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.frame import contents
+from pages.shared.frame import contents, opening
 from pages.shared.frame.examples import EXAMPLES
 from pages.shared.settings.table import DEFAULT_MODEL, MOST_PROMPT_CHARACTERS, SETTINGS
 from tests.pages.conftest import Visit, texts
@@ -219,6 +220,24 @@ def test_an_edit_can_be_removed(visit: Visit) -> None:
     app = visit(prompt="hello", edits="h1.1*0_m0*0")
     app.button(key="gf.edit.0").click().run()
     assert query(app)["edits"] == "m0*0"
+
+
+def test_a_prompt_too_long_to_measure_opens_on_the_head_of_its_beginning(
+    visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_the_beginning = texts(visit(prompt="abcab"))[1].split()[1:3]
+    assert of_the_beginning != ["0", "0"]
+    monkeypatch.setattr(opening, "LONGEST_PROMPT", 6)
+    assert texts(visit(prompt="abcabcabc"))[1].split()[1:3] == of_the_beginning
+
+
+def test_a_picture_that_another_page_drew_is_not_promised_where_it_fails_too(visit: Visit) -> None:
+    app = visit(prompt="hello")
+    app.session_state["gf.last_good"] = replace(app.session_state["gf.last_good"], prompt="boom")
+    app.text_area[0].set_value(" ").run()
+    assert "blank" in app.error[0].value
+    assert not any("Below is the last picture" in caption.value for caption in app.caption)
+    assert app.button(key="gf.afresh")
 
 
 def test_one_button_removes_all_edits(visit: Visit) -> None:

@@ -31,14 +31,23 @@ def measures_for(run: PageRun) -> HeadMeasures:
 def head_to_open(run: PageRun) -> tuple[int, int]:
     """(layer, head) to select while nobody has chosen one.
 
-    On a prompt too long to measure first: the default model's induction head, which has much to find there.
+    On a prompt too long to measure first: the default model's induction head, which has much to find there;
+    of another model, the head that does most at the prompt's beginning.
     """
-    if is_long(run):
-        return (DEFAULT_LAYER, DEFAULT_HEAD) if run.settings.model == DEFAULT_MODEL else (0, 0)
+    if is_long(run) and run.settings.model == DEFAULT_MODEL:
+        return DEFAULT_LAYER, DEFAULT_HEAD
     try:
-        return heads.head_to_open(measures_for(run))
+        return heads.head_to_open(measures_for(beginning(run)))
     except (PointUnavailable, Stopped):  # a model without attention patterns: the Attention page says so
         return 0, 0
+
+
+def beginning(run: PageRun) -> PageRun:
+    """The run over as much of its prompt as may be measured first; itself where that is all."""
+    while is_long(run):
+        kept = len(run.prompt) * LONGEST_PROMPT // (len(run.tokens) + 1)
+        run = run.changed(prompt=run.prompt[:kept], edits=())  # an edit may name a token that is gone
+    return run
 
 
 def is_long(run: PageRun) -> bool:
