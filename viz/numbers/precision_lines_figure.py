@@ -26,6 +26,7 @@ LINES = {  # format -> place among the colours, dash, symbol, width: thin lines 
     "fp16": (0, "dot", "diamond", 1.5),
 }
 _STRIP = 0.2  # of the height, kept at the upper edge for infinities and NaN where there are any
+_LINE_TALL = 0.075  # of the height: a line of a label
 _LABEL_GAP = 0.055  # of the height: two lines that end closer than this share a label
 
 
@@ -247,7 +248,7 @@ def _end_labels(lines: Mapping[str, Sequence[float]], low: float, high: float) -
         else:
             ends.append((float(height), [name]))
     notes = []
-    heights = apart([height for height, _ in ends], _LABEL_GAP, [len(names) for _, names in ends])
+    heights = apart([height for height, _ in ends], _LINE_TALL, [len(names) for _, names in ends])
     for height, (_, names) in zip(heights, ends, strict=True):
         first = float(lines[names[0]][-1])
         mark = "" if np.isfinite(first) else " ∞" if np.isinf(first) else " NaN"

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from model_runtime.records.weights import CloseLook, Strip
 from viz import style
 from viz.drawn import Drawn
-from viz.panels import SILENT, Json, Look, drawn, figure, ink, note, on, panels, scatter
+from viz.panels import PHONE, SILENT, Json, Look, drawn, figure, ink, note, on, panels, scatter
 
 MOST_LINES = 40  # grid lines in a panel; more would be a grey wash
 WHATS = ("around the largest weight", "typical weights")
@@ -74,6 +74,7 @@ def weight_grid_figure(record: WeightGrid) -> Drawn:
         alt=f"Weights of {record.matrix} before and after rounding. {title_of(record)}. {said}.",
         stem="weight-grid",
         table=dict(zip(names, map(list, zip(*cells, strict=True)), strict=True)),
+        tablet=PHONE,
     )
 
 

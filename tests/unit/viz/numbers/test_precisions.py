@@ -49,7 +49,9 @@ def test_infinity_is_a_mark_above_every_number() -> None:
     assert list(marks.text) == ["∞", ""]
     assert min(marks.y) > 1e6
     assert np.log10(max(marks.y)) < figure.layout.yaxis.range[1]
-    assert any(note.text == "fp16 NaN" for note in figure.layout.annotations)
+    (nan,) = (note for note in figure.layout.annotations if note.text == "fp16 NaN")
+    (both,) = (note for note in figure.layout.annotations if note.text == "fp32,<br>bf16")
+    assert abs(nan.y - both.y) > 1.4 * 16 / 212  # a line and a half of letters in a panel of 212 pixels
     assert "fp16 is infinite or no number from layer 0 on" in largest_figure(record).alt
 
 
