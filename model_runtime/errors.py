@@ -63,3 +63,7 @@ class InterventionError(GlassformerError):
 
 class SamplingError(GlassformerError):
     """The distribution cannot be sampled from (NaN, or nothing left)."""
+
+
+class NotFinite(GlassformerError):
+    """A value is infinite or not a number, so nothing can be said about it but that."""

@@ -26,12 +26,12 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
 
 
 def kl(log_p: np.ndarray, log_q: np.ndarray) -> float:
-    """Kullback-Leibler divergence, sum p (log p - log q), in nats; never below 0 by rounding.
+    """Kullback-Leibler divergence, sum p (log p - log q), in nats; never below 0 by rounding, and NaN of NaN.
 
     >>> round(kl(np.log([0.5, 0.5]), np.log([0.25, 0.75])), 4)
     0.1438
     """
-    return max(0.0, float((np.exp(log_p) * (log_p - log_q)).sum()))
+    return float(np.maximum((np.exp(log_p) * (log_p - log_q)).sum(), 0.0))
 
 
 def total_variation(mine: np.ndarray, theirs: np.ndarray) -> float:

@@ -8,8 +8,10 @@ import numpy as np
 import streamlit as st
 
 from model_runtime import stream_contributions, teaching
+from model_runtime.finite import finite
 from pages.shared.escape import plain
 from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.not_finite import whole
 from pages.shared.frame.page import end_page, showing_errors, start_page
 from pages.shared.frame.parts import Lesson, end_part
 from pages.shared.frame.sides import Side
@@ -27,6 +29,7 @@ ATTENTION, NEXT_TOKEN = "attention/attention.py", "output/next_token.py"
 def record_of(side: Side) -> ForwardPass:
     """The forward pass of a run, followed at the selected position."""
     run, spec, position = side.run, side.spec, side.query
+    whole(run.finiteness)
     lengths = run.measure(stream_contributions)
     is_last = position == len(run.tokens) - 1
     return forward_pass_record(
@@ -49,7 +52,7 @@ def record_of(side: Side) -> ForwardPass:
 def logits_at(run: PageRun, position: int) -> np.ndarray:
     """What the model expects after an earlier token, float32 [d_vocab]."""
     trace = run.traced(points=("embed",), positions=(position,), logits_at=(position,))
-    return trace.get("logits")[0]
+    return finite(trace.get("logits")[0], "the logits")
 
 
 def follow(target: object) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime.errors import GlassformerError
+from model_runtime.errors import GlassformerError, NotFinite
 from pages.shared.figure import scripts
-from pages.shared.frame import contents, errors, opening, proof, sidebar
+from pages.shared.frame import contents, errors, not_finite, opening, proof, sidebar
 from pages.shared.frame.sides import Side, sides
 from pages.shared.run import runs, runtime
 from pages.shared.run.opened import PageRun, opened
@@ -50,6 +50,8 @@ def start_page() -> tuple[Side, ...]:
     needless = not contents.part_on_screen(entry, url_state.values()).needs_run
     run = _open(needless)
     _tell_notices(run)
+    if run is not None:
+        not_finite.tell(run)
     sidebar.draw(run)
     url_state.write()
     if run is None and needless:
@@ -142,6 +144,8 @@ def showing_errors() -> Iterator[None]:
         yield
         if runs.some_drawn():
             st.session_state[LAST_GOOD] = runs.runs()[0]
+    except NotFinite as error:  # the run is what was asked for, so no other picture takes its place
+        errors.missing(error.what, error.remedy)
     except GlassformerError as error:
         asked = runs.current_run()
         kept = st.session_state.get(LAST_GOOD)

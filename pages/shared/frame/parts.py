@@ -17,7 +17,7 @@ from typing import Any
 import streamlit as st
 
 from model_runtime.errors import PointUnavailable
-from pages.shared.frame import contents, lessons
+from pages.shared.frame import contents, lessons, not_finite
 from pages.shared.frame.contents import Part
 from pages.shared.frame.errors import missing
 from pages.shared.frame.page import details, try_this
@@ -45,6 +45,7 @@ class Lesson:
 def show(part: Part, sides: Sequence[Side]) -> None:
     """Draw a part and what stands below it; where a model has none of that, a sentence and a way on."""
     try:
+        not_finite.check(part, sides)
         lesson = draw(part, sides)
     except PointUnavailable as refusal:
         missing(refusal.what, "Choose another model in the sidebar.")

@@ -21,6 +21,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from model_runtime.capture.trace_cache import HasBytes
+from model_runtime.finite import Finiteness, finite, finiteness
 from model_runtime.interventions import Intervention
 from model_runtime.model import Model
 from model_runtime.records import Token
@@ -67,8 +68,17 @@ class PageRun(OpenRun):
 
     @once
     def logits(self) -> np.ndarray:
-        """Logits of the next token, float32 [d_vocab]."""
-        return self.trace.next_token_logits()
+        """Logits of the next token, float32 [d_vocab], all finite.
+
+        Raises:
+            NotFinite: one is not; there is no distribution then.
+        """
+        return finite(self.trace.next_token_logits(), "the next token's logits")
+
+    @once
+    def finiteness(self) -> Finiteness:
+        """What of the run is finite."""
+        return self.measure(finiteness, "Looking for numbers that are not finite")
 
     @property
     def forward_seconds(self) -> float:

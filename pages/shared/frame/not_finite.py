@@ -1,0 +1,99 @@
+"""A run with values that are not finite: said once on every page, and no part is built on such a value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from model_runtime.errors import NotFinite
+from model_runtime.finite import Finiteness
+from pages.shared.escape import plain, quoted
+from pages.shared.frame.contents import Part
+from pages.shared.frame.sides import Side
+from pages.shared.run.opened import PageRun
+
+# Parts built on one layer's queries, keys and values: true as long as these are numbers.
+_OF_A_LAYER = {
+    *("pages.attention.stages", "pages.attention.number", "pages.attention.masks", "pages.attention.groups"),
+    *("pages.positions.rotation", "pages.numbers.scaling_order", "pages.numbers.softmax"),
+}
+# Parts of the text, the weights or the machine, and the one that tells by itself where a format breaks.
+_OF_NO_RUN = {
+    *("pages.tokens.compare", "pages.tokens.levels", "pages.tokens.merges", "pages.tokens.bpe"),
+    *("pages.vectors.table", "pages.vectors.words", "pages.vectors.projection", "pages.attention.cost"),
+    *("pages.moe.sizes", "pages.numbers.bits", "pages.numbers.spacing", "pages.numbers.weights"),
+    *("pages.numbers.gguf_blocks", "pages.numbers.precisions", "pages.positions.schemes"),
+}
+# Parts of the model as it is, whatever the edits.
+_WITHOUT_EDITS = {"pages.tokens.foreign", "pages.moe.domains", "pages.numbers.gradients"}
+
+
+def tell(run: PageRun) -> None:
+    """Where the run's numbers end, what that means and what to do, in a box; nothing where all are finite."""
+    found = run.finiteness
+    if found.first is not None:
+        st.warning(f"{_where(found, run)}  \n{_means(found)}  \n{_way_on(run)}", title="Not all are numbers")
+
+
+def _where(found: Finiteness, run: PageRun) -> str:
+    first, n = found.first, len(run.tokens)
+    assert first is not None
+    place = first.what if first.layer is None else f"{first.what} in layer {first.layer}"
+    if first.what == "the logits":
+        return f"In this run {found.logits:,} of {found.d_vocab:,} logits are infinite or not a number (NaN)."
+    return (
+        f"In this run numbers become infinite (∞) or no number (NaN). The first are in {place}, at token "
+        f"{first.position} {quoted(run.texts[first.position])}; {first.n_positions:,} of {n:,} tokens have "
+        "them there."
+    )
+
+
+def _means(found: Finiteness) -> str:
+    lost = f"{found.logits:,} of {found.d_vocab:,} logits of the next token are no numbers: it has no "
+    return (
+        "∞ lies beyond the largest number of the format; ∞ divided by ∞ is no number, and what is computed "
+        f"with one becomes one. {lost + 'probabilities. ' if found.logits else ''}Parts that would compare "
+        "such values are left out; what comes before them is measured as ever."
+    )
+
+
+def _way_on(run: PageRun) -> str:
+    if run.interventions:
+        return "Undo the edit that does it (✕ in the sidebar), or choose a wider number format under *More*."
+    if run.spec.dtype == "float16":
+        return "Choose float32 or bfloat16 as the number format under *More*: they reach further."
+    return (
+        f"The file of {plain(run.spec.name)} itself leads there: choose another model or another copy of it."
+    )
+
+
+def whole(found: Finiteness) -> None:
+    """Let pass a run that is finite throughout.
+
+    Raises:
+        NotFinite: it is not.
+    """
+    if found.first is not None:
+        raise NotFinite(
+            "This picture compares values that are infinite or not a number here: nothing true can be drawn "
+            "of them.",
+            "The box above says where they come from and what to do.",
+        )
+
+
+def check(part: Part, sides: Sequence[Side]) -> None:
+    """Let pass the parts whose values are finite in all runs that are drawn.
+
+    Raises:
+        NotFinite: a part would be built on a value that is not.
+    """
+    if part.module in _OF_NO_RUN:
+        return
+    for side in sides:
+        found = side.run.finiteness
+        if part.module in _OF_A_LAYER and not found.spoils(side.layer):
+            continue
+        if part.module in _WITHOUT_EDITS and found.first is not None:
+            found = side.run.under(()).finiteness
+        whole(found)

@@ -1,0 +1,91 @@
+"""Runs whose numbers are not all finite, on every part of every page: told, and no finding is built."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from model_runtime.finite import ATTENTION, finiteness
+from model_runtime.interventions import ScaleMLP
+from model_runtime.model import Model
+from model_runtime.run import open_run
+from pages.shared.frame import contents
+from tests.pages.test_pages import ROUTER
+from tests.tiny_checkpoints import save, tiny_llama
+from tests.tiny_models import build_model, tiny_model, tiny_tokenizer
+
+FALSE = re.compile(
+    r"moved by.{0,40}\b0\b|KL (divergence )?0\b|no digit moves|all ≤ 0|stays the likeliest"
+    r"|grows to not a number|differs by 0|not a number nats|This page stopped"
+)
+# key -> (model, settings of the link)
+CASES = {
+    "overflow": ("sparse", {"dtype": "float16", "edits": "m0*1e6_m1*1e6"}),
+    "head": ("head", {}),
+    "last layer": ("last", {}),
+}
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mixture that an edit drives over fp16's end, and two models with one weight that is no number."""
+    folder = tmp_path_factory.mktemp("not-finite")
+    build_model("mixtral").save_pretrained(folder / "sparse")
+    tiny_tokenizer().save_pretrained(folder / "sparse")
+    for name in ("head", "last"):
+        model = tiny_llama()
+        weight = model.lm_head.weight if name == "head" else model.model.layers[-1].mlp.down_proj.weight
+        with torch.no_grad():
+            weight[3, 3] = float("inf") if name == "head" else float("nan")
+        save(folder / name, model)
+    return folder
+
+
+def shown(app: AppTest) -> str:
+    kinds = ("error", "warning", "info", "markdown", "caption")
+    words = "\n".join(str(one.value) for kind in kinds for one in getattr(app, kind))
+    return words.replace("\\", "") + "\n".join(str(one.proto) for one in app.get("bidi_component"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_part_stops_or_finds_something_in_no_numbers(
+    broken: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.setenv("GLASSFORMER_ALLOW", str(broken))
+    name, link = CASES[case]
+    wrong = []
+    for entry in contents.PAGES:
+        for part in entry.parts or (None,):
+            app = AppTest.from_file(str(ROUTER), default_timeout=120)
+            chosen = {} if part is None else {entry.setting: part.key}
+            for key, value in {"model": str(broken / name), "prompt": "the fox", **link, **chosen}.items():
+                app.query_params[key] = value
+            app.run()
+            if entry is not contents.PAGES[0]:
+                app.switch_page(entry.file)
+                app.run()
+            words = shown(app)
+            place = f"{entry.url} {part.key if part else ''}"
+            if app.exception:
+                wrong.append(f"{place}: {app.exception[0].message}")
+            wrong += [f"{place}: {found.group()}" for found in FALSE.finditer(words)]
+            if not (part is not None and not part.needs_run) and "(NaN)" not in words:
+                wrong.append(f"{place}: not told")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_first_place_is_found() -> None:
+    model = Model(*tiny_model("llama"), model_id="tiny", name="Tiny", revision="local")
+    assert finiteness(open_run(model, "the fox")).first is None
+    huge = tuple(ScaleMLP(1, 1e30, (1,)) for _ in range(2))  # beyond float32 at token 1 of layer 1
+    found = finiteness(open_run(model, "the fox jumps", huge))
+    assert found.first is not None
+    assert (found.first.layer, found.first.what, found.first.position) == (1, "what the MLP adds", 1)
+    assert found.logits == found.d_vocab
+    assert not found.spoils(1)
+    assert found.spoils(2)
+    assert found.first.what != ATTENTION
