@@ -84,7 +84,7 @@ def main() -> None:
 def rows() -> list[Row]:
     """In a process of its own."""
     printed = subprocess.run(
-        [sys.executable, "-m", "bench.memory"], check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", f"{__package__}.memory"], check=True, stdout=subprocess.PIPE, text=True
     ).stdout.split()
     peak, end = (int(word) / 1e9 for word in printed[-2:])
     what = f"resident memory at most, one visitor, {N_PROMPTS} prompts of {N_TOKENS} tokens over four pages"

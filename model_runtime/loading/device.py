@@ -137,5 +137,5 @@ def give_memory_back() -> None:
     """Return to the system what was freed. glibc keeps the memory of each thread's freed tensors for later
     ones, and the pages run each visitor's work in a thread of its own: 0.3 GB after one long prompt.
     """
-    if sys.platform == "linux" and hasattr(_C, "malloc_trim"):
+    if _C is not None and hasattr(_C, "malloc_trim"):
         _C.malloc_trim(0)

@@ -293,8 +293,7 @@ def test_what_a_visitor_stopped_is_not_begun_again_until_they_say_so() -> None:
 
 
 def test_a_stopped_part_leaves_the_page_and_its_settings(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    stopped = {"all": True}
-    monkeypatch.setattr(runtime, "is_stopped", lambda key: stopped["all"])
+    monkeypatch.setattr(runtime, "is_stopped", lambda key: "order_experiment" in str(key))
     runtime._dear().clear()
     app = AppTest.from_file(str(ROUTER), default_timeout=120)
     for key, value in {"model": tiny, "prompt": "hello there you", "place": "order"}.items():
