@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,9 @@ class Part:
     title: str  # on the control: two or three words
     module: str
     needs_run: bool = True  # its figures are of a run; without one, only where the run cannot be computed
+    # What must be finite (`not_finite`): all of the run; what attention reads in the chosen layer; all of the
+    # model without edits; nothing: of the text, the weights, the machine, or itself about where formats break.
+    reads: Literal["run", "layer", "model", "nothing"] = "run"
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,11 @@ PAGES: tuple[Entry, ...] = (
         "A model reads no letters: a tokenizer cuts the text into pieces and gives the model their numbers.",
         setting="lesson",
         parts=(
-            Part("compare", "Tokenizers", "pages.tokens.compare"),
-            Part("levels", "Words, letters, pieces", "pages.tokens.levels"),
-            Part("built", "How a token is built", "pages.tokens.merges"),
-            Part("train", "Train one", "pages.tokens.bpe"),
-            Part("fed", "The wrong tokenizer", "pages.tokens.foreign"),
+            Part("compare", "Tokenizers", "pages.tokens.compare", reads="nothing"),
+            Part("levels", "Words, letters, pieces", "pages.tokens.levels", reads="nothing"),
+            Part("built", "How a token is built", "pages.tokens.merges", reads="nothing"),
+            Part("train", "Train one", "pages.tokens.bpe", reads="nothing"),
+            Part("fed", "The wrong tokenizer", "pages.tokens.foreign", reads="model"),
         ),
     ),
     Entry(
@@ -70,9 +74,9 @@ PAGES: tuple[Entry, ...] = (
         "Each token is a point in a space of hundreds of dimensions.",
         setting="space",
         parts=(
-            Part("table", "The table", "pages.vectors.table"),
-            Part("words", "Words and sums", "pages.vectors.words"),
-            Part("map", "Projection", "pages.vectors.projection"),
+            Part("table", "The table", "pages.vectors.table", reads="nothing"),
+            Part("words", "Words and sums", "pages.vectors.words", reads="nothing"),
+            Part("map", "Projection", "pages.vectors.projection", reads="nothing"),
             Part("senses", "One word, many meanings", "pages.vectors.senses"),
         ),
     ),
@@ -86,8 +90,8 @@ PAGES: tuple[Entry, ...] = (
         setting="place",
         parts=(
             Part("order", "Why order", "pages.positions.order"),
-            Part("schemes", "Four schemes", "pages.positions.schemes"),
-            Part("rope", "RoPE, turning", "pages.positions.rotation"),
+            Part("schemes", "Four schemes", "pages.positions.schemes", reads="nothing"),
+            Part("rope", "RoPE, turning", "pages.positions.rotation", reads="layer"),
             Part("change", "RoPE, changed", "pages.positions.change"),
             Part("beyond", "Beyond the length", "pages.positions.length"),
         ),
@@ -103,12 +107,12 @@ PAGES: tuple[Entry, ...] = (
         setting="part",
         parts=(
             Part("heads", "All heads", "pages.attention.heads"),
-            Part("stages", "Step by step", "pages.attention.stages"),
-            Part("number", "One number", "pages.attention.number"),
+            Part("stages", "Step by step", "pages.attention.stages", reads="layer"),
+            Part("number", "One number", "pages.attention.number", reads="layer"),
             Part("lines", "Who reads whom", "pages.attention.lines"),
-            Part("masks", "Masks", "pages.attention.masks"),
-            Part("groups", "Shared keys", "pages.attention.groups"),
-            Part("cost", "Cost", "pages.attention.cost"),
+            Part("masks", "Masks", "pages.attention.masks", reads="layer"),
+            Part("groups", "Shared keys", "pages.attention.groups", reads="layer"),
+            Part("cost", "Cost", "pages.attention.cost", reads="nothing"),
             Part("bertviz", "BertViz", "pages.attention.bertviz"),
         ),
     ),
@@ -124,9 +128,9 @@ PAGES: tuple[Entry, ...] = (
         parts=(
             Part("routing", "Who is asked", "pages.moe.routing"),
             Part("experts", "What an expert did", "pages.moe.experts"),
-            Part("domains", "Who knows what", "pages.moe.domains"),
+            Part("domains", "Who knows what", "pages.moe.domains", reads="model"),
             Part("load", "Load", "pages.moe.load"),
-            Part("sizes", "Arithmetic", "pages.moe.sizes"),
+            Part("sizes", "Arithmetic", "pages.moe.sizes", reads="nothing"),
         ),
     ),
     Entry(
@@ -148,11 +152,11 @@ PAGES: tuple[Entry, ...] = (
         "range.",
         setting="formats",
         parts=(
-            Part("bits", "Bits", "pages.numbers.bits", needs_run=False),
-            Part("spacing", "Spacing", "pages.numbers.spacing", needs_run=False),
-            Part("weights", "Weights", "pages.numbers.weights"),
+            Part("bits", "Bits", "pages.numbers.bits", reads="nothing", needs_run=False),
+            Part("spacing", "Spacing", "pages.numbers.spacing", reads="nothing", needs_run=False),
+            Part("weights", "Weights", "pages.numbers.weights", reads="nothing"),
             Part("quant", "Quantization", "pages.numbers.quantization"),
-            Part("blocks", "GGUF blocks", "pages.numbers.gguf_blocks"),
+            Part("blocks", "GGUF blocks", "pages.numbers.gguf_blocks", reads="nothing"),
         ),
     ),
     Entry(
@@ -165,11 +169,11 @@ PAGES: tuple[Entry, ...] = (
         "keeps it whole?",
         setting="stability",
         parts=(
-            Part("order", "Order of operations", "pages.numbers.scaling_order"),
-            Part("softmax", "Softmax", "pages.numbers.softmax"),
-            Part("model", "Whole model", "pages.numbers.precisions"),
+            Part("order", "Order of operations", "pages.numbers.scaling_order", reads="layer"),
+            Part("softmax", "Softmax", "pages.numbers.softmax", reads="layer"),
+            Part("model", "Whole model", "pages.numbers.precisions", reads="nothing"),
             Part("sums", "Sums", "pages.numbers.sums"),
-            Part("gradients", "Loss scaling", "pages.numbers.gradients"),
+            Part("gradients", "Loss scaling", "pages.numbers.gradients", reads="model"),
         ),
     ),
 )

@@ -13,21 +13,6 @@ from pages.shared.frame.contents import Part
 from pages.shared.frame.sides import Side
 from pages.shared.run.opened import PageRun
 
-# Parts built on one layer's queries, keys and values: true as long as these are numbers.
-_OF_A_LAYER = {
-    *("pages.attention.stages", "pages.attention.number", "pages.attention.masks", "pages.attention.groups"),
-    *("pages.positions.rotation", "pages.numbers.scaling_order", "pages.numbers.softmax"),
-}
-# Parts of the text, the weights or the machine, and the one that tells by itself where a format breaks.
-_OF_NO_RUN = {
-    *("pages.tokens.compare", "pages.tokens.levels", "pages.tokens.merges", "pages.tokens.bpe"),
-    *("pages.vectors.table", "pages.vectors.words", "pages.vectors.projection", "pages.attention.cost"),
-    *("pages.moe.sizes", "pages.numbers.bits", "pages.numbers.spacing", "pages.numbers.weights"),
-    *("pages.numbers.gguf_blocks", "pages.numbers.precisions", "pages.positions.schemes"),
-}
-# Parts of the model as it is, whatever the edits.
-_WITHOUT_EDITS = {"pages.tokens.foreign", "pages.moe.domains", "pages.numbers.gradients"}
-
 
 def tell(run: PageRun) -> None:
     """Where the run's numbers end, what that means and what to do, in a box; nothing where all are finite."""
@@ -88,12 +73,12 @@ def check(part: Part, sides: Sequence[Side]) -> None:
     Raises:
         NotFinite: a part would be built on a value that is not.
     """
-    if part.module in _OF_NO_RUN:
+    if part.reads == "nothing":
         return
     for side in sides:
         found = side.run.finiteness
-        if part.module in _OF_A_LAYER and not found.spoils(side.layer):
+        if part.reads == "layer" and not found.spoils(side.layer):
             continue
-        if part.module in _WITHOUT_EDITS and found.first is not None:
+        if part.reads == "model" and found.first is not None:
             found = side.run.under(()).finiteness
         whole(found)

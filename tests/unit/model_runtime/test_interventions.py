@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from model_runtime import interventions as edit
+from model_runtime.capture.edit_values import with_the_same_sum
 from model_runtime.errors import InterventionError
 
 NAN, INF = float("nan"), float("inf")
@@ -57,3 +58,16 @@ def test_fields_of_another_type_and_endless_numbers_are_refused(
 ) -> None:
     with pytest.raises(InterventionError, match=says):
         make()
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.5, 3.0, 1e6, -1.0])
+def test_a_renormalised_expert_takes_no_more_than_all_and_leaves_no_less_than_nothing(factor: float) -> None:
+    before = torch.tensor([[0.6, 0.3, 0.1], [0.6, 0.3, 0.1], [0.2, 0.0, 0.0]])
+    chosen = torch.tensor([[True, False, False], [False, False, False], [True, False, False]])
+    found = with_the_same_sum(torch.where(chosen, factor * before, before), before, chosen)
+    own = min(0.6 * factor, 1.0)
+    by_hand = [own, (1 - own) * 0.75, (1 - own) * 0.25]  # 3 to 1, as before
+    assert found[0].tolist() == pytest.approx(by_hand, abs=1e-6)
+    assert (found[0, 1:] >= 0).all()
+    assert found[1].tolist() == before[1].tolist()  # a token that did not ask it
+    assert found[2].tolist() == pytest.approx([min(0.2 * factor, 0.2), 0, 0])  # one that asked no other
