@@ -21,7 +21,7 @@ class Part:
     module: str
     needs_run: bool = True  # its figures are of a run; without one, only where the run cannot be computed
     # What must be finite (`not_finite`): all of the run; what attention reads in the chosen layer; all of the
-    # model without edits; nothing: of the text, the weights, the machine, or itself about where formats break.
+    # model without edits; nothing: of the text, the weights or the machine, or about where formats break.
     reads: Literal["run", "layer", "model", "nothing"] = "run"
 
 
