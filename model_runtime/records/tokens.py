@@ -31,8 +31,8 @@ class Token:
 class Coverage:
     """What a tokenizer's table can write.
 
-    A table of all bytes that UTF-8 uses writes every text. Where bytes are missing, and in a table of characters or
-    words, what the table lacks becomes its `unknown` token; without one it is left out, and lost.
+    A table of all bytes that UTF-8 uses writes every text. Where bytes are missing, and in a table of
+    characters or words, what the table lacks becomes its `unknown` token; without one it is left out, and lost.
     """
 
     missing_bytes: tuple[int, ...] | None  # that have no token; None: the table is not made of bytes

@@ -218,5 +218,3 @@ def test_written_tokens_are_text_whatever_they_contain() -> None:
     assert "\u202e" not in shown
     assert shown.count("<i></i>") == 1
     assert "<script>" not in rows([("<script>", "")])
-
-

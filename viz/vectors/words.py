@@ -69,8 +69,7 @@ def _figure(record: WordSimilarity, look: Look) -> go.Figure:
                 1,
                 style.SIGNED_SCALE,
                 text=[
-                    [style.two_decimals(value) if numbered else "" for value in row]
-                    for row in record.cosines
+                    [style.two_decimals(value) if numbered else "" for value in row] for row in record.cosines
                 ],
                 texttemplate="%{text}",
                 textfont={"size": 12},
