@@ -68,7 +68,7 @@ class SelfProof:
 
     @property
     def largest_error(self) -> float:
-        """The largest absolute difference of all checks that apply; NaN if none does, or one gave no number."""
+        """The largest absolute difference of all checks that apply; NaN if none does or one has none."""
         return self.worst.largest_error if self.worst else math.nan
 
 

@@ -182,7 +182,7 @@ def share_ticks(low: float, high: float, most: int = 5) -> Json:
     """Ticks of an axis of shares from `low` to `high`, at most so many, at even steps, in percent.
 
     >>> share_ticks(0, 0.0535, 3)["ticktext"]
-    ['0\\xa0%', '5\\xa0%']
+    ['0\\xa0%', '2\\xa0%', '4\\xa0%']
     >>> share_ticks(0, 1.08)["tickvals"]
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """

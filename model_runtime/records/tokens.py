@@ -32,7 +32,7 @@ class Coverage:
     """What a tokenizer's table can write.
 
     A table of all bytes that UTF-8 uses writes every text. Where bytes are missing, and in a table of
-    characters or words, what the table lacks becomes its `unknown` token; without one it is left out, and lost.
+    characters or words, what the table lacks becomes its `unknown` token; without one it is lost.
     """
 
     missing_bytes: tuple[int, ...] | None  # that have no token; None: the table is not made of bytes

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from model_runtime.capture.hooks import let_go
 from model_runtime.errors import ModelTooLarge
 from model_runtime.loading.catalogue import row_of
 from model_runtime.numbers import gradients
@@ -244,4 +245,4 @@ def draw(sides: Sequence[Side]) -> Lesson:
     story(one.run.spec.device for one in found)
     reports = [one.report for one in found if one.report is not None]
     maths = partial(mathematics, reports[0], k, batch) if reports else ""
-    return Lesson(mathematics=maths, code=(twin_of, backward, fp16_limits))
+    return Lesson(mathematics=maths, code=(twin_of, backward, let_go, fp16_limits))

@@ -152,7 +152,7 @@ def test_the_recording_is_shown_as_one(sparse: str, tmp_path: Path, monkeypatch:
     message = figures(app)["collapse"]
     assert "Recorded a tiny training" in message["caption"]
     assert "L1" in message["badge"]["text"]
-    assert "100 % without it" in told(app)
+    assert "100\u00a0% without it" in told(app)
 
 
 def test_missing_text_leaves_the_rest(sparse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

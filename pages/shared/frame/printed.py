@@ -20,7 +20,10 @@ def printed(*code: Any) -> str:
 
 
 def unprinted(code: Sequence[Any]) -> list[str]:
-    """Functions of ours that the pieces call without being printed themselves: a lesson has none."""
+    """Functions of ours that the pieces call without being printed themselves: a lesson has none.
+
+    `step()`, which tells a waiting page how far the work is, computes nothing and is only imported.
+    """
     shown = {id(piece) for piece in code}
     return sorted(
         {
@@ -28,6 +31,7 @@ def unprinted(code: Sequence[Any]) -> list[str]:
             for name, value in _needed(code)
             if isinstance(inspect.unwrap(value), FunctionType)
             and value.__module__.startswith("model_runtime")
+            and value.__module__ != "model_runtime.steps"
             if id(value) not in shown
         }
     )

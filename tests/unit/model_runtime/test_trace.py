@@ -219,7 +219,7 @@ def test_prompts_that_cannot_be_read(model: Model) -> None:
         ([], "no tokens"),
         ([320], "id 320"),
         ([-1], "id -1"),
-        ([5] * 129, r"129 tokens; this model reads at most 128. Shorten it by 1 tokens"),
+        ([5] * 129, r"129 tokens; this model reads at most 128. Shorten it by 1 token or more"),
     ):
         with pytest.raises(PromptError, match=says):
             model.trace(prompt)
