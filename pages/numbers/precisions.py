@@ -246,8 +246,8 @@ def arithmetic(one: Amplified) -> None:
         "the embedding table): the share that is the exact sum, rounded once at the end. Near 100\u00a0%, "
         "the machine adds up in a wider format and rounds the result; below it, what rounding after each "
         "term would give. Likewise the softmax of these numbers. The norm: whether the model's last one "
-        "takes numbers up to 300, whose squares fp16 cannot hold. What is stored, such as the stream after each "
-        "layer, is always rounded."
+        "takes numbers up to 300, whose squares fp16 cannot hold. What is stored, such as the stream after "
+        "each layer, is always rounded."
     )
 
 
