@@ -91,6 +91,7 @@ def read_weights(
     hf_model, info = building.as_published(loaded[0]), loaded[1]
     _check_nothing_missing(name, info)
     _check_nothing_left(name, info)
+    _check_numbers(name, hf_model)
     if hasattr(hf_model.config, "quantization_config"):
         del hf_model.config.quantization_config  # GPT-OSS's weights are unpacked by now
     return hf_model.eval().requires_grad_(False)
@@ -118,6 +119,20 @@ def _drop_detours(config: Any) -> None:
             setattr(config, detour, None)
     config._attn_implementation = None
     config._experts_implementation = None
+
+
+def _check_numbers(name: str, hf_model: torch.nn.Module) -> None:
+    """A weight that is infinite or no number spreads to all that is computed with it: nothing is shown."""
+    for tensor, weight in hf_model.named_parameters():
+        n_bad = weight.numel() - int(torch.isfinite(weight).sum())
+        if n_bad:
+            form = str(weight.dtype).removeprefix("torch.")
+            wider = " or choose float32, which reaches further" if weight.dtype != torch.float32 else ""
+            raise UnsupportedModel(
+                f"{name} has weights that are infinite or not a number (NaN): {n_bad:,} of "
+                f"{weight.numel():,} in {tensor}, read as {form}. What is computed with them would be too.",
+                f"Fetch the model again{wider}.",
+            )
 
 
 def _check_nothing_missing(name: str, info: dict[str, Any]) -> None:

@@ -21,8 +21,14 @@ from pages.shared.frame.sides import Side, column, places
 from pages.shared.settings import url_state as state
 from viz.numbers.breaking_gains import breaking_gains_figure, breaking_gains_record, heads_sentence
 from viz.numbers.order_patterns import order_patterns_figure, order_patterns_record
-from viz.numbers.scaling_order import ORDER_TITLES, gain_words, order_products_figure, order_products_record
-from viz.style import share, three_digits
+from viz.numbers.scaling_order import (
+    ORDER_TITLES,
+    difference_words,
+    gain_words,
+    order_products_figure,
+    order_products_record,
+)
+from viz.style import three_digits
 
 STORY = (
     "When Stanford's Mistral project trained GPT-2 Small in mixed precision, a run crashed, and the overflow "
@@ -97,7 +103,7 @@ def table(report: OrderReport) -> str:
             lines.append(
                 f"| {ORDER_TITLES[order]} | {number_format} | {three_digits(result.largest)} | "
                 f"{result.overflowed} of {result.n_cells:,} | {result.infinite} | {len(result.broken_rows)} "
-                f"| {share(result.difference)} |"
+                f"| {difference_words(result)} |"
             )
     return "\n".join(lines)
 

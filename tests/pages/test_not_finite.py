@@ -28,19 +28,23 @@ CASES = {
     "head": ("head", {}),
     "last layer": ("last", {}),
 }
+LARGEST = torch.finfo(torch.float32).max
 
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A mixture that an edit drives over fp16's end, and two models with one weight that is no number."""
+    """A mixture that an edit drives over the end of fp16, two models that leave float32, a weight of NaN."""
     folder = tmp_path_factory.mktemp("not-finite")
     build_model("mixtral").save_pretrained(folder / "sparse")
     tiny_tokenizer().save_pretrained(folder / "sparse")
-    for name in ("head", "last"):
+    for name in ("head", "last", "weight"):
         model = tiny_llama()
         weight = model.lm_head.weight if name == "head" else model.model.layers[-1].mlp.down_proj.weight
         with torch.no_grad():
-            weight[3, 3] = float("inf") if name == "head" else float("nan")
+            weight[3] = torch.where(weight[3] < 0, -LARGEST, LARGEST)
+            model.model.layers[-1].mlp.up_proj.weight.mul_(1e4 if name == "last" else 1.0)
+            if name == "weight":
+                weight[3, 3] = float("nan")
         save(folder / name, model)
     return folder
 
@@ -89,3 +93,18 @@ def test_the_first_place_is_found() -> None:
     assert not found.spoils(1)
     assert found.spoils(2)
     assert found.first.what != ATTENTION
+
+
+def test_a_file_with_weights_that_are_no_numbers_is_named_on_every_page(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLASSFORMER_ALLOW", str(broken))
+    for entry in contents.PAGES:
+        app = AppTest.from_file(str(ROUTER), default_timeout=120)
+        app.query_params["model"] = str(broken / "weight")
+        app.run()
+        if entry is not contents.PAGES[0]:
+            app.switch_page(entry.file)
+            app.run()
+        assert not app.exception, entry.url
+        assert "1 of 512 in model.layers.1.mlp.down_proj.weight" in shown(app), entry.url

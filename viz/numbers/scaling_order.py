@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from model_runtime.records.counts import counted
 from model_runtime.records.numbers import ORDERS, Order, OrderReport, OrderResult
 from viz import style
 from viz.drawn import Drawn
@@ -54,6 +55,16 @@ class OrderProducts:
     place: str  # "L24 H4 at gain 8"
     low: float
     high: float
+
+
+def difference_words(result: OrderResult) -> str:
+    """How far the pattern is from fp32's: of the rows that are numbers, and whether those are all."""
+    n_rows, n_broken = len(result.pattern), len(result.broken_rows)
+    if not n_broken:
+        return style.share(result.difference)
+    if n_broken == n_rows:
+        return "no row is a number"
+    return f"{style.share(result.difference)} in the other {counted(n_rows - n_broken, 'row')}"
 
 
 def order_products_record(
@@ -123,7 +134,7 @@ def order_products_figure(record: OrderProducts) -> Drawn:
             "scores -infinity": [found.down for found in results],
             "scores NaN": [found.nan for found in results],
             "rows NaN": [len(found.broken_rows) for found in results],
-            "largest difference from fp32": [found.difference for found in results],
+            "largest difference from fp32, rows that are numbers": [found.difference for found in results],
         },
     )
 

@@ -69,6 +69,25 @@ def test_half_precision_files_become_float32_on_the_cpu_unless_asked(tmp_path: P
     assert load_weights(folder, dtype="fp16").hf_model.dtype == torch.float16
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path: Path, value: float) -> None:
+    model = tiny_llama()
+    with torch.no_grad():
+        model.model.embed_tokens.weight[75, 3:5] = value
+    with pytest.raises(UnsupportedModel, match=r"2 of 4,096 in model\.embed_tokens\.weight, read as float32"):
+        load_model(save(tmp_path / "broken", model))
+
+
+def test_weights_too_large_for_the_chosen_format_say_which_holds_them(tmp_path: Path) -> None:
+    model = tiny_llama()
+    with torch.no_grad():
+        model.lm_head.weight[0, 0] = 70_000.0  # fp16 ends at 65,504
+    folder = save(tmp_path / "large", model)
+    assert load_model(folder).trace("a").next_token_logits().shape == (256,)
+    with pytest.raises(UnsupportedModel, match=r"1 of 4,096 in lm_head\.weight, read as float16.*float32"):
+        load_model(folder, dtype="float16")
+
+
 def test_environment_sets_the_dtype(original: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLASSFORMER_DTYPE", "bfloat16")
     assert load_weights(str(original)).hf_model.dtype == torch.bfloat16

@@ -28,6 +28,7 @@ from viz.numbers.breaking_gains import (
 from viz.numbers.order_patterns import MOST_TOKENS, order_patterns_figure, order_patterns_record
 from viz.numbers.scaling_order import (
     OrderProducts,
+    difference_words,
     order_products_figure,
     order_products_record,
     products_title,
@@ -287,3 +288,17 @@ def test_a_phone_s_title_has_room_for_each_line() -> None:
         assert lines == 3
         assert layout.title.pad.t == 18 * lines
         assert layout.margin.t >= 48 + 18 * lines
+
+
+def test_rows_that_are_no_number_are_not_said_to_differ_by_nothing() -> None:
+    pattern = np.full((10, 10), 0.1)
+    words = [
+        difference_words(OrderResult(1.0, 0, 0, 0, 0, 55, tuple(range(broken)), pattern, 0.0))
+        for broken in (0, 3, 9, 10)
+    ]
+    assert words == [
+        "0\xa0%",
+        "0\xa0% in the other 7 rows",
+        "0\xa0% in the other 1 row",
+        "no row is a number",
+    ]
