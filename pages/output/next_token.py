@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 
 import streamlit as st
 
+from model_runtime.errors import NotFinite
 from model_runtime.sampling import twin
 from model_runtime.sampling.steps import draws
 from pages.output import writing
@@ -171,7 +173,7 @@ def temperatures(choice: Choice) -> None:
 
 start_page()
 moving_part()
-with showing_errors():
+with showing_errors(), suppress(NotFinite):  # said above already
     now = choice_of(sides())
     st.subheader("Write on", anchor=False)
     writing.text_section(now)

@@ -35,6 +35,7 @@ from model_runtime.interventions import (
     ScaleNeuron,
 )
 from model_runtime.records import ModelSpec
+from viz.style import round_number
 
 MOST_EDITS = 64
 LARGEST_FACTOR = 1e6
@@ -170,10 +171,9 @@ def describe(edit: Intervention) -> str:
             rest = ", the others scaled up" if renormalise else ""
             return f"expert {expert} of layer {layer} {_scaled(factor)}{rest}"
         case ForceExperts(layer, experts, weights, positions):
-            shares = f" with weights {', '.join(f'{w:g}' for w in weights)}" if weights else ""
-            return (
-                f"layer {layer} routed to experts {', '.join(map(str, experts))}{shares}{_where(positions)}"
-            )
+            shares = f" with weights {', '.join(map(round_number, weights))}" if weights else ""
+            asked = f"{'expert' if len(experts) == 1 else 'experts'} {', '.join(map(str, experts))}"
+            return f"layer {layer} routed to {asked}{shares}{_where(positions)}"
         case CutEdge(layer, head, query_pos, key_pos):
             heads = "all heads" if head is None else f"head {head}"
             return f"token {query_pos} may not read token {key_pos} in {heads} of layer {layer}"
@@ -182,7 +182,7 @@ def describe(edit: Intervention) -> str:
         case RopeOffset(offset):
             return f"positions moved by {offset}"
         case RopeScaling(kind, factor):
-            return f"context stretched {factor:g} times ({kind})"
+            return f"context stretched {round_number(factor)} times ({kind})"
         case PositionsOff():
             return "positions off"
     return type(edit).__name__
@@ -267,7 +267,7 @@ def _weights(text: str) -> tuple[float, ...] | None:
 
 
 def _scaled(factor: float) -> str:
-    return "off" if factor == 0 else f"times {factor:g}"
+    return "off" if factor == 0 else f"times {round_number(factor)}"
 
 
 def _where(positions: tuple[int, ...] | None) -> str:
