@@ -202,7 +202,8 @@ def distribution_bars_figure(record: DistributionBars, stem: str = "next-tokens"
 def _bars(record: DistributionBars, one: Distribution, size: int, **more: Any) -> Json:
     names = [*(style.label(text) for text in record.texts), "all other tokens"]
     # What a sampling step leaves nothing of is a plain 0.
-    words = [style.share(value) if value or record.reference else "0" for value in one.bars]
+    written = style.shares(*one.bars)
+    words = [w if value or record.reference else "0" for w, value in zip(written, one.bars, strict=True)]
     lines = [f"{text}: {share}, {style.inert(one.name)}" for text, share in zip(names, words, strict=False)]
     ids = [*record.token_ids, -1][: len(words)]
     return bars(style.inert(one.name), one.bars, words, size, customdata=ids, **hover(lines), **more)

@@ -12,7 +12,7 @@ from model_runtime.numbers.narrow import product_sums
 from model_runtime.numbers.scaling_order import compare_orders, head_sizes, scores_in
 from model_runtime.records.counts import counted
 from model_runtime.records.numbers import ORDERS, OrderReport
-from pages.numbers.gain import GAINS, format_control, gain_slider, inside_control
+from pages.numbers.gain import FORMATS, GAINS, format_control, gain_slider, inside_control
 from pages.shared.escape import plain
 from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.figure.provenance import Provenance
@@ -97,14 +97,14 @@ def table(report: OrderReport) -> str:
         "by |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    for order in ORDERS:
-        for number_format in ("fp32", "fp16", "bf16"):
-            result = report.results[order, number_format]
-            lines.append(
-                f"| {ORDER_TITLES[order]} | {number_format} | {three_digits(result.largest)} | "
-                f"{result.overflowed} of {result.n_cells:,} | {result.infinite} | {len(result.broken_rows)} "
-                f"| {difference_words(result)} |"
-            )
+    found = [(order, form, report.results[order, form]) for order in ORDERS for form in ("fp32", *FORMATS)]
+    differences = difference_words([result for _, _, result in found])
+    for (order, form, result), off in zip(found, differences, strict=True):
+        lines.append(
+            f"| {ORDER_TITLES[order]} | {form} | {three_digits(result.largest)} | "
+            f"{result.overflowed} of {result.n_cells:,} | {result.infinite} | {len(result.broken_rows)} "
+            f"| {off} |"
+        )
     return "\n".join(lines)
 
 

@@ -57,14 +57,16 @@ class OrderProducts:
     high: float
 
 
-def difference_words(result: OrderResult) -> str:
-    """How far the pattern is from fp32's: of the rows that are numbers, and whether those are all."""
-    n_rows, n_broken = len(result.pattern), len(result.broken_rows)
-    if not n_broken:
-        return style.share(result.difference)
-    if n_broken == n_rows:
-        return "no row is a number"
-    return f"{style.share(result.difference)} in the other {counted(n_rows - n_broken, 'row')}"
+def difference_words(results: Sequence[OrderResult]) -> list[str]:
+    """How far each pattern is from fp32's: of the rows that are numbers, and whether those are all."""
+    words = []
+    for result, off in zip(results, style.shares(*(found.difference for found in results)), strict=True):
+        n_left = len(result.pattern) - len(result.broken_rows)
+        if not n_left:
+            words.append("no row is a number")
+        else:
+            words.append(f"{off} in the other {counted(n_left, 'row')}" if result.broken_rows else off)
+    return words
 
 
 def order_products_record(

@@ -292,13 +292,15 @@ def test_a_phone_s_title_has_room_for_each_line() -> None:
 
 def test_rows_that_are_no_number_are_not_said_to_differ_by_nothing() -> None:
     pattern = np.full((10, 10), 0.1)
-    words = [
-        difference_words(OrderResult(1.0, 0, 0, 0, 0, 55, tuple(range(broken)), pattern, 0.0))
-        for broken in (0, 3, 9, 10)
+    results = [
+        OrderResult(1.0, 0, 0, 0, 0, 55, tuple(range(broken)), pattern, off)
+        for broken, off in ((0, 0.0), (3, 0.0), (9, 0.0), (10, 0.0), (0, 0.000565), (0, 0.00489))
     ]
-    assert words == [
+    assert difference_words(results) == [
         "0\xa0%",
         "0\xa0% in the other 7 rows",
         "0\xa0% in the other 1 row",
         "no row is a number",
+        "0.0565\xa0%",
+        "0.489\xa0%",
     ]
