@@ -139,7 +139,7 @@ def test_forced_weights_that_are_no_routing_are_named_and_not_made(moe: Path, ed
     assert [*fine(app)] == FIGURES["routing"]
     told_of = [box.value for box in app.warning]
     assert len(told_of) == 1
-    assert told_of[0].startswith("Not made: layer 0 routed to experts 1")
+    assert told_of[0].startswith("Not made: layer 0 routed to expert")
 
 
 @pytest.mark.parametrize("edit", ["x0.1*-1_x0.2*-1_x0.3*-1_x0.0*-1", "f0.1.2=2:-1", "f0.1.2=1e6:1"])

@@ -173,7 +173,7 @@ def test_turns_bound_how_many_run_at_a_time() -> None:
     for thread in threads:
         thread.join()
     assert most == 2
-    assert turns.waiting == 0
+    assert not any(turns.waiting.values())
 
 
 def test_a_turn_is_given_back_after_an_error() -> None:

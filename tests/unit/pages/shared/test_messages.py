@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from streamlit.runtime import Runtime, caching, get_instance
 from pages.shared.server import server
 from pages.shared.server.messages import wanted
 
+# Streamlit leaves a session that has ended, and the event loop of its scripts, to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 SCRIPT = "import streamlit as st\nst.write('drawn')\n"
 
 
@@ -61,6 +64,9 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClie
     monkeypatch.setattr(Runtime, "_instance", None)  # one a process, and it stays after its end
     with TestClient(st.App(script, middleware=server.middleware())) as made:
         yield made
+    del made
+    Runtime._instance = None
+    gc.collect()  # here, and not in some later test
 
 
 def told(socket: WebSocketTestSession) -> ForwardMsg:
