@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import streamlit as st
 
 from model_runtime.errors import GlassformerError
@@ -86,5 +88,7 @@ def _allowed(check: ProofCheck) -> str:
 def _outcome(check: ProofCheck) -> str:
     if check.reason_skipped:
         return f"does not apply: {check.reason_skipped}"
+    if not math.isfinite(check.largest_error):
+        return "cannot be checked: not all of its values are numbers"
     where = f", largest in layer {check.layer}" if check.largest_error and check.layer is not None else ""
     return ("holds" if check.ok else "FAILS") + where
