@@ -30,6 +30,12 @@ def utf8(text: str) -> bytes:
         raise PromptError(f"The prompt has half of a character ({code}).", "Remove it.") from None
 
 
+def is_panic(error: BaseException) -> bool:
+    """Whether the code of `tokenizers`, written in Rust, gave up: its error is no Exception, so that it
+    passes all handlers, and its class cannot be imported."""
+    return type(error).__name__ == "PanicException"
+
+
 # A reader holds its tokenizer, so an id means that tokenizer for as long as its entry is here.
 _READERS: WeakValueDictionary[int, Tokens] = WeakValueDictionary()
 
@@ -111,7 +117,8 @@ class Tokens:
             what = "empty" if not text else "blank: it has only spaces or line breaks"
             raise PromptError(f"The prompt is {what}.", "Type at least one word.")
         utf8(text)
-        ids = self._encoded.pop(text, None)
+        with self._lock:
+            ids = self._encoded.pop(text, None)
         if ids is None:
             ids = tuple(int(token_id) for token_id in self._read_text(text)["input_ids"])
         with self._lock:
@@ -186,6 +193,13 @@ class Tokens:
             raise PromptError(
                 "The table of this model lacks something in the text, and has no token for what is unknown.",
                 "Write it with other words or characters.",
+            ) from error
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+            raise PromptError(
+                "The tokenizer of this model gives up on the text: its rule for cutting it takes too long.",
+                "Write it with other or shorter words.",
             ) from error
 
     def _check_rows(self, ids: Sequence[int]) -> None:

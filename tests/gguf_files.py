@@ -151,6 +151,23 @@ GGUF_CASES: dict[str, GgufCase] = {
             "rope.scaling.original_context_length": 32,
         },
     ),
+    "llama-yarn-attention": GgufCase(
+        lambda: build(
+            "Llama",
+            rope_parameters=_rope(
+                "yarn",
+                factor=4.0,
+                original_max_position_embeddings=32,
+                attention_factor=1.5 * (0.1 * math.log(4.0) + 1.0),
+            ),
+        ),
+        {
+            "rope.scaling.type": "yarn",
+            "rope.scaling.factor": 4.0,
+            "rope.scaling.original_context_length": 32,
+            "rope.scaling.attn_factor": 1.5,
+        },
+    ),
     "mistral-window": GgufCase(
         lambda: build("Mistral", sliding_window=6),
         {"attention.sliding_window": 6},

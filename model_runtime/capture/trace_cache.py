@@ -60,7 +60,9 @@ class _Flight:
             try:
                 return self.result.result(None if look is None else PAUSE)
             except TimeoutError:
-                if look is None or self.result.done():  # then it is the computation's own error
+                if self.result.done():  # its own error, or it came in the very moment that the wait was over
+                    return self.result.result()
+                if look is None:
                     raise
                 look()
 

@@ -9,6 +9,7 @@ pickles never are. Every file that is fetched is counted, and the disk is asked 
 from __future__ import annotations
 
 import errno
+import glob
 import logging
 import re
 import shutil
@@ -226,7 +227,7 @@ def _download(files: HubFiles) -> Path:
         folder = snapshot_download(
             files.hub_id,
             revision=files.commit,
-            allow_patterns=list(files.wanted),
+            allow_patterns=[glob.escape(path) for path in files.wanted],  # names, whatever stands in them
             etag_timeout=ANSWER_SECONDS,
         )
     if not COMMIT.fullmatch(files.revision):

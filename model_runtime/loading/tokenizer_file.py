@@ -18,6 +18,7 @@ from model_runtime.loading.checkpoint import Checkpoint
 from model_runtime.loading.gguf_tokenizer import gguf_tokenizer
 from model_runtime.loading.sentencepiece_file import SENTENCEPIECE_FILE, adds_around, read_sentencepiece
 from model_runtime.loading.tokenizer_sizes import MIB, check_growth, check_size
+from model_runtime.tokenizer import is_panic
 
 TOKENIZER_FILE = "tokenizer.json"
 OLD_FILES = ("vocab.json", "merges.txt", "vocab.txt", "tiktoken.model")
@@ -131,7 +132,9 @@ def _wrapped(pipeline: Any, folder: Path, name: str, *, names: bool = True) -> A
         )
         tokenizer._tokenizer = pipeline
         same = all(tokenizer(text)["input_ids"] == pipeline.encode(text).ids for text in _readable(pipeline))
-    except Exception as error:
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         raise _unreadable(name, folder) from error
     if not same:
         raise UnsupportedModel(

@@ -186,6 +186,16 @@ def test_who_is_gone_leaves_the_line(visitors: Visitors) -> None:
     assert turns.places.acquire(blocking=False)
 
 
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("end", [Gone, ValueError])
+def test_however_work_ends_its_turn_is_given_back(end: type[BaseException], quick: bool) -> None:
+    turns = waiting.Turns(1)
+    with pytest.raises(end), turns.take(quick):
+        raise end
+    assert not turns.mine_now()
+    assert (turns.quick if quick else turns.places).acquire(blocking=False)
+
+
 def test_short_work_never_stands_behind_long_work(tiny: str) -> None:
     runtime._dear().clear()
     here = opened(run(tiny, "long and short"))

@@ -49,7 +49,7 @@ class SendOn:
             return None
         names = [name for name in scope["path"].split("/") if name]
         if names == [PAGES[0].url]:
-            return "./"
+            return "../" if scope["path"].endswith("/") else "./"
         if len(names) < 2 or names[0] in _SERVED:
             return None
         return "../" * (len(names) - 1 + scope["path"].endswith("/")) + quote("-".join(names)[:100])

@@ -2,12 +2,12 @@
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from model_runtime.capture.trace_cache import TraceCache
+from model_runtime.capture.trace_cache import TraceCache, _Flight
 
 WAIT = 10.0  # seconds; reached only when something is broken
 
@@ -169,6 +169,24 @@ def test_a_stopped_session_does_not_stop_those_who_wait() -> None:
         assert first.result(WAIT) == "stopped"
         assert [other.result(WAIT).nbytes for other in others] == [10, 10, 10]
     assert len(runs) == 1
+
+
+@pytest.mark.parametrize("error", [None, TimeoutError("its own")])
+def test_a_value_that_comes_when_a_wait_is_over_is_no_time_out(error: Exception | None) -> None:
+    class Late(Future):  # type: ignore[type-arg]
+        def result(self, timeout: float | None = None) -> object:
+            if self.done():
+                return super().result(timeout)
+            self.set_exception(error) if error else self.set_result(block(1))
+            raise TimeoutError
+
+    flight = _Flight()
+    flight.result = Late()
+    if error is None:
+        assert flight.wait(lambda: None).nbytes == 1
+    else:
+        with pytest.raises(TimeoutError, match="its own"):
+            flight.wait(lambda: None)
 
 
 def test_computing_a_key_from_itself_raises_instead_of_waiting_for_ever() -> None:

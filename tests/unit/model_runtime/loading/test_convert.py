@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -134,6 +135,20 @@ def test_a_damaged_copy_is_made_anew(
     assert not (folder / "special_tokens_map.json").exists()
     assert is_converted(folder, wheel_of(row))
     assert len(conversions) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps no time of change that nobody can set")
+def test_a_time_that_is_set_back_hides_no_damage(row: CatalogueRow, conversions: list[Path]) -> None:
+    weights = ensure_converted(row) / "model.safetensors"
+    assert is_converted(weights.parent, wheel_of(row))
+    before = weights.stat()
+    flip(weights)
+    while True:
+        os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+        if weights.stat().st_ctime_ns != before.st_ctime_ns:  # the system's clock of files ticks every few ms
+            break
+    assert (weights.stat().st_size, weights.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert not is_converted(weights.parent, wheel_of(row))
 
 
 def test_an_undamaged_copy_is_hashed_once(

@@ -71,6 +71,19 @@ def test_headers_that_lie(settings: list[bytes], counts: dict[str, int], said: s
     assert peak < 100_000_000
 
 
+@pytest.mark.parametrize("inner", [0, 8])  # bytes, texts
+def test_lists_are_counted_together(inner: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model_runtime.loading.gguf_file.LONGEST_LISTS", 200)
+    content = bytes(60) if inner == 0 else _text("a" * 60)
+    lists = [
+        _list(inner, 60 if inner == 0 else 1, content).replace(b"tags", b"tag%d" % number)
+        for number in range(3)
+    ]
+    assert len(read_gguf(_file(tmp_path / "m.gguf", *lists[:2])).settings) == 2
+    with pytest.raises(UnsupportedModel, match="announces 216 bytes of texts and lists; at most 200"):
+        read_gguf(_file(tmp_path / "m.gguf", *lists))
+
+
 def _one_tensor(shape: tuple[int, ...], kind: int, start: int, n_bytes: int) -> bytes:
     axes = struct.pack("<I", len(shape)) + b"".join(struct.pack("<Q", size) for size in shape)
     return _text("token_embd.weight") + axes + struct.pack("<IQ", kind, start) + bytes(n_bytes)

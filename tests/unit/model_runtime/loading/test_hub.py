@@ -117,6 +117,17 @@ def test_download_pins_the_commit_and_then_needs_no_network(
     assert load_weights("owner/tiny@main").revision == COMMIT
 
 
+def test_names_of_files_are_no_patterns(online: FakeHub) -> None:
+    weights = (online.folder / "model.safetensors").read_bytes()
+    (online.folder / "model.safetensors").rename(online.folder / "part*[1].safetensors")
+    (online.folder / "part of another[1].safetensors").write_bytes(weights)
+    (online.folder / "part1").write_bytes(weights)
+    index = {"weight_map": {"model.norm.weight": "part*[1].safetensors"}}
+    (online.folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    folder, _ = hub.snapshot("owner/tiny")
+    assert {file.name for file in folder.glob("part*")} == {"part*[1].safetensors"}
+
+
 def test_sharded_download(online: FakeHub) -> None:
     for file in online.folder.iterdir():
         file.unlink()

@@ -12,12 +12,14 @@ import torch
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import BpeTrainer
+from transformers import PreTrainedTokenizerFast
 
-from model_runtime.errors import UnsupportedModel
+from model_runtime.errors import PromptError, UnsupportedModel
 from model_runtime.loading.catalogue import BUNDLED
 from model_runtime.loading.checkpoint import Checkpoint, read_checkpoint
 from model_runtime.loading.tokenizer_file import AWKWARD, read_tokenizer
 from model_runtime.loading.tokenizer_sizes import growth
+from model_runtime.tokenizer import Tokens
 
 TEXT = ["the quick brown fox jumps over the lazy dog", "in 2023 there were 650841823 stars; it's 12 34"] * 3
 GPT4 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -257,6 +259,38 @@ def test_steps_that_multiply_a_text_are_refused_before_they_run(
 ) -> None:
     with pytest.raises(UnsupportedModel, match="fills the memory"):
         read_tokenizer(written(tmp_path, **changes), "m")
+
+
+def test_ids_that_differ_from_the_files_are_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a newer library might: it reads a text otherwise than the pipeline that it was given."""
+    read = PreTrainedTokenizerFast.__call__
+
+    def otherwise(self: Any, text: str, **options: Any) -> Any:
+        return read(self, text.replace("\u2019", "'"), **options)
+
+    monkeypatch.setattr(PreTrainedTokenizerFast, "__call__", otherwise)
+    with pytest.raises(UnsupportedModel, match="other numbers here than its own file says"):
+        read_tokenizer(saved(tmp_path, byte_level()), "m")
+
+
+def endless(letter: str) -> Any:
+    """A rule that tries every way of cutting a row of a letter: the package gives up in the middle."""
+    return pre_tokenizers.Split(Regex(f"({letter}+)+$"), "isolated")
+
+
+def test_a_rule_on_which_the_package_gives_up_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedModel, match="has no tokenizer that can be read"):
+        read_tokenizer(saved(tmp_path, byte_level(endless("a"))), "m")
+
+
+def test_a_text_on_which_the_package_gives_up_is_refused(tmp_path: Path) -> None:
+    tokens = Tokens(read_tokenizer(saved(tmp_path, byte_level(endless("z"))), "m"))
+    assert tokens.encode("zz")
+    for read in (tokens.encode, tokens.encode_with_places):
+        with pytest.raises(PromptError, match="gives up on the text"):
+            read("z" * 60 + "!")
 
 
 def test_growth_of_the_steps_that_published_files_have() -> None:

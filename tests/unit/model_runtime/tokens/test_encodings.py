@@ -20,7 +20,7 @@ from model_runtime import Model
 from model_runtime.errors import PromptError, SettingError, TokenizerNotFound
 from model_runtime.records import Coverage, Token, Tokenized
 from model_runtime.token_table import byte_alphabet
-from model_runtime.tokenizer import Place
+from model_runtime.tokenizer import Place, Tokens
 from model_runtime.tokens import encodings
 from model_runtime.tokens.encodings import (
     MAX_CHARACTERS,
@@ -443,6 +443,13 @@ READERS = {
 def test_a_token_without_a_row_is_refused_by_name_on_every_path(path: str) -> None:
     with pytest.raises(PromptError, match=r"\[PAD399\]', token \d+, but the model's table ends at 319"):
         READERS[path](without_a_row(), "x [PAD399]")
+
+
+def test_the_table_ends_at_its_last_row() -> None:
+    last = max(Tokens(tiny_tokenizer()).encode("the cat"))
+    assert last in Tokens(tiny_tokenizer(), n_rows=last + 1).encode("the cat")
+    with pytest.raises(PromptError, match=f"token {last}, but the model's table ends at {last - 1}"):
+        Tokens(tiny_tokenizer(), n_rows=last).encode("the cat")
 
 
 # Agreement

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import re
@@ -24,7 +25,7 @@ from model_runtime.sampling.settings import DEFAULT_ORDER
 from pages.shared.figure import scripts
 from pages.shared.figure.export import Exportable
 from pages.shared.figure.provenance import Provenance
-from pages.shared.server import server
+from pages.shared.server import lane, server
 from pages.shared.server.addresses import SendOn
 from pages.shared.server.compression import CompressOnce
 from pages.shared.server.lane import Lane
@@ -157,6 +158,44 @@ def as_completed_first(asked: list[Future[Any]], n: int) -> list[Future[Any]]:
     return list(islice(as_completed(asked, timeout=30), n))
 
 
+class Visitor:
+    """As much of a request as a lane asks."""
+
+    def __init__(self, gone: bool) -> None:
+        self.gone = gone
+
+    async def is_disconnected(self) -> bool:
+        return self.gone
+
+
+def test_what_nobody_waits_for_any_more_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "_LOOK_SECONDS", 0.01)
+    line, begun, go = Lane("test", places=1, most=2, seconds=1), threading.Event(), threading.Event()
+    made = []
+
+    def long() -> bytes:
+        begun.set()
+        assert go.wait(30)
+        return b"long"
+
+    def short() -> bytes:
+        made.append("short")
+        return b"short"
+
+    async def visits() -> tuple[bytes | None, bytes | None]:
+        first = asyncio.create_task(line.run(long, Visitor(gone=False)))  # type: ignore[arg-type]
+        await asyncio.to_thread(begun.wait, 30)
+        dropped = await asyncio.wait_for(line.run(short, Visitor(gone=True)), 30)  # type: ignore[arg-type]
+        go.set()
+        return await first, dropped
+
+    try:
+        assert asyncio.run(visits()) == (b"long", None)
+    finally:
+        go.set()
+    assert made == []
+
+
 def test_an_export_that_fails_is_told_in_a_sentence(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +294,7 @@ def test_everything_else_passes_untouched(path: str, headers: dict[str, str]) ->
     [
         ("/home", "/"),
         ("/home?prompt=a%20b&layer=3", "/?prompt=a%20b&layer=3"),
+        ("/home/", "/"),
         ("/attention/heads?prompt=x", "/attention-heads?prompt=x"),
         ("/a/b/c", "/a-b-c"),
         ("/attention/heads/", "/attention-heads"),
