@@ -96,14 +96,14 @@ class Tokens:
 
     def _find_added(self) -> tuple[list[int], list[int]]:
         """Ids that the tokenizer puts before and after a text."""
-        try:
-            full = list(self._read_text("a")["input_ids"])
-            bare = list(self._read_text("a", add_special_tokens=False)["input_ids"])
-        except PromptError:  # a table of words that has neither this one nor a token for unknown ones
-            return [], []
-        for start in range(len(full) - len(bare) + 1):
-            if full[start : start + len(bare)] == bare:
-                return full[:start], full[start + len(bare) :]
+        for text in ("a", ""):  # a table may have neither this letter nor a token for what is unknown
+            try:
+                read = self._read_text(text, return_special_tokens_mask=True)
+            except PromptError:
+                continue
+            ids, by_itself = list(read["input_ids"]), list(read["special_tokens_mask"])
+            own = [at for at, added in enumerate(by_itself) if not added] or [len(ids)]
+            return ids[: own[0]], ids[own[-1] + 1 :]
         return [], []
 
     def encode(self, text: str) -> tuple[int, ...]:

@@ -178,7 +178,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise ModelNotFound(
             f"{folder.name} has weights but no {CONFIG_FILE}.", "Add the model's config.json."
         )
-    config = _read_json(folder / CONFIG_FILE, LONGEST_CONFIG)
+    config = read_json(folder / CONFIG_FILE, LONGEST_CONFIG)
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
 
     for key in REWRITING_KEYS:
@@ -218,7 +218,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 def shard_names(folder: Path) -> list[str]:
     """File names in a safetensors index; only files beside the index count."""
-    weight_map = _read_json(folder / INDEX_FILE, LONGEST_INDEX).get("weight_map")
+    weight_map = read_json(folder / INDEX_FILE, LONGEST_INDEX).get("weight_map")
     named = list(weight_map.values()) if isinstance(weight_map, dict) else []
     for name in named:
         if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
@@ -304,7 +304,12 @@ def _gguf_checkpoint(file: Path) -> Checkpoint:
     return Checkpoint(file.parent, file.name, {}, header.n_weights, torch.float32, gguf_file=header)
 
 
-def _read_json(file: Path, most_bytes: int) -> dict[str, Any]:
+def read_json(file: Path, most_bytes: int) -> dict[str, Any]:
+    """The object in a JSON file of at most so many bytes.
+
+    Raises:
+        ModelNotFound, UnsupportedModel: it cannot be read, is too large, or holds something else.
+    """
     try:
         size = file.stat().st_size
         if size > most_bytes:

@@ -9,12 +9,12 @@ merges.txt, are left to the library: there the class is part of what the files s
 
 from __future__ import annotations
 
-import json
+import math
 from pathlib import Path
 from typing import Any
 
 from model_runtime.errors import UnsupportedModel
-from model_runtime.loading.checkpoint import Checkpoint
+from model_runtime.loading.checkpoint import Checkpoint, read_json
 from model_runtime.loading.gguf_tokenizer import gguf_tokenizer
 from model_runtime.loading.sentencepiece_file import SENTENCEPIECE_FILE, adds_around, read_sentencepiece
 from model_runtime.loading.tokenizer_sizes import MIB, check_growth, check_size
@@ -76,7 +76,7 @@ def _pipeline(file: Path, name: str) -> Any:
     """The tokenizer of a tokenizer.json, after its sizes were checked. It cuts and pads no text."""
     from tokenizers import Tokenizer
 
-    described = _read_json(file, name)
+    described = read_json(file, file.stat().st_size)  # what it may have was checked
     check_growth(described, name)
     _check_ids(described, file, name)
     del described
@@ -122,7 +122,9 @@ def _wrapped(pipeline: Any, folder: Path, name: str, *, names: bool = True) -> A
     settings = _settings(folder, name)
     roles = {role: text for role in _ROLES if (text := _content(settings.get(role))) is not None}
     longest, template = settings.get("model_max_length"), settings.get("chat_template")
-    more: dict[str, Any] = {"model_max_length": int(longest)} if isinstance(longest, int | float) else {}
+    more: dict[str, Any] = {}
+    if isinstance(longest, int | float) and math.isfinite(longest):  # Python reads an "Infinity" too
+        more["model_max_length"] = int(longest)
     if isinstance(template, str | list):
         more["chat_template"] = template
     known = {role: text for role, text in roles.items() if pipeline.token_to_id(text) is not None}
@@ -161,7 +163,8 @@ def _settings(folder: Path, name: str) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for file in (folder / "special_tokens_map.json", folder / "tokenizer_config.json"):
         if file.is_file():
-            settings |= {key: value for key, value in _read_json(file, name).items() if value is not None}
+            stated = read_json(file, MOST_SETTINGS)
+            settings |= {key: value for key, value in stated.items() if value is not None}
     template = folder / "chat_template.jinja"
     if template.is_file() and template.stat().st_size <= MOST_SETTINGS:
         settings["chat_template"] = template.read_text(encoding="utf-8", errors="replace")
@@ -172,22 +175,6 @@ def _content(token: Any) -> str | None:
     """The text of a special token, which is written alone or as an object with its flags."""
     text = token.get("content") if isinstance(token, dict) else token
     return text if isinstance(text, str) and text else None
-
-
-def _read_json(file: Path, name: str) -> dict[str, Any]:
-    if file.name != TOKENIZER_FILE and file.stat().st_size > MOST_SETTINGS:
-        raise UnsupportedModel(
-            f"{file.name} of {name} is larger than {MOST_SETTINGS // MIB} MiB.", "Fetch the model again."
-        )
-    try:
-        content = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise UnsupportedModel(
-            f"{file.name} of {name} is not valid JSON.", "Fetch the model again."
-        ) from error
-    if not isinstance(content, dict):
-        raise UnsupportedModel(f"{file.name} of {name} holds no JSON object.", "Fetch the model again.")
-    return content
 
 
 def _library_tokenizer(checkpoint: Checkpoint, name: str) -> Any:

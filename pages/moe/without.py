@@ -92,7 +92,7 @@ def edit_of(routed: Routed) -> Intervention:
 def before_and_after(run: PageRun, edit: Intervention) -> tuple[PageRun, PageRun]:
     """The run without this edit, and with it; other edits stay in both."""
     others = _others(run, edit)
-    return run.under(others), run.under((*others, edit))
+    return run.comparable(others), run.comparable((*others, edit))
 
 
 def _others(run: PageRun, edit: Intervention) -> tuple[Intervention, ...]:

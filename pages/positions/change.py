@@ -112,7 +112,7 @@ def _slider(label: str, key: str, stops: Sequence[float], words: Callable[[float
 def changed_by(side: Side, edit: Intervention) -> Changed:
     """Run the model with the edit (kept) and compare every head; other edits stay in both runs."""
     others = tuple(other for other in side.run.settings.edits if type(other) is not type(edit))
-    before, after = side.run.under(others), side.run.under((*others, edit))
+    before, after = side.run.comparable(others), side.run.comparable((*others, edit))
     change = before.measure(pattern_change, "Comparing all heads", edits=after.settings.edits)
     return Changed(side, before, after, change)
 

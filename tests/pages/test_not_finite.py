@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -9,11 +10,15 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from model_runtime.errors import NotFinite
 from model_runtime.finite import ATTENTION, finiteness
 from model_runtime.interventions import ScaleMLP
 from model_runtime.model import Model
 from model_runtime.run import open_run
 from pages.shared.frame import contents
+from pages.shared.run.opened import opened
+from pages.shared.run.runs import run_of
+from pages.shared.settings import table as settings
 from tests.pages.test_pages import ROUTER
 from tests.tiny_checkpoints import save, tiny_llama
 from tests.tiny_models import build_model, tiny_model, tiny_tokenizer
@@ -108,3 +113,23 @@ def test_a_file_with_weights_that_are_no_numbers_is_named_on_every_page(
             app.run()
         assert not app.exception, entry.url
         assert "1 of 512 in model.layers.1.mlp.down_proj.weight" in shown(app), entry.url
+
+
+def test_the_box_names_the_run_that_it_is_about(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLASSFORMER_ALLOW", str(broken))
+    whole, spoilt = str(broken / "weight-whole"), str(broken / "last")
+    save(Path(whole), tiny_llama())
+    for model, pin, name in ((spoilt, whole, "this run"), (whole, spoilt, "the pinned run")):
+        app = AppTest.from_file(str(ROUTER), default_timeout=120)
+        app.query_params["model"], app.query_params["prompt"] = model, "the fox"
+        app.query_params["pin"] = json.dumps({"model": pin, "prompt": "the fox"})
+        app.run()
+        assert [str(one.value)[: len(name) + 3] for one in app.warning] == [f"In {name}"]
+
+
+def test_a_run_that_is_compared_with_is_finite(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLASSFORMER_ALLOW", str(broken))
+    run = opened(run_of({**settings.defaults(), "model": str(broken / "sparse"), "prompt": "the fox"}))
+    assert run.comparable(()).finiteness.first is None
+    with pytest.raises(NotFinite, match="times 10"):
+        run.comparable(tuple(ScaleMLP(1, 1e30) for _ in range(2)))

@@ -14,21 +14,23 @@ from pages.shared.frame.sides import Side
 from pages.shared.run.opened import PageRun
 
 
-def tell(run: PageRun) -> None:
-    """Where the run's numbers end, what that means and what to do, in a box; nothing where all are finite."""
-    found = run.finiteness
+def tell(side: Side) -> None:
+    """Where a run's numbers end, what that means and what to do, in a box; nothing where all are finite."""
+    run, found = side.run, side.run.finiteness
     if found.first is not None:
-        st.warning(f"{_where(found, run)}  \n{_means(found)}  \n{_way_on(run)}", title="Not all are numbers")
+        name = "this run" if side.clickable else "the pinned run"
+        lines = _where(found, run, name), _means(found), _way_on(run)
+        st.warning("  \n".join(lines), title="Not all are numbers")
 
 
-def _where(found: Finiteness, run: PageRun) -> str:
+def _where(found: Finiteness, run: PageRun, name: str) -> str:
     first, n = found.first, len(run.tokens)
     assert first is not None
     place = first.what if first.layer is None else f"{first.what} in layer {first.layer}"
     if first.what == "the logits":
-        return f"In this run {found.logits:,} of {found.d_vocab:,} logits are infinite or not a number (NaN)."
+        return f"In {name} {found.logits:,} of {found.d_vocab:,} logits are infinite or not a number (NaN)."
     return (
-        f"In this run numbers become infinite (∞) or no number (NaN). The first are in {place}, at token "
+        f"In {name} numbers become infinite (∞) or no number (NaN). The first are in {place}, at token "
         f"{first.position} {quoted(run.texts[first.position])}; {first.n_positions:,} of {n:,} tokens have "
         "them there."
     )

@@ -51,7 +51,8 @@ def start_page() -> tuple[Side, ...]:
     run = _open(needless)
     _tell_notices(run)
     if run is not None:
-        not_finite.tell(run)
+        for side in sides():
+            not_finite.tell(side)
     sidebar.draw(run)
     url_state.write()
     if run is None and needless:

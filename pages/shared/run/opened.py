@@ -21,6 +21,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from model_runtime.capture.trace_cache import HasBytes
+from model_runtime.errors import NotFinite
 from model_runtime.finite import Finiteness, finite, finiteness
 from model_runtime.interventions import Intervention
 from model_runtime.model import Model
@@ -92,6 +93,21 @@ class PageRun(OpenRun):
     def under(self, edits: tuple[Intervention, ...]) -> PageRun:
         """The same prompt under other edits, its trace from the shared memory."""
         return self.changed(edits=edits)
+
+    def comparable(self, edits: tuple[Intervention, ...]) -> PageRun:
+        """As `under`, for a picture that compares.
+
+        Raises:
+            NotFinite: that run has values that nothing can be compared with.
+        """
+        run = self.under(edits)
+        if run.finiteness.first is not None:
+            told = "; ".join(map(describe, edits)) or "the model as it is"
+            raise NotFinite(
+                f"With {told}, values become infinite or not a number: nothing can be compared with them.",
+                "Choose another edit, or a number format with a wider range (float32).",
+            )
+        return run
 
     def changed(self, **settings: Any) -> PageRun:
         """This run with other settings (model, dtype, prompt, edits, sampling), opened."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, normalizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from model_runtime.errors import PromptError
@@ -90,6 +90,16 @@ def test_what_is_added_at_the_end_is_named_too(template: str, expected: tuple[st
         single=template, special_tokens=special
     )
     assert Tokens(tokenizer).added == expected
+
+
+def test_what_is_added_is_known_of_a_table_that_has_no_single_letter() -> None:
+    """Words only, and none for what is unknown: the package refuses "a", and gives the two alone for ""."""
+    backend = Tokenizer(models.WordLevel({"<s>": 0, "cat": 1}))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    tokens = Tokens(PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>"))
+    assert tokens.added == ("beginning-of-text token <s> added",)
+    assert tokens.encode("cat") == (0, 1)
 
 
 def test_half_a_character_is_refused(tokens: Tokens) -> None:

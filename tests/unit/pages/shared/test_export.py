@@ -254,15 +254,13 @@ def test_each_thread_gets_its_own_picture(drawing: None) -> None:
 
 def page_processes(browser: int) -> list[int]:
     """The processes of the browser's pages: what draws, and what a machine short of memory kills first."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True)
+    rows = [line.split(None, 2) for line in listed.stdout.splitlines()[1:]]
     found, parents = [], {browser}
-    for line in subprocess.run(
-        ["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()[1:]:
-        pid, parent, command = line.split(None, 2)
-        if int(parent) in parents:
-            parents.add(int(pid))
-            if "--type=renderer" in command:
-                found.append(int(pid))
+    while parents:  # from parent to child: numbers start again where they end, so a child's may be smaller
+        children = [(int(pid), command) for pid, parent, command in rows if int(parent) in parents]
+        found += [pid for pid, command in children if "--type=renderer" in command]
+        parents = {pid for pid, _command in children}
     return found
 
 
