@@ -134,11 +134,16 @@ def map_of(found: DomainRouting, several: Sequence[Routed]) -> DomainMap:
     """All domains and the prompts of these runs of one model."""
     return domain_map_record(
         dict(zip(found.domains, measured.domain_shares(found), strict=True)),
-        {routed.side.name or "This prompt": routed.routing.shares() for routed in several},
+        {routed.side.name or "This prompt": routed.routing.shares() for routed in _read(several)},
         found.layers,
         layer=several[0].layer,
         expert=None if state.get("expert") == FIRST_EXPERT else state.get("expert"),
     )
+
+
+def _read(several: Sequence[Routed]) -> list[Routed]:
+    """Those whose prompts are routed: a map without a prompt is one of the domains alone."""
+    return [routed for routed in several if routed.decided is not None]
 
 
 def expert_control(record: DomainMap) -> None:
@@ -182,6 +187,10 @@ def text_words(found: DomainRouting) -> str:
 
 def _nearest(several: Sequence[Routed], found: DomainRouting) -> None:
     for routed in several:
+        if routed.side.run.unread is None and routed.decided is None:
+            name = routed.side.name or "This prompt"
+            st.caption(f"{name} is left out: scores of its routers are infinite or not a number (NaN).")
+    for routed in _read(several):
         bits = measured.nearest_domain(found, routed.routing.tokens_per_expert())
         sentence = nearest_sentence(routed.side.name or "This prompt", found.domains, bits.tolist())
         short = " So short a prompt tells little." if len(routed.side.texts) < 16 else ""
@@ -227,6 +236,12 @@ def prompts(several: Sequence[Routed]) -> None:
     st.subheader("Two prompts", anchor=False)
     if len(several) < 2:
         st.markdown("Pin this run and type another prompt: their routing is then compared layer by layer.")
+        return
+    if len(_read(several)) < 2:
+        missing(
+            "Only prompts that are read, with routers' scores that are numbers, can be compared.",
+            "The box above says what is wrong.",
+        )
         return
     if not comparable(several):
         missing("The two models have other experts.", "Pin a run of the same model to compare two prompts.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from model_runtime.moe.routing import Routing, routing
+from model_runtime.moe.routing import Routing, routing, sparse_layers
 from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.figure.provenance import Kind, Provenance
 from pages.shared.frame.sides import Side
@@ -21,7 +21,13 @@ class Routed:
     side: Side
     asked_layer: int  # the selected layer itself, which may be dense
     expert: int  # the chosen expert, or the selected token's first choice
-    routing: Routing  # every router's decisions
+    decided: Routing | None  # every router's decisions; None: the prompt cannot be read, or scores are no numbers
+
+    @property
+    def routing(self) -> Routing:
+        """Every router's decisions, for parts that need the run."""
+        assert self.decided is not None
+        return self.decided
 
     @property
     def layer(self) -> int:
@@ -63,11 +69,13 @@ def routed_of(sides: Sequence[Side]) -> tuple[Routed, ...]:
 
 
 def _routed(side: Side) -> Routed:
-    found = side.run.measure(routing, "Reading the routers")
-    layer = min(found.layers, key=lambda sparse: abs(sparse - side.layer))
-    first = int(found.indices[found.row(layer), side.query, 0])
-    chosen = state.get("expert")
-    expert = first if chosen == FIRST_EXPERT else min(chosen, found.n_experts - 1)
+    spec, chosen = side.spec, state.get("expert")
+    layer = min(sparse_layers(side.model), key=lambda sparse: abs(sparse - side.layer))
+    found, first = None, 0
+    if side.run.unread is None and side.run.finiteness.first is None:
+        found = side.run.measure(routing, "Reading the routers")
+        first = int(found.indices[found.row(layer), side.query, 0])
+    expert = first if chosen == FIRST_EXPERT else min(chosen, spec.n_experts - 1)
     return Routed(replace(side, layer=layer), side.layer, expert, found)
 
 

@@ -52,7 +52,8 @@ _CONTROLS = (
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """A run, its layer's errors under all schemes, and what the packed model says (None: no memory)."""
+    """A run, its layer's errors under all schemes, and what the packed model says (None: no memory, or a
+    prompt that cannot be read)."""
 
     side: Side
     scheme: QuantScheme
@@ -135,6 +136,12 @@ def quantized_of(side: Side, scheme: QuantScheme) -> Quantized | None:
     except SettingError as error:
         messages.explain(error)
         return None
+    if side.run.unread is not None:
+        messages.missing(
+            "What the packed model says next is left out, because the prompt is not read.",
+            "Type a prompt to see it; what packing does to the weights is below.",
+        )
+        return Quantized(side, scheme, errors, None)
     what = f"layer {layer}" if one_layer() else "all layers"
     try:
         effect = side.run.measure(
@@ -144,8 +151,12 @@ def quantized_of(side: Side, scheme: QuantScheme) -> Quantized | None:
             scheme=scheme,
             layers=(layer,) if one_layer() else None,
         )
+        finite(effect.logits, f"the next token's logits after packing {what}")
     except SettingError as error:
         messages.explain(error)
+        effect = None
+    except NotFinite as error:
+        messages.missing(error.what, "Choose more bits, or what packing does to the weights below.")
         effect = None
     return Quantized(side, scheme, errors, effect)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from model_runtime.finite import finite
 from model_runtime.interventions import Intervention, RopeScaling
 from model_runtime.loading.catalogue import row_of
 from model_runtime.positions import length
@@ -66,8 +67,9 @@ def ids_of(side: Side, text: str, far: str) -> tuple[int, ...]:
 
 
 def expected_seconds(side: Side, n: int) -> float:
-    """A rough guess from the speed of the prompt's own forward."""
-    spec, seconds, read = side.spec, side.trace.seconds, len(side.texts)
+    """A rough guess from the speed of the prompt's own forward, where there is one."""
+    spec = side.spec
+    seconds, read = (side.trace.seconds, len(side.texts)) if side.run.unread is None else (0.0, 0)
     # A short prompt says little: most of its time is not arithmetic.
     speed = 2 * spec.n_params * read / seconds if read >= 64 and seconds > 0 else _SPEED
     return 2 * spec.n_params * work(n, spec.d_model) / speed
@@ -166,10 +168,17 @@ def _duration(seconds: float) -> str:
 
 
 def record_of(reading: Reading) -> LengthCurves | None:
-    """What is drawn of a run, or None while nothing has been read."""
+    """What is drawn of a run, or None while nothing has been read.
+
+    Raises:
+        NotFinite: somewhere along the text the model has no distribution.
+    """
     if not reading.found:
         return None
     spec = reading.side.spec
+    for name, one in reading.found:
+        finite(one.loss[1:], f"the loss along this text, {name}")
+        finite(one.entropy[1:], f"the entropy along this text, {name}")
     curves = [(name, one.loss, one.entropy) for name, one in reading.found]
     return length_record(curves, spec.n_ctx, spec.d_vocab)
 

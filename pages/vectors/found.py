@@ -9,8 +9,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from model_runtime.errors import GlassformerError
-from pages.shared.frame.errors import explain
+from pages.shared.frame.errors import explain, missing
 from pages.shared.frame.sides import Side, column, places
+from pages.shared.run.opened import NotRead
 
 Found = TypeVar("Found")
 Places = list[DeltaGenerator]
@@ -25,6 +26,8 @@ def found_by(sides: Sequence[Side], find: Callable[[Side], Found]) -> list[tuple
             with inside:
                 try:
                     found.append((inside, find(side)))
+                except NotRead as error:  # a box above says why
+                    missing(error.what, error.remedy)
                 except GlassformerError as error:
                     explain(error)
     return found

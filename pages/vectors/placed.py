@@ -18,6 +18,7 @@ from model_runtime.vectors.projection import (
 )
 from pages.shared.escape import counted
 from pages.shared.frame.sides import Side
+from pages.shared.run.opened import NotRead
 from pages.shared.settings import url_state as state
 from viz.vectors.projection import METHODS
 
@@ -69,12 +70,21 @@ def settings_now() -> ProjectionSettings:
 
 
 def request_now(side: Side) -> PointRequest:
-    """The points that the controls describe."""
+    """The points that the controls describe.
+
+    Raises:
+        NotRead: those of a prompt that cannot be read.
+    """
     match state.get("points"):
         case "words":
             return PointRequest("words", groups=state.get("groups"))
         case "prompt":
             run = side.run.settings
+            if side.run.unread is not None:
+                raise NotRead(
+                    "These points are the prompt's tokens, and the prompt is not read.",
+                    "Choose words or the vocabulary as points: they need no prompt.",
+                )
             first = state.get("first") or len(side.run.ids) < 3
             return PointRequest(
                 "prompt", prompt=run.prompt, edits=run.edits, depth=depth_of(side), first=first

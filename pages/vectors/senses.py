@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from model_runtime.finite import finite
 from model_runtime.interventions import Intervention
 from model_runtime.records import Senses
 from model_runtime.vectors import senses as arithmetic
@@ -122,10 +123,13 @@ def seen_by(side: Side, word: str, sentences: Sequence[str]) -> Seen:
 
     Raises:
         GlassformerError: too many sentences, or one that is too long.
+        NotFinite: one of their vectors is.
     """
     arithmetic.check_number(len(sentences))
     occurrences = tuple(arithmetic.find_word(side.model, sentence, word) for sentence in sentences)
     edits = tuple(edits_that_fit(side.run, sentence) for sentence in sentences)
+    if side.run.unread is not None:  # else the run itself was looked at
+        side.run.changed(prompt=sentences[0], edits=()).comparable(edits[0])
     found = side.run.known(arithmetic.senses, occurrences=occurrences, edits=edits)
     if found is None:
         runs = [
@@ -139,6 +143,10 @@ def seen_by(side: Side, word: str, sentences: Sequence[str]) -> Seen:
             occurrences=occurrences,
             edits=edits,
         )
+    compared = (found.vectors, found.cosines, found.baseline, found.low, found.high)
+    for values in compared:
+        if values is not None:
+            finite(values, "these sentences' vectors")
     depth = side.layer + 1  # the stream after the selected layer
     return Seen(side, found, sense_curves_record(found, word, depth))
 

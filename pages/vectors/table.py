@@ -23,6 +23,7 @@ from pages.shared.escape import plain, quoted
 from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side
+from pages.shared.run.opened import NotRead
 from pages.shared.settings import url_state as state
 from pages.vectors.found import beside, found_by
 from viz.style import share, shared_range, three_digits
@@ -95,22 +96,37 @@ def look_up(side: Side, selected: int) -> LookedUp:
 
     Raises:
         PromptError: a row outside the table.
+        NotRead: see `id_of`.
     """
     norms = {"norms": side.run.measure(table_norms, "Measuring all rows")}
     return LookedUp(side, side.run.measure(token_row, at_hand=norms, token_id=id_of(side, selected)))
 
 
 def id_of(side: Side, selected: int) -> int:
-    """The id that the box asks for; that of the token at the position `selected` where it is empty."""
-    text, ids = state.get("row"), side.run.ids
+    """The id that the box asks for; that of the token at the position `selected` where it is empty.
+
+    Raises:
+        NotRead: the box gives none, and the prompt cannot be read.
+    """
+    text = state.get("row")
     if not text.strip():
+        ids = _ids_of_prompt(side)
         return ids[min(selected, len(ids) - 1)]
     bare = text.strip().replace(",", "").replace("\u2212", "-")
     if re.fullmatch(r"[+-]?\d+", bare):
         return int(bare)
     places = side.model.tokens.encode_with_places(text)
     own = [place.token_id for place in places if not place.added]
-    return int(own[0]) if own else ids[-1]
+    return int(own[0]) if own else _ids_of_prompt(side)[-1]
+
+
+def _ids_of_prompt(side: Side) -> tuple[int, ...]:
+    if side.run.unread is not None:
+        raise NotRead(
+            "No token is selected, because the prompt is not read.",
+            "Type a token or its id above: the table itself needs no prompt.",
+        )
+    return side.run.ids
 
 
 def tops_of(rows: Sequence[TokenRow]) -> tuple[float, float]:

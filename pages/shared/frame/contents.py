@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+Needs = Literal["run", "model", "nothing"]
+
 
 @dataclass(frozen=True)
 class Part:
@@ -19,7 +21,9 @@ class Part:
     key: str  # in the link
     title: str  # on the control: two or three words
     module: str
-    needs_run: bool = True  # its figures are of a run; without one, only where the run cannot be computed
+    # What it cannot do without: the run; the model, so that it is drawn while the prompt cannot be read; none
+    # of both, so that it is drawn while no model can be had.
+    needs: Needs = "run"
     # What must be finite (`not_finite`): all of the run; what attention reads in the chosen layer; all of the
     # model without edits; nothing: of the text, the weights or the machine, or about where formats break.
     reads: Literal["run", "layer", "model", "nothing"] = "run"
@@ -74,10 +78,10 @@ PAGES: tuple[Entry, ...] = (
         "Each token is a point in a space of hundreds of dimensions.",
         setting="space",
         parts=(
-            Part("table", "The table", "pages.vectors.table", reads="nothing"),
-            Part("words", "Words and sums", "pages.vectors.words", reads="nothing"),
-            Part("map", "Projection", "pages.vectors.projection", reads="nothing"),
-            Part("senses", "One word, many meanings", "pages.vectors.senses"),
+            Part("table", "The table", "pages.vectors.table", reads="nothing", needs="model"),
+            Part("words", "Words and sums", "pages.vectors.words", reads="nothing", needs="model"),
+            Part("map", "Projection", "pages.vectors.projection", reads="nothing", needs="model"),
+            Part("senses", "One word, many meanings", "pages.vectors.senses", needs="model"),
         ),
     ),
     Entry(
@@ -90,10 +94,10 @@ PAGES: tuple[Entry, ...] = (
         setting="place",
         parts=(
             Part("order", "Why order", "pages.positions.order"),
-            Part("schemes", "Four schemes", "pages.positions.schemes", reads="nothing"),
+            Part("schemes", "Four schemes", "pages.positions.schemes", reads="nothing", needs="model"),
             Part("rope", "RoPE, turning", "pages.positions.rotation", reads="layer"),
             Part("change", "RoPE, changed", "pages.positions.change"),
-            Part("beyond", "Beyond the length", "pages.positions.length"),
+            Part("beyond", "Beyond the length", "pages.positions.length", needs="model"),
         ),
     ),
     Entry(
@@ -128,9 +132,9 @@ PAGES: tuple[Entry, ...] = (
         parts=(
             Part("routing", "Who is asked", "pages.moe.routing"),
             Part("experts", "What an expert did", "pages.moe.experts"),
-            Part("domains", "Who knows what", "pages.moe.domains", reads="model"),
+            Part("domains", "Who knows what", "pages.moe.domains", reads="model", needs="model"),
             Part("load", "Load", "pages.moe.load"),
-            Part("sizes", "Arithmetic", "pages.moe.sizes", reads="nothing"),
+            Part("sizes", "Arithmetic", "pages.moe.sizes", reads="nothing", needs="model"),
         ),
     ),
     Entry(
@@ -152,11 +156,11 @@ PAGES: tuple[Entry, ...] = (
         "range.",
         setting="formats",
         parts=(
-            Part("bits", "Bits", "pages.numbers.bits", reads="nothing", needs_run=False),
-            Part("spacing", "Spacing", "pages.numbers.spacing", reads="nothing", needs_run=False),
-            Part("weights", "Weights", "pages.numbers.weights", reads="nothing"),
-            Part("quant", "Quantization", "pages.numbers.quantization"),
-            Part("blocks", "GGUF blocks", "pages.numbers.gguf_blocks", reads="nothing"),
+            Part("bits", "Bits", "pages.numbers.bits", reads="nothing", needs="nothing"),
+            Part("spacing", "Spacing", "pages.numbers.spacing", reads="nothing", needs="nothing"),
+            Part("weights", "Weights", "pages.numbers.weights", reads="nothing", needs="model"),
+            Part("quant", "Quantization", "pages.numbers.quantization", needs="model"),
+            Part("blocks", "GGUF blocks", "pages.numbers.gguf_blocks", reads="nothing", needs="model"),
         ),
     ),
     Entry(

@@ -43,10 +43,10 @@ def for_people(words: str) -> str:
     return words
 
 
-def explain_needless(error: GlassformerError) -> None:
-    """The error, said quietly over a part that is drawn from no run."""
+def explain_needless(error: GlassformerError, needs: str = "neither prompt nor model") -> None:
+    """The error, said quietly over a part that is drawn without what is wrong."""
     words = " ".join(for_people(words) for words in (error.what, error.remedy) if words)
-    st.info(f"{plain(words)} This part needs neither prompt nor model.")
+    st.info(f"{plain(words)} This part needs {needs}.")
 
 
 def explain_kept(error: GlassformerError, kept: Run) -> None:

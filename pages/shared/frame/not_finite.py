@@ -16,7 +16,10 @@ from pages.shared.run.opened import PageRun
 
 def tell(side: Side) -> None:
     """Where a run's numbers end, what that means and what to do, in a box; nothing where all are finite."""
-    run, found = side.run, side.run.finiteness
+    run = side.run
+    if run.unread is not None:
+        return
+    found = run.finiteness
     if found.first is not None:
         name = "this run" if side.clickable else "the pinned run"
         lines = _where(found, run, name), _means(found), _way_on(run)
@@ -78,6 +81,8 @@ def check(part: Part, sides: Sequence[Side]) -> None:
     if part.reads == "nothing":
         return
     for side in sides:
+        if side.run.unread is not None:
+            continue  # nothing of a run is drawn
         found = side.run.finiteness
         if part.reads == "layer" and not found.spoils(side.layer):
             continue

@@ -18,13 +18,15 @@ import streamlit as st
 from model_runtime.errors import GlassformerError, NotFinite
 from pages.shared.figure import scripts
 from pages.shared.frame import contents, errors, not_finite, opening, proof, sidebar
+from pages.shared.frame.choice import choose
+from pages.shared.frame.contents import Needs
 from pages.shared.frame.sides import Side, sides
 from pages.shared.run import runs, runtime
 from pages.shared.run.opened import PageRun, opened
 from pages.shared.run.runs import Run
 from pages.shared.run.waiting import Stopped
 from pages.shared.settings import history, url_state
-from pages.shared.settings.edit_codes import describe, misfit
+from pages.shared.settings.edit_codes import describe, fitting, misfit
 from pages.shared.settings.table import Limits
 
 LAST_GOOD = "gf.last_good"
@@ -36,8 +38,8 @@ def start_page() -> tuple[Side, ...]:
     """Draw title and claim of the page on screen, load the model, clamp the selection, draw the sidebar.
 
     Where the current run cannot be computed, the reason is shown and the sides are of the last run that
-    could; where there is none the script ends here, with the reason and a way on. A part that needs no run is
-    drawn without sides.
+    could; where there is none the script ends here, with the reason and a way on. A part that needs only the
+    model has sides whose prompt need not be read; one that needs nothing is drawn without sides.
     """
     entry = contents.entry_of(url_state.page())
     _set_style()
@@ -47,17 +49,19 @@ def start_page() -> tuple[Side, ...]:
             history.one_entry_a_change()
         st.title(entry.title, anchor=False)
         st.markdown(entry.claim)
-    needless = not contents.part_on_screen(entry, url_state.values()).needs_run
-    run = _open(needless)
+    needs = contents.part_on_screen(entry, url_state.values()).needs
+    run = _open(needs)
     _tell_notices(run)
     if run is not None:
         for side in sides():
             not_finite.tell(side)
     sidebar.draw(run)
     url_state.write()
-    if run is None and needless:
+    if run is None and needs == "nothing":
         return ()
     if run is None:
+        if entry.parts:
+            choose()  # another part may need less
         end_page()
         st.stop()
     return sides()
@@ -66,7 +70,7 @@ def start_page() -> tuple[Side, ...]:
 def _tell_notices(run: PageRun | None) -> None:
     """What a link or a box asked for and did not get, in one quiet box."""
     told = url_state.notices()
-    if run is not None:
+    if run is not None and run.unread is None:
         for edit in url_state.get("edits"):
             if wrong := misfit(edit, run.spec, len(run.tokens)):
                 told.append(f"Not made: {describe(edit)}, {wrong}.")
@@ -80,20 +84,27 @@ def _set_style() -> None:
     st.html(f"<style>:root {{ font-size: {pixels}px !important; }}{scripts.asset('page.css')}</style>")
 
 
-def _open(needless: bool = False) -> PageRun | None:
+def _open(needs: Needs) -> PageRun | None:
     """The current run, or the last good one under a message, or None under a message: a quiet one where what
-    is drawn needs no run."""
+    is drawn needs no run, or the model alone of a run whose prompt cannot be read."""
     asked = runs.current_run()
     failed = st.session_state.get(_FAILED)
-    pinned = _open_pinned()
+    pinned = _open_pinned(needs)
     try:
         if failed and failed[:2] == (url_state.page(), asked):
             raise failed[2]
         return _opened(asked, pinned)
     except GlassformerError as error:
+        if needs == "model" and (alone := _model_alone(asked)):
+            spec = alone.spec
+            runs.draw(alone.settings, pinned)
+            url_state.fit_to(Limits(spec.n_layers, spec.n_heads, spec.n_ctx, spec.d_vocab, spec.n_experts))
+            assert alone.unread is not None
+            errors.explain_needless(alone.unread, "only the model: the prompt is not read")
+            return alone
         kept = st.session_state.get(LAST_GOOD)
         run = None if kept is None or kept == asked else _opened_again(kept, pinned)
-        if needless:
+        if needs == "nothing":
             errors.explain_needless(error)
         elif kept is None or run is None:
             errors.explain_alone(error)
@@ -114,6 +125,26 @@ def _opened_again(kept: Run, pinned: Run | None) -> PageRun | None:
         return None
 
 
+def _model_alone(asked: Run) -> PageRun | None:
+    """The run without what its prompt would give, where that cannot be read; None where that is not what is
+    wrong."""
+    try:
+        run = opened(asked)
+        if run.unread is None:
+            return None
+    except GlassformerError:
+        return None
+    return run.changed(edits=fitting(asked.edits, run.spec, run.spec.n_ctx))
+
+
+def _is_read(run: Run) -> bool:
+    """Whether a run is one of a prompt that can be read."""
+    try:
+        return opened(run).unread is None
+    except GlassformerError:
+        return False
+
+
 def _opened(current: Run, pinned: Run | None) -> PageRun:
     """The run, made and drawable, with a selection that it has."""
     run = opened(runtime.drawable(current))
@@ -126,7 +157,7 @@ def _opened(current: Run, pinned: Run | None) -> PageRun:
     return run
 
 
-def _open_pinned() -> Run | None:
+def _open_pinned(needs: Needs) -> Run | None:
     """The pinned run, if there is one that can be computed; where it cannot, why."""
     pinned = runs.pinned_run()
     if pinned is None:
@@ -134,6 +165,8 @@ def _open_pinned() -> Run | None:
     try:
         return runtime.drawable(pinned)
     except GlassformerError as error:
+        if needs == "model" and (alone := _model_alone(pinned)):
+            return alone.settings
         errors.explain(error, title="The pinned run cannot be drawn")
         return None
 
@@ -143,7 +176,7 @@ def showing_errors() -> Iterator[None]:
     """Turn a `GlassformerError` of the block into a message; the last good picture is drawn again."""
     try:
         yield
-        if runs.some_drawn():
+        if runs.some_drawn() and _is_read(runs.runs()[0]):
             st.session_state[LAST_GOOD] = runs.runs()[0]
     except NotFinite as error:  # the run is what was asked for, so no other picture takes its place
         errors.missing(error.what, error.remedy)
@@ -151,7 +184,8 @@ def showing_errors() -> Iterator[None]:
         asked = runs.current_run()
         kept = st.session_state.get(LAST_GOOD)
         drawn = runs.runs()[0]
-        if isinstance(error, Stopped):  # this run can be drawn, but for one part of it
+        # This run can be drawn, but for one part of it.
+        if isinstance(error, Stopped) or not _is_read(drawn):
             kept = None
         # The last good picture is drawn under the sampling settings of now, which may be what fails.
         if kept is not None and replace(kept, sampling=drawn.sampling) != drawn:

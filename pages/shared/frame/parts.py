@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import streamlit as st
-
 from model_runtime.errors import PointUnavailable
 from pages.shared.frame import contents, lessons, not_finite
+from pages.shared.frame.choice import choose as choose
 from pages.shared.frame.contents import Part
 from pages.shared.frame.errors import missing
 from pages.shared.frame.page import details, try_this
@@ -57,23 +56,6 @@ def draw(part: Part, sides: Sequence[Side]) -> Lesson:
     """Draw a part alone."""
     lesson: Lesson = importlib.import_module(part.module).draw(sides)
     return lesson
-
-
-def choose(label: str = "Part of this page") -> Part:
-    """The control that chooses a part of the page on screen, and the sentence that says what to look for."""
-    entry = contents.entry_of(state.page())
-    by_key = {part.key: part for part in entry.parts}
-    st.segmented_control(
-        label,
-        [*by_key],
-        format_func=lambda key: by_key[key].title,
-        required=True,
-        label_visibility="collapsed",
-        **state.bound(entry.setting),
-    )
-    part = by_key[state.get(entry.setting)]
-    st.markdown(lessons.on_one_line(lessons.sections(entry.url, part.key)["Look for"]))
-    return part
 
 
 def end_part(lesson: Lesson, part: Part | None = None) -> None:

@@ -34,16 +34,19 @@ DTYPES = {
 
 
 def draw(run: PageRun | None) -> None:
-    """Draw the sidebar. None: the current run cannot be computed; what needs it is left out."""
-    model, tokens = (run.model, run.tokens) if run is not None else (None, ())
+    """Draw the sidebar. None: the current run cannot be computed; what needs it is left out, and what needs
+    its tokens where its prompt cannot be read."""
+    model = None if run is None else run.model
+    read = run if run is not None and run.unread is None else None
+    tokens = () if read is None else read.tokens
     with st.sidebar:
         _model(model)
         _prompt(model, tokens)
         if model is not None:
             _selection(model, tokens)
-        _edits(model, tokens)
+        _edits(None if read is None else model, tokens)
         _pinned()
-        _more(model)
+        _more(can_check=read is not None)
 
 
 def _model(model: Model | None) -> None:
@@ -134,6 +137,8 @@ def _selection(model: Model, tokens: Sequence[Token]) -> None:
     layer, head, token = st.columns(3)
     layer.number_input("Layer", 0, spec.n_layers - 1, step=1, **url_state.bound("layer"))
     head.number_input("Head", 0, spec.n_heads - 1, step=1, **url_state.bound("head"))
+    if not tokens:
+        return
     at = url_state.selected_token(len(tokens))
     st.session_state[_TOKEN] = at
     token.number_input(
@@ -208,7 +213,7 @@ def _pinned() -> None:
         st.button("Unpin", key="gf.unpin", on_click=runs.unpin)
 
 
-def _more(model: Model | None) -> None:
+def _more(*, can_check: bool) -> None:
     with st.expander("More"):
         st.selectbox("Number format", [*DTYPES], format_func=DTYPES.__getitem__, **url_state.bound("dtype"))
         st.caption(
@@ -222,5 +227,5 @@ def _more(model: Model | None) -> None:
             format_func={"normal": "Normal", "large": "Projector"}.__getitem__,
             **url_state.bound("text"),
         )
-        if model is not None:
+        if can_check:
             st.button("Check the numbers", key="gf.check", on_click=proof.ask, help=proof.WHY)

@@ -89,7 +89,8 @@ def sides() -> tuple[Side, ...]:
 
 
 def _side(run: PageRun, name: str) -> Side:
-    n_tokens, key = len(run.tokens), state.get("key")
+    n_tokens = len(run.tokens) if run.unread is None else 1  # nothing of an unread prompt is looked at
+    key = state.get("key")
     return Side(
         run,
         name,

@@ -21,7 +21,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from model_runtime.capture.trace_cache import HasBytes
-from model_runtime.errors import NotFinite
+from model_runtime.errors import NotFinite, PromptError
 from model_runtime.finite import Finiteness, finite, finiteness
 from model_runtime.interventions import Intervention
 from model_runtime.model import Model
@@ -37,6 +37,10 @@ from pages.shared.settings.edit_codes import describe
 Value = TypeVar("Value", bound=HasBytes)
 
 
+class NotRead(PromptError):
+    """What is asked for is of a prompt that cannot be read (`PageRun.unread`), in a part that needs none."""
+
+
 @dataclass(frozen=True, eq=False)
 class PageRun(OpenRun):
     """A run as a page holds it, for one script run: never in session state."""
@@ -47,6 +51,16 @@ class PageRun(OpenRun):
     def tokens(self) -> tuple[Token, ...]:
         """What the model reads; refused where the app takes no text so long."""
         return runtime.tokens_for(self.settings)
+
+    @once
+    def unread(self) -> PromptError | None:
+        """Why the prompt cannot be read; None where it can. Without it there are no tokens and no trace: only
+        what is measured of the model alone can be had."""
+        try:
+            self.tokens  # noqa: B018
+        except PromptError as error:
+            return error
+        return None
 
     @once
     def texts(self) -> tuple[str, ...]:
@@ -146,7 +160,7 @@ class PageRun(OpenRun):
             revision=spec.revision,
             dtype=spec.dtype,
             device=spec.device,
-            prompt=self.settings.prompt,
+            prompt=self.settings.prompt if self.unread is None else None,
             layer=layer,
             head=head,
             seed=seed,

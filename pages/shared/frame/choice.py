@@ -1,0 +1,26 @@
+"""The control that chooses a part of a page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.shared.frame import contents, lessons
+from pages.shared.frame.contents import Part
+from pages.shared.settings import url_state as state
+
+
+def choose(label: str = "Part of this page") -> Part:
+    """The control that chooses a part of the page on screen, and the sentence that says what to look for."""
+    entry = contents.entry_of(state.page())
+    by_key = {part.key: part for part in entry.parts}
+    st.segmented_control(
+        label,
+        [*by_key],
+        format_func=lambda key: by_key[key].title,
+        required=True,
+        label_visibility="collapsed",
+        **state.bound(entry.setting),
+    )
+    part = by_key[state.get(entry.setting)]
+    st.markdown(lessons.on_one_line(lessons.sections(entry.url, part.key)["Look for"]))
+    return part
