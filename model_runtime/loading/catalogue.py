@@ -143,6 +143,14 @@ def row_of(model_id: str) -> CatalogueRow | None:
     return None
 
 
+def row_called(name: str) -> CatalogueRow | None:
+    """The row with this id, hub id or name for people, in any case; or None."""
+    wanted = name.strip().lower()
+    rows = catalogue()
+    by_id = next((row for row in rows if row.id == wanted), None)
+    return by_id or next((row for row in rows if wanted in (row.location.lower(), row.name.lower())), None)
+
+
 def offline_ids() -> tuple[str, ...]:
     """Ids that load without network, for messages that have to say what can be had."""
     return tuple(row.id for row in catalogue() if not row.needs_network)

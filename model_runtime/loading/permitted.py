@@ -21,7 +21,7 @@ import os
 from pathlib import Path
 
 from model_runtime.errors import ModelNotFound
-from model_runtime.loading.catalogue import DEFAULT_ROW, CatalogueRow, catalogue
+from model_runtime.loading.catalogue import DEFAULT_ROW, CatalogueRow, catalogue, row_called
 from model_runtime.loading.checkpoint import resolved_path
 from model_runtime.loading.hub import is_revision, names_hub_model
 
@@ -62,7 +62,7 @@ def resolve_for_app(name: str) -> str:
     asked = name.strip()
     if len(asked) <= LONGEST_NAME and asked.isprintable():
         base, at, revision = asked.partition("@")
-        row = _row_called(base)
+        row = row_called(base)
         if row is not None:
             return _checked_row(row, at, revision)
         entries = allowed_entries()
@@ -80,14 +80,6 @@ def resolve_for_app(name: str) -> str:
         f"Choose one from the list, for example {DEFAULT_ROW.name}. Whoever runs the server can allow more: "
         'the README says how, under "Running it for others".',
     )
-
-
-def _row_called(name: str) -> CatalogueRow | None:
-    """The row with this id, hub id or name for people, in any case."""
-    wanted = name.strip().lower()
-    rows = catalogue()
-    by_id = next((row for row in rows if row.id == wanted), None)
-    return by_id or next((row for row in rows if wanted in (row.location.lower(), row.name.lower())), None)
 
 
 def _checked_row(row: CatalogueRow, at: str, revision: str) -> str:

@@ -270,9 +270,21 @@ def test_a_window_is_no_wider_than_the_prompt() -> None:
     assert replaced({"window": "1e5"}, fitted) == ["Window `1e5` does not exist here; `9` is shown."]
 
 
-def test_a_model_of_the_list_is_the_same_by_its_place_on_the_hub() -> None:
-    assert run_of({**defaults(), "model": "openai-community/gpt2"}).model == "gpt2"
-    assert run_of({**defaults(), "model": "someone/gpt2"}).model == "someone/gpt2"
+@pytest.mark.parametrize("name", ["gpt2", "openai-community/gpt2", "GPT-2", " OpenAI-Community/GPT2 "])
+def test_a_model_of_the_list_has_one_id_whatever_it_is_called(name: str) -> None:
+    """In a link, a box, a preset, a pinned run; no notice, for it is the model that was asked for."""
+    found, notices = read_link({"model": name})
+    assert (found["model"], notices) == ("gpt2", [])
+    assert replaced({"model": name}, found) == []
+    assert SETTINGS["model"].fit(name) == "gpt2"
+    pinned = read_pin(write_pin({**defaults(), "model": name}))
+    assert pinned is not None
+    assert pinned["model"] == "gpt2"
+
+
+@pytest.mark.parametrize("name", ["someone/gpt2", "gpt2@v1", "nothing", ""])
+def test_another_model_keeps_the_name_that_it_came_with(name: str) -> None:
+    assert read_link({"model": name})[0]["model"] == name
 
 
 @pytest.mark.parametrize("letter", ["x", "日", "\U0001f600", "~z~"])

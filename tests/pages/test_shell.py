@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from model_runtime.loading.permitted import offered
 from pages.shared.frame import contents, opening
 from pages.shared.frame.examples import EXAMPLES
 from pages.shared.settings.table import DEFAULT_MODEL, MOST_PROMPT_CHARACTERS, SETTINGS
@@ -370,3 +371,13 @@ def test_every_check_of_the_proof_is_said_in_words_first() -> None:
     from pages.shared.frame import proof
 
     assert {*proof._WORDS} == {*checks._LAYER_CHECKS, checks._HEAD_CHECK}
+
+
+@pytest.mark.parametrize("name", ["Mixtral mini", "MIXTRAL-mini"])
+def test_a_model_called_by_another_of_its_names_stands_in_the_list_once(visit: Visit, name: str) -> None:
+    app = visit(model=name, prompt="hello")
+    assert not app.error
+    box = app.selectbox(key="gf.widget.model")
+    assert box.value == "mixtral-mini"
+    assert len(box.options) == len({*box.options}) == len(offered())
+    assert app.query_params["model"] in ("mixtral-mini", ["mixtral-mini"])

@@ -10,7 +10,6 @@ from typing import Any
 import streamlit as st
 
 from model_runtime.interventions import Intervention
-from model_runtime.loading.catalogue import catalogue
 from model_runtime.sampling.settings import DEFAULT_ORDER, SamplingSettings
 from pages.shared.escape import model_name
 from pages.shared.settings import url_state
@@ -55,14 +54,7 @@ class Run:
 def run_of(values: Mapping[str, Any]) -> Run:
     """The run in a set of settings."""
     sampling = SamplingSettings(**{field: values[key] for key, field in SAMPLING_FIELDS.items()})
-    return Run(_listed(values["model"]), values["dtype"], values["prompt"], values["edits"], sampling)
-
-
-def _listed(model: str) -> str:
-    """The id of a model of the list that is called by its place on the hub; others as they are."""
-    return next(
-        (row.id for row in catalogue() if row.source == "hub" and row.location == model.strip()), model
-    )
+    return Run(values["model"], values["dtype"], values["prompt"], values["edits"], sampling)
 
 
 def values_of(run: Run) -> dict[str, Any]:

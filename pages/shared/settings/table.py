@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from model_runtime.loading.catalogue import row_called
 from model_runtime.sampling.settings import DEFAULT_ORDER
 from pages.shared.escape import counted, quoted
 from pages.shared.frame.contents import PAGES
@@ -68,6 +69,18 @@ def _edits_row() -> Setting:
     return Setting("edits", (), parse_edits, format_edits, fit)
 
 
+def _model_row() -> Setting:
+    """A model of the list by its id there, whatever name of it came: else the list would have it twice."""
+    row = text("model", DEFAULT_MODEL, 200, "model name")
+
+    def fit(value: object) -> str:
+        name: str = row.fit(value)
+        listed = row_called(name)
+        return name if listed is None else listed.id
+
+    return replace(row, parse=fit, fit=fit)
+
+
 def _prompt_row() -> Setting:
     """A long prompt is shortened in the link."""
     row = text("prompt", DEFAULT_PROMPT, MOST_PROMPT_CHARACTERS, "prompt")
@@ -99,7 +112,7 @@ def _part_rows() -> tuple[Setting, ...]:
 
 # The settings that make a run: what is computed, not what is looked at.
 RUN_ROWS: tuple[Setting, ...] = (
-    text("model", DEFAULT_MODEL, 200, "model name"),
+    _model_row(),
     choice("dtype", "auto", ("auto", "float32", "bfloat16", "float16"), name="number format"),
     _prompt_row(),
     _edits_row(),
