@@ -27,6 +27,7 @@ from model_runtime.capture.request import (
     whole_numbers,
 )
 from model_runtime.capture.rotary import read_anew
+from model_runtime.capture.together import Together
 from model_runtime.errors import PromptError
 from model_runtime.interventions import Intervention, as_interventions
 from model_runtime.limits import check_prompt_length
@@ -317,15 +318,39 @@ class Model:
             rows: which of the new tokens' logits are computed, counted from 0.
             looks_ahead: without any mask, so that every token sees every other (no cache then).
         """
-        n = len(ids)
+        logits, cache = self._forward([list(ids)], run, rows, cache, looks_ahead)
+        return logits[0], cache
+
+    def forward_together(
+        self, texts: Sequence[Sequence[int]], runs: Sequence[Run], looks_ahead: Sequence[bool]
+    ) -> None:
+        """One forward of several texts of equally many tokens, each with its run, which keeps its own
+        last row of logits; equal to one forward each up to rounding (see `together`). Nothing is checked.
+
+        Args:
+            looks_ahead: for each text, as in `forward`.
+        """
+        rows = (len(texts[0]) - 1,)
+        logits, _ = self._forward(
+            [list(ids) for ids in texts], Together(runs, looks_ahead), rows, None, False
+        )
+        for run, own in zip(runs, logits, strict=True):
+            run.kept["logits", None] = own
+            run.finish()
+
+    def _forward(
+        self, texts: list[list[int]], run: Run, rows: tuple[int, ...], cache: Any, looks_ahead: bool
+    ) -> tuple[torch.Tensor, Any]:
+        """Logits [text, row, d_vocab] and the cache; see `forward`."""
+        n = len(texts[0])
         keep: int | torch.Tensor
         # The last row by index too, not as a slice: a slice is a view with odd strides, and for weights that
         # need no gradient torch then takes another product: ten times slower in half precision on a CPU, and
         # with other last bits than an untouched model's, whose weights do need one.
         keep = 0 if rows == tuple(range(n)) else torch.tensor(rows, device=self.device)
-        inputs = torch.tensor([list(ids)], device=self.device)
+        inputs = torch.tensor(texts, device=self.device)
         # A mask of ones: without one, unusual positions would be read as several packed texts.
-        mask = torch.ones((1, run.offset + n), dtype=torch.long, device=self.device)
+        mask = torch.ones((len(texts), run.offset + n), dtype=torch.long, device=self.device)
         more: dict[str, Any] = {}
         if looks_ahead:
             # A finished mask of four axes is taken as it is: nothing is added to any score.
@@ -341,4 +366,4 @@ class Model:
                 **more,
             )
         # On a GPU this also waits for the forward to end, so that its duration is the real one.
-        return output.logits[0].cpu(), output.past_key_values
+        return output.logits.cpu(), output.past_key_values

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,9 +23,17 @@ from model_runtime.model import Model
 from model_runtime.run import OpenRun
 from model_runtime.steps import part
 
-LONGEST = 256  # tokens of the prompt that are read: six forwards are made
+LONGEST = 128  # tokens of the prompt that are read, six times over
 _POINTS = ("resid_pre", "attn_out", "z", "resid_post")
 Measure = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], np.ndarray]
+
+
+class Reading(NamedTuple):
+    """A text, the edits that it is read under, and whether a mask hides later tokens."""
+
+    ids: tuple[int, ...]
+    edits: tuple[Intervention, ...]
+    masked: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +147,7 @@ def shuffled_order(ids: Sequence[int], seed: int, n_fixed: int = 0) -> tuple[int
 
 
 def order_experiment(run: OpenRun, seed: int = 1) -> OrderExperiment:
-    """Read a prompt and a shuffle of it under three rules: six forwards. Long prompts: the first `LONGEST`.
+    """Read a prompt and a shuffle of it under three rules: six readings. Long prompts: the first `LONGEST`.
 
     The run's edits hold under all rules; `PositionsOff` is left out, since it is what is compared.
 
@@ -155,29 +164,27 @@ def order_experiment(run: OpenRun, seed: int = 1) -> OrderExperiment:
         places = run.model.tokens.encode_with_places(run.prompt)
         n_fixed = next((i for i, place in enumerate(places) if not place.added), 0)
     order = shuffled_order(ids, seed, n_fixed)
+    shuffled = tuple(ids[place] for place in order)
+    others = tuple(edit for edit in run.interventions if not isinstance(edit, PositionsOff))
+    off, on = (*others, PositionsOff()), others
+    rules = [(off, False), (off, True), (on, True)]
+    readings = [Reading(text, edits, masked) for edits, masked in rules for text in (ids, shuffled)]
+    free, free_after, bound, bound_after, whole, whole_after = _read(run.model, readings)
     return OrderExperiment(
         ids=ids,
         order=order,
         n_fixed=n_fixed,
-        open=_case(run, ids, order, 0, masked=False, positions=False),
-        masked=_case(run, ids, order, 2, masked=True, positions=False),
-        model=_case(run, ids, order, 4, masked=True, positions=True),
+        open=_case(free, free_after, order, masked=False, positions=False),
+        masked=_case(bound, bound_after, order, masked=True, positions=False),
+        model=_case(whole, whole_after, order, masked=True, positions=True),
         epsilon=torch.finfo(getattr(torch, run.spec.dtype)).eps,
     )
 
 
-def _case(
-    run: OpenRun, ids: tuple[int, ...], order: tuple[int, ...], number: int, *, masked: bool, positions: bool
-) -> OrderCase:
-    """One rule: the passes `number` and `number` + 1 of six."""
-    others = (edit for edit in run.interventions if not isinstance(edit, PositionsOff))
-    edits: tuple[Intervention, ...] = (*others,) if positions else (*others, PositionsOff())
-    with part(number, 6):
-        before = _read(run.model, ids, edits, masked)
-    with part(number + 1, 6):
-        after = _read(run.model, tuple(ids[place] for place in order), edits, masked)
+def _case(before: Run, after: Run, order: tuple[int, ...], *, masked: bool, positions: bool) -> OrderCase:
+    """One rule: what was kept of the text and of its shuffle."""
     places = torch.tensor(np.argsort(order))  # where each token of the first text stands in the second
-    layers = range(run.spec.n_layers)
+    layers = range(len(before.adapter.blocks))
 
     def each(measured: Measure, points: Iterable[tuple[str, int]]) -> np.ndarray:
         return np.stack([measured(before.kept[at], after.kept[at], places) for at in points])
@@ -193,20 +200,32 @@ def _case(
     )
 
 
-def _read(model: Model, ids: tuple[int, ...], edits: tuple[Intervention, ...], masked: bool) -> Run:
-    """One forward that keeps the stream; without a mask where it is not `masked`."""
-    plan = model.planner.plan(edits, len(ids))
-    run = Run(model.adapter, plan, points=_POINTS, layers=range(model.spec.n_layers))
-    run.kept["logits", None], _ = model.forward(ids, run, (len(ids) - 1,), looks_ahead=not masked)
-    run.finish()
-    return run
+def _read(model: Model, readings: Sequence[Reading]) -> list[Run]:
+    """What forwards of these readings keep.
+
+    In float32 one forward reads them all. In shorter formats the rounding of a larger product would show:
+    there each has a forward of its own, with the numbers that a trace has.
+    """
+    layers = range(model.spec.n_layers)
+    plans = [model.planner.plan(one.edits, len(one.ids)) for one in readings]
+    runs = [Run(model.adapter, plan, points=_POINTS, layers=layers) for plan in plans]
+    size = len(runs) if model.spec.dtype == "float32" else 1
+    for start in range(0, len(runs), size):
+        these = readings[start : start + size]
+        with part(start, len(runs), size=size):
+            model.forward_together(
+                [one.ids for one in these],
+                runs[start : start + size],
+                looks_ahead=[not one.masked for one in these],
+            )
+    return runs
 
 
 def _change(before: torch.Tensor, after: torch.Tensor, places: torch.Tensor) -> np.ndarray:
     """|after - before| over the mean of both lengths for each token, float32 [token]; [pos, d] both."""
     old, new = before.double(), after.double()[places]
     distance, length = (new - old).norm(dim=-1), (old.norm(dim=-1) + new.norm(dim=-1)) / 2
-    return torch.where(distance > 0, distance / length, 0.0).float().numpy()
+    return torch.where(distance == 0, 0.0, distance / length).float().numpy()  # NaN stays NaN
 
 
 def _largest(before: torch.Tensor, after: torch.Tensor, places: torch.Tensor) -> np.ndarray:

@@ -9,8 +9,17 @@ import pytest
 import torch
 
 from model_runtime import Model
+from model_runtime.capture.context import Run
 from model_runtime.errors import PromptError, SettingError
-from model_runtime.interventions import Intervention, PositionsOff, ScaleHead
+from model_runtime.interventions import (
+    CutEdge,
+    Intervention,
+    Patch,
+    PositionsOff,
+    ScaleExpert,
+    ScaleHead,
+    ScaleMLP,
+)
 from model_runtime.positions.order import (
     LONGEST,
     OrderExperiment,
@@ -87,12 +96,44 @@ def test_edits_hold_and_positions_off_is_what_is_compared() -> None:
     assert not np.array_equal(edited.model.logits_before, edited.masked.logits_before)
 
 
-def test_the_model_as_it_is_is_its_trace() -> None:
-    model = Model(build_model("llama"), tiny_tokenizer(), model_id="x", name="x", revision="random")
-    found = order_experiment(open_run(model, IDS))
-    np.testing.assert_array_equal(found.model.logits_before, model.trace(IDS).next_token_logits())
-    off = model.trace([IDS[place] for place in found.order], interventions=PositionsOff())
-    np.testing.assert_array_equal(found.masked.logits_after, off.next_token_logits())
+@pytest.mark.parametrize("case", CASES)
+def test_readings_in_one_forward_are_those_of_a_forward_each(case: str) -> None:
+    """Two readings unmasked, four masked; edits of single tokens and positions keep to their reading."""
+    model = Model(build_model(case), tiny_tokenizer(), model_id=case, name=case, revision="random")
+    edits = (ScaleHead(0, 1, factor=3.0, positions=(2, 5)), CutEdge(1, 0, 7, 3), ScaleMLP(1, 0.5, (4,)))
+    edits += (
+        Patch("attn_out" if model.spec.parallel_block else "resid_mid", 1, 6, (0.5,) * model.spec.d_model),
+    )
+    if model.spec.layers[1].sparse:
+        edits += (ScaleExpert(1, 0, factor=0.2),)
+    found = order_experiment(open_run(model, IDS, edits))
+    for rule in (found.open, found.masked, found.model):
+        for ids, logits in (
+            (IDS, rule.logits_before),
+            ([IDS[place] for place in found.order], rule.logits_after),
+        ):
+            off = () if rule.positions else (PositionsOff(),)
+            run = Run(model.adapter, model.planner.plan((*edits, *off), len(ids)))
+            alone, _ = model.forward(ids, run, (len(ids) - 1,), looks_ahead=not rule.masked)
+            np.testing.assert_allclose(logits, alone[0].numpy(), atol=2e-5, rtol=2e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_the_model_as_it_is_is_its_trace(dtype: str) -> None:
+    """To rounding; to the bit in short formats, whose rounding would be seen beside other pages."""
+    tiny = build_model("llama").to(getattr(torch, dtype))
+    model = Model(tiny, tiny_tokenizer(), model_id="x", name="x", revision="random")
+    found, places = order_experiment(open_run(model, IDS)), ("resid_post", 1)
+    atol = 1e-5 if dtype == "float32" else 0
+    trace = model.trace(IDS)
+    np.testing.assert_allclose(found.model.logits_before, trace.next_token_logits(), rtol=0, atol=atol)
+    turned = [IDS[place] for place in found.order]
+    off = model.trace(turned, interventions=PositionsOff())
+    np.testing.assert_allclose(found.masked.logits_after, off.next_token_logits(), rtol=0, atol=atol)
+    before, after = trace.get(*places), model.trace(turned).get(*places)[np.argsort(found.order)]
+    length = (np.linalg.norm(before, axis=1) + np.linalg.norm(after, axis=1)) / 2
+    change = np.linalg.norm(after - before, axis=1) / length
+    np.testing.assert_allclose(found.model.stream[2], change, rtol=1e-4)
 
 
 def test_long_prompts_are_cut() -> None:
