@@ -190,6 +190,11 @@ def _weight_files(hub_id: str, commit: str, sizes: dict[str, int]) -> list[str]:
         index = hf_hub_download(hub_id, INDEX_FILE, revision=commit, etag_timeout=ANSWER_SECONDS)
         return [shard for shard in shard_names(Path(index).parent) if shard in sizes]
     ggufs = [path for path in sizes if is_gguf(path)]
+    if len(ggufs) == 1 and "/" in ggufs[0]:  # only the top of a repository is read
+        raise UnsupportedModel(
+            f"{hub_id} has its weights in a folder of its own: {ggufs[0]}.",
+            "Download that file and give its path.",
+        )
     if len(ggufs) == 1:
         return ggufs
     if ggufs:

@@ -175,8 +175,7 @@ def locate(
         )
     except hub.HubOutOfReach as error:
         raise ModelNotFound(error.what, f"{error.remedy} {_offline_choice()}") from error
-    path = folder if (folder / "config.json").is_file() else next(folder.glob("*.gguf"), folder)
-    return Located(path, base, row.name if row is not None else hub_id.rpartition("/")[2], commit)
+    return Located(folder, base, row.name if row is not None else hub_id.rpartition("/")[2], commit)
 
 
 def model_bytes(hf_model: torch.nn.Module) -> int:

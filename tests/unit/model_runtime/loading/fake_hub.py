@@ -28,7 +28,8 @@ class FakeHub:
     sizes: dict[str, int] = field(default_factory=dict)  # sizes to claim instead of the true ones
 
     def files(self) -> dict[str, bytes]:
-        return {file.name: file.read_bytes() for file in sorted(self.folder.iterdir()) if file.is_file()}
+        files = (file for file in sorted(self.folder.rglob("*")) if file.is_file())
+        return {file.relative_to(self.folder).as_posix(): file.read_bytes() for file in files}
 
     def model_info(self) -> dict[str, object]:
         siblings = [
@@ -64,7 +65,7 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             elif path.startswith(f"/api/models/{hub.hub_id}"):
                 self.send(200, json.dumps(hub.model_info()).encode(), {}, with_body)
             elif path.startswith(f"/{hub.hub_id}/resolve/{COMMIT}/"):
-                content = hub.files()[path.rpartition("/")[2]]
+                content = hub.files()[path.removeprefix(f"/{hub.hub_id}/resolve/{COMMIT}/")]
                 headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}
                 self.send(200, content, headers, with_body)
             else:

@@ -17,6 +17,7 @@ from model_runtime.errors import ModelNotFound, ModelTooLarge, UnsupportedModel
 from model_runtime.loading import hub
 from model_runtime.loading.catalogue import offline_ids, row_of
 from model_runtime.loading.load import load_weights
+from tests.gguf_files import build, write_gguf
 from tests.tiny_checkpoints import COMMIT, OLDER_COMMIT, save, save_in_hub_layout, tiny_gpt2, tiny_llama
 from tests.unit.model_runtime.loading.fake_hub import FakeHub, serving
 
@@ -162,6 +163,23 @@ def test_an_index_can_name_safetensors_only(online: FakeHub, index: object) -> N
 def test_a_name_that_cannot_be_remembered_does_not_undo_the_download(online: FakeHub, cache: Path) -> None:
     (cache / "models--owner--tiny" / "refs" / "v1").mkdir(parents=True)
     assert load_weights("owner/tiny@v1").revision == COMMIT
+
+
+def test_a_gguf_file_is_found_whatever_the_case_of_its_ending(online: FakeHub) -> None:
+    for file in online.folder.iterdir():
+        file.unlink()
+    write_gguf(online.folder / "M.GGUF", build("Llama"))
+    assert load_weights("owner/tiny").hf_model.config.model_type == "llama"
+    assert hub.cached_snapshot("owner/tiny") is not None
+
+
+def test_a_gguf_file_in_a_folder_is_refused_by_name_and_not_fetched(online: FakeHub) -> None:
+    (online.folder / "model.safetensors").unlink()
+    (online.folder / "q8").mkdir()
+    write_gguf(online.folder / "q8" / "m.gguf", build("Llama"))
+    with pytest.raises(UnsupportedModel, match=r"in a folder of its own: q8/m\.gguf\. Download that file"):
+        load_weights("owner/tiny")
+    assert not any("/resolve/" in path for path in online.requests)
 
 
 def test_repository_with_pickles_only_is_refused_and_not_fetched(online: FakeHub) -> None:

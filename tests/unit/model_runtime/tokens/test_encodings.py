@@ -414,6 +414,8 @@ def test_blanks_belong_to_it_in_a_byte_level_table_too_whose_offsets_are_trimmed
     model = model_with(type(tiny_tokenizer())(tokenizer_object=backend))
     read = tokenize_with_model(model, "a  <eat>  b")
     assert read.spans == ((0, 1), (1, 10), (10, 11))
+    places = model.tokens.encode_with_places("a  <eat>  b")
+    assert [place.characters for place in places] == [(0, 1), (1, 10), (10, 11)]  # trimmed: (3, 8)
 
 
 # A token that was added without a row
