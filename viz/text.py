@@ -11,6 +11,7 @@ import html
 import math
 import re
 import unicodedata
+from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 
 LONGEST_LABEL = 24  # characters; a token of 128 spaces or a base64 blob must not widen an axis
@@ -111,10 +112,26 @@ def in_bytes(n_bytes: float) -> str:
     >>> in_bytes(512), in_bytes(46_080), in_bytes(188_743_680)
     ('512\\xa0bytes', '46.1\\xa0kB', '189\\xa0MB')
     """
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if n_bytes >= size:
-            return three_digits(n_bytes / size, unit)
-    return three_digits(n_bytes, "bytes")
+    return _in_units(n_bytes, {"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3}, "bytes")
+
+
+def in_words(count: float) -> str:
+    """A count of parameters as people say it.
+
+    >>> in_words(134_515_008), in_words(46_702_792_704), in_words(1_571_308_943_360)
+    ('135\\xa0M', '46.7\\xa0B', '1,570\\xa0B')
+    >>> in_words(999_999), in_words(999_499), in_words(640)
+    ('1.00\\xa0M', '999\\xa0k', '640')
+    """
+    return _in_units(count, {"B": 1e9, "M": 1e6, "k": 1e3})
+
+
+def _in_units(value: float, sizes: Mapping[str, float], least: str = "") -> str:
+    """In the largest unit of which there is a whole one, as printed: no "1,000 k"."""
+    for unit, size in sizes.items():
+        if as_printed(value, 3) >= size:
+            return three_digits(value / size, unit)
+    return three_digits(value, least)
 
 
 def three_digits(value: float, unit: str = "") -> str:

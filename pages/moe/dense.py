@@ -8,9 +8,10 @@ import streamlit as st
 
 from model_runtime.loading.catalogue import row_of
 from model_runtime.records import ModelSpec
-from pages.shared.escape import counted, in_words, plain
+from pages.shared.escape import counted, plain
 from pages.shared.frame.sides import Side
 from pages.shared.settings import url_state as state
+from viz.style import in_words
 
 BUNDLED_MOE = "mixtral-mini"
 

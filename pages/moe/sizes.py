@@ -20,13 +20,12 @@ from pages.shared.settings import url_state as state
 from viz.moe.sizes import (
     CalculatorRecord,
     SizeRow,
-    in_parameters,
     sizes_record,
     sizes_sentence,
     work_sentence,
 )
 from viz.moe.sizes_figure import calculator_figure, memory_figure, sizes_figure
-from viz.style import share
+from viz.style import in_words, share
 
 EXPERTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TOP_K = (1, 2, 3, 4, 6, 8)
@@ -104,7 +103,7 @@ def part_by_part(sizes: ExpertSizes, short: bool) -> None:
 def parts_table(sizes: ExpertSizes, short: bool) -> str:
     """Every part with its total, active and multiplied parameters."""
     lines = ["| part | parameters | active | multiplications |", "|---|---:|---:|---:|"]
-    written = in_parameters if short else "{:,}".format
+    written = in_words if short else "{:,}".format
     for part in sizes.parts:
         numbers = map(written, (part.total, part.active, part.multiplications))
         lines.append(f"| {part.name} | {' | '.join(numbers)} |")
@@ -161,7 +160,7 @@ def calculator_words(spec: ModelSpec, base: Calculator) -> str:
     """What the calculator keeps, and what it changes."""
     change = "experts and routers" if spec.n_experts else "the MLPs"
     return (
-        f"{plain(spec.name)} keeps everything but {change}: {in_parameters(base.base)} parameters stay. Its "
+        f"{plain(spec.name)} keeps everything but {change}: {in_words(base.base)} parameters stay. Its "
         f"{base.n_layers} layers get N experts of {base.matrices} matrices {base.d_model:,} × d_ff and a "
         f"router {base.d_model:,} × N. Move **Experts** and watch the work stand nearly still; move "
         f"**Experts a token** and watch memory stand still."
@@ -178,8 +177,8 @@ def published_table() -> str:
         sizes = one.sizes()
         shared = " + 1 shared" if sizes.part("shared expert").total else ""
         lines.append(
-            f"| {sizes.name} | {sizes.k} of {sizes.n_experts:,}{shared} | {in_parameters(sizes.total)} "
-            f"| {in_parameters(sizes.active)} | {share(sizes.active / sizes.total)} | {one.says} "
+            f"| {sizes.name} | {sizes.k} of {sizes.n_experts:,}{shared} | {in_words(sizes.total)} "
+            f"| {in_words(sizes.active)} | {share(sizes.active / sizes.total)} | {one.says} "
             f"| {one.source} |"
         )
     return "\n".join(lines)

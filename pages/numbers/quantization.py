@@ -21,7 +21,7 @@ from pages.numbers.packing import (
     quantized_of,
     scheme_words,
 )
-from pages.shared.escape import in_words, nth, plain
+from pages.shared.escape import nth, plain
 from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column, places
@@ -31,7 +31,7 @@ from viz.equations import tex, worked
 from viz.numbers.quant_errors import quant_errors_figure, quant_errors_record
 from viz.numbers.quant_schemes import BlockPoint, SchemePoint, quant_schemes_figure, quant_schemes_record
 from viz.numbers.weight_grid import weight_grid_figure, weight_grid_record
-from viz.style import share, three_digits, visible
+from viz.style import in_words, share, three_digits, visible
 
 
 def choose_scheme(click: Click) -> None:

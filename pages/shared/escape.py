@@ -62,18 +62,6 @@ def nth(number: int) -> str:
     return f"{number:,}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
-def in_words(n_parameters: int) -> str:
-    """A parameter count as people say it.
-
-    >>> in_words(134_515_008), in_words(46_700_000_000)
-    ('135 M', '46.7 B')
-    """
-    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if n_parameters >= size:
-            return f"{n_parameters / size:.3g} {letter}"
-    return str(n_parameters)
-
-
 def model_name(model: str) -> str:
     """The name of a model as the list of models has it; another model's own id.
 

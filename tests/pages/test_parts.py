@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 
 from model_runtime.errors import ModelNotFound, ModelTooLarge
 from model_runtime.records import Token
-from pages.shared.escape import in_words, plain, quoted
+from pages.shared.escape import plain, quoted
 from pages.shared.frame import contents
 from pages.shared.frame.errors import for_people
 from pages.shared.frame.token_chips import MOST_CHIPS, chips_of, shown_positions
@@ -54,15 +54,6 @@ def test_nothing_streamlit_would_replace_survives(text: str) -> None:
     assert text not in shown or ":" not in text
     assert "http://" not in plain(text)
     assert "www." not in plain(text)
-
-
-def test_parameter_counts_in_words() -> None:
-    assert [in_words(n) for n in (999, 10_000, 134_515_008, 7_250_000_000)] == [
-        "999",
-        "10 k",
-        "135 M",
-        "7.25 B",
-    ]
 
 
 def token(text: str, token_id: int = 0) -> Token:

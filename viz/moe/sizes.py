@@ -55,18 +55,6 @@ def sizes_record(rows: Sequence[SizeRow]) -> SizesRecord:
     return SizesRecord(tuple(sorted(dict.fromkeys(rows), key=lambda row: row.total)))
 
 
-def in_parameters(n: float) -> str:
-    """A count as people say it, three digits.
-
-    >>> in_parameters(46_702_792_704), in_parameters(843_264), in_parameters(1_571_308_943_360)
-    ('46.7\\xa0B', '843\\xa0k', '1,570\\xa0B')
-    """
-    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if n >= size:
-            return style.three_digits(n / size, letter)
-    return style.three_digits(n)
-
-
 def kind_of(row: SizeRow) -> str:
     """ "8 experts, top-2" or "dense"."""
     return f"{row.n_experts:,} experts, top-{row.k}" if row.n_experts else "dense"
@@ -76,19 +64,19 @@ def sizes_sentence(row: SizeRow) -> str:
     """One model's two numbers, in plain text."""
     if not row.n_experts:
         return (
-            f"{row.name} is dense: all {in_parameters(row.total)} parameters are used for every token. "
+            f"{row.name} is dense: all {style.in_words(row.total)} parameters are used for every token. "
             f"Total = active."
         )
     return (
-        f"{row.name} ({kind_of(row)}) keeps {in_parameters(row.total)} parameters in memory and uses "
-        f"{in_parameters(row.active)} of them ({style.share(row.active_share)}) for a token."
+        f"{row.name} ({kind_of(row)}) keeps {style.in_words(row.total)} parameters in memory and uses "
+        f"{style.in_words(row.active)} of them ({style.share(row.active_share)}) for a token."
     )
 
 
 def work_sentence(row: SizeRow) -> str:
     """What memory and work are, in plain text."""
     times = style.three_digits(row.total / row.active)
-    said = f"One token takes {in_parameters(row.work)} multiplications"
+    said = f"One token takes {style.in_words(row.work)} multiplications"
     if not row.n_experts:
         return f"{said}, about one for every parameter."
     return f"{said}; a dense model of the same work would need about {times} times less memory."

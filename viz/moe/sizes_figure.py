@@ -14,7 +14,6 @@ from viz.moe.sizes import (
     SizeRow,
     SizesRecord,
     calculator_title,
-    in_parameters,
     kind_of,
     sizes_sentence,
 )
@@ -65,7 +64,7 @@ def _sizes(record: SizesRecord, look: Look) -> go.Figure:
         [*map(_between, at, models), _ends(record, "active", "circle"), _ends(record, "total", "square")],
         xaxis={
             "title": {"text": "parameters"},
-            **log_axis(low, high, in_parameters, below=0.25, above=0.3, step=look.pick(1, 2)),
+            **log_axis(low, high, style.in_words, below=0.25, above=0.3, step=look.pick(1, 2)),
         },
         yaxis={"range": [len(at) - 0.4, -0.75], **QUIET},
         height=70 + 46 * len(at),
@@ -105,7 +104,7 @@ def _words(row: int, model: SizeRow, look: Look) -> Json:
     name = _name(model, look.pick(40, 22))
     words = f"<b>{name}</b>" if model.own else name
     kind = look.pick(f" · {kind_of(model)}", "")
-    numbers = f"{in_parameters(model.active)} of {in_parameters(model.total)}"
+    numbers = f"{style.in_words(model.active)} of {style.in_words(model.total)}"
     said = f"{words}{kind} · {numbers}"
     return note(said, 0, row, "left bottom", within="x", yshift=8, font=ink(look.pick(12, 11)))
 
@@ -113,7 +112,7 @@ def _words(row: int, model: SizeRow, look: Look) -> Json:
 def memory_figure(record: SizesRecord) -> Drawn:
     """Bytes to keep against multiplications for a token; dense models lie on the line."""
     said = [
-        f"{row.name}: {style.in_bytes(BYTES * row.total)}, {in_parameters(row.work)} multiplications."
+        f"{row.name}: {style.in_bytes(BYTES * row.total)}, {style.in_words(row.work)} multiplications."
         for row in record.rows
     ]
     return drawn(
@@ -143,7 +142,10 @@ def _memory(record: SizesRecord, look: Look) -> go.Figure:
             _models("published", [row for row in record.rows if not row.own], published),
             _models("loaded", [row for row in record.rows if row.own], loaded),
         ],
-        xaxis={"title": {"text": "multiplications for a token"}, **log_axis(ends[0], ends[1], in_parameters)},
+        xaxis={
+            "title": {"text": "multiplications for a token"},
+            **log_axis(ends[0], ends[1], style.in_words),
+        },
         yaxis={
             "title": {"text": "memory in bfloat16"},
             **log_axis(low, high, style.in_bytes, below=0.4, above=0.4),
@@ -230,8 +232,8 @@ def calculator_figure(record: CalculatorRecord, browser_data: dict[str, object])
             **moving,
         ),
         f"Calculator: {record.name} with other experts. {calculator_title(record)}. Total "
-        f"{in_parameters(record.total)}, active {in_parameters(record.active)}, multiplications for a token "
-        f"{in_parameters(record.work)}.",
+        f"{style.in_words(record.total)}, active {style.in_words(record.active)}, multiplications for a "
+        f"token {style.in_words(record.work)}.",
         "expert-calculator",
         {
             "quantity": list(_MULTIPLIED),
@@ -255,7 +257,7 @@ def calculator_traces(record: CalculatorRecord) -> list[Json]:
 
 
 def _bars(name: str, values: list[int], color: str) -> Json:
-    words = [in_parameters(value) for value in values]
+    words = [style.in_words(value) for value in values]
     return bars(name, values, words, 12, marker={"color": color}, **hover([f"{value:,}" for value in values]))
 
 

@@ -12,7 +12,7 @@ from model_runtime.loading.permitted import absent, allowed_entries, offered
 from model_runtime.model import Model
 from model_runtime.records import Token
 from model_runtime.tokens.encodings import tokenize_with_model
-from pages.shared.escape import counted, in_words, plain, quoted, token_text
+from pages.shared.escape import counted, plain, quoted, token_text
 from pages.shared.frame import contents, proof
 from pages.shared.frame.coverage import loss_words
 from pages.shared.frame.examples import EXAMPLES, OPENING, Example
@@ -22,6 +22,7 @@ from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state
 from pages.shared.settings.edit_codes import describe, misfit
 from pages.shared.settings.table import DEFAULT_MODEL, LAST_TOKEN, MOST_PROMPT_CHARACTERS
+from viz.style import in_words
 
 _TOKEN = "gf.token"
 _EXAMPLES = "gf.examples"  # how many examples were chosen

@@ -21,6 +21,7 @@ from model_runtime import steps
 from model_runtime.capture.trace_cache import PAUSE, HasBytes, TraceCache
 from model_runtime.errors import GlassformerError
 from model_runtime.loading.device import give_memory_back
+from viz.text import in_percent
 
 SHOW_AFTER_SECONDS = 0.3
 TRIM_AFTER_SECONDS = 1.0  # what takes longer has used much memory
@@ -180,12 +181,12 @@ def bar_words(words: str, share: float, gained: float, seconds: float) -> str:
     """What stands over a bar. The time left follows from what was `gained` of the work in so many seconds.
 
     >>> bar_words("Placing points", 0.25, 0.2, 8.0)
-    'Placing points: 25 %, about 30 s left'
+    'Placing points: 25\\xa0%, about 30 s left'
     >>> bar_words("Placing points", 0.05, 0.0, 0.5)
-    'Placing points: 5 %'
+    'Placing points: 5\\xa0%'
     """
     left = "" if gained <= 0 or seconds < 1 else f", about {duration(seconds * (1 - share) / gained)} left"
-    return f"{words}: {100 * share:.0f} %{left}"
+    return f"{words}: {in_percent(round(share, 2))}{left}"
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viz.text import label, share, shared_range, shorten, three_digits, visible
+from viz.text import in_bytes, in_words, label, share, shared_range, shorten, three_digits, visible
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,27 @@ def test_three_digits(value: float, written: str) -> None:
 
 def test_units_stay_with_their_number() -> None:
     assert three_digits(12.345, "ms") == "12.3\u00a0ms"
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "n_bytes"),
+    [
+        (999, "999", "999 bytes"),
+        (10_000, "10 k", "10 kB"),
+        (999_499, "999 k", "999 kB"),
+        (999_500, "1.00 M", "1.00 MB"),
+        (999_999, "1.00 M", "1.00 MB"),
+        (1_000_000, "1 M", "1 MB"),
+        (134_515_008, "135 M", "135 MB"),
+        (999_999_999, "1.00 B", "1.00 GB"),
+        (7_250_000_000, "7.25 B", "7.25 GB"),
+    ],
+)
+def test_counts_and_bytes_stand_in_a_unit_that_suits_their_rounded_number(
+    count: int, words: str, n_bytes: str
+) -> None:
+    assert in_words(count) == words.replace(" ", "\u00a0")
+    assert in_bytes(count) == n_bytes.replace(" ", "\u00a0")
 
 
 @pytest.mark.parametrize(
