@@ -109,6 +109,12 @@ _LONGROPE = {
     "partial_rotary_factor": 0.75,
 }
 _MOE: dict[str, Any] = {"num_experts": 4, "num_experts_per_tok": 2}
+_GPT_OSS: dict[str, Any] = {
+    "head_dim": 16,
+    "num_local_experts": 4,
+    "num_experts_per_tok": 2,
+    "sliding_window": 6,
+}
 _NEOX: dict[str, Any] = {
     "num_key_value_heads": "absent",
     "rope_parameters": _rope("default", partial_rotary_factor=0.5),
@@ -269,10 +275,7 @@ GGUF_CASES: dict[str, GgufCase] = {
     "gpt-oss": GgufCase(
         lambda: build(
             "GptOss",
-            head_dim=16,
-            num_local_experts=4,
-            num_experts_per_tok=2,
-            sliding_window=6,
+            **_GPT_OSS,
             rope_parameters=_rope(
                 "yarn",
                 factor=8.0,
@@ -293,10 +296,7 @@ GGUF_CASES: dict[str, GgufCase] = {
     "gpt-oss-plain": GgufCase(
         lambda: build(
             "GptOss",
-            head_dim=16,
-            num_local_experts=4,
-            num_experts_per_tok=2,
-            sliding_window=6,
+            **_GPT_OSS,
             rope_parameters=_rope("default"),
         ),
         {"attention.sliding_window": 6},
@@ -324,7 +324,8 @@ def write_gguf(
         tokenizer: of `tokenizers`, or a function that writes its fields; None for the tiny models' own.
         pre: name of the rule that splits text; None for none.
         bos: id of the beginning token.
-        changed: takes each tensor by its GGUF name and gives what is written; None leaves it out.
+        changed: takes each tensor by its GGUF name and gives what is written, bytes as blocks of Q8_0; None
+            leaves it out.
         without: settings that are left out.
     """
     kind = model.config.model_type
@@ -343,7 +344,8 @@ def write_gguf(
     for name, values in [*_gguf_tensors(model, architecture), *(tensors or {}).items()]:
         kept = changed(name, np.ascontiguousarray(values, np.float32))
         if kept is not None:
-            writer.add_tensor(name, np.ascontiguousarray(kept))
+            packed = gguf.GGMLQuantizationType.Q8_0 if kept.dtype == np.uint8 else None
+            writer.add_tensor(name, np.ascontiguousarray(kept), raw_dtype=packed)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -153,6 +153,14 @@ _MOE = replace(
 _MOE_COUNTS = {"expert_count": "num_experts", "expert_used_count": "num_experts_per_tok"}
 _MOE_EXTRAS = {"expert_feed_forward_length": "moe_intermediate_size", "expert_weights_norm": "norm_topk_prob"}
 
+_MANY_EXPERTS = replace(
+    _MOE,
+    sizes={**_PLAIN.sizes, **_MOE_COUNTS},
+    extras=_MOE_EXTRAS,
+    block={**_MOE.block, **_QK_NORMS},
+    bias_flags=_ATTENTION_BIAS,
+)
+
 # A file of the architecture "llama" with experts is a Mixtral, one with a window a Mistral.
 MIXTRAL = replace(
     _MOE,
@@ -276,32 +284,22 @@ ARCHITECTURES: dict[str, Architecture] = {
         bias_flags=_ATTENTION_BIAS,
     ),
     "qwen2moe": replace(
-        _MOE,
+        _MANY_EXPERTS,
         title="Qwen 2 MoE",
         model_type="qwen2_moe",
-        sizes={**_PLAIN.sizes, **_MOE_COUNTS},
         extras={**_MOE_EXTRAS, "expert_shared_feed_forward_length": "shared_expert_intermediate_size"},
         block={**_MOE.block, **_SHARED_EXPERT},
+        bias_flags={},
         fixed={"norm_topk_prob": False},
     ),
     "qwen3moe": replace(
-        _MOE,
-        title="Qwen 3 MoE",
-        model_type="qwen3_moe",
-        sizes={**_PLAIN.sizes, **_MOE_COUNTS},
-        extras=_MOE_EXTRAS,
-        block={**_MOE.block, **_QK_NORMS},
-        bias_flags=_ATTENTION_BIAS,
-        fixed={"norm_topk_prob": True},
+        _MANY_EXPERTS, title="Qwen 3 MoE", model_type="qwen3_moe", fixed={"norm_topk_prob": True}
     ),
     "olmoe": replace(
-        _MOE,
+        _MANY_EXPERTS,
         title="OLMoE",
         model_type="olmoe",
-        sizes={**_PLAIN.sizes, **_MOE_COUNTS},
         extras={"attention.clamp_kqv": "clip_qkv", "expert_weights_norm": "norm_topk_prob"},
-        block={**_MOE.block, **_QK_NORMS},
-        bias_flags=_ATTENTION_BIAS,
         fixed={"norm_topk_prob": False},
     ),
     "gpt-oss": replace(

@@ -20,6 +20,7 @@ MOST_ROWS = 1_000_000  # entries of the largest table that is read; the largest 
 # What published files have at most, with room: Gemma's has 130 bytes and 6 commas for each row of its model.
 BYTES_A_ROW, BYTES_ANYWAY, MOST_BYTES = 1_000, 4 * MIB, 128 * MIB
 COMMAS_A_ROW, COMMAS_ANYWAY, MOST_COMMAS = 16, 200_000, 8_000_000
+_ADVICE = "Use the tokenizer that belongs to the model."
 MOST_GROWTH = 1_000  # characters that may be made of one; Unicode's compatibility forms make at most 18
 # How many characters each kind of normaliser and pre-tokenizer makes of one, at most.
 _GROWTH = {
@@ -50,7 +51,7 @@ def check_size(checkpoint: Checkpoint, file: Path, name: str) -> None:
         raise UnsupportedModel(
             f"{file.name} of {name} has {size / MIB:,.0f} MiB; a model with {rows:,} rows of embeddings "
             f"needs at most {allowed / MIB:,.0f} MiB.",
-            "Use the tokenizer that belongs to the model.",
+            _ADVICE,
         )
     with file.open("rb") as stream:
         commas = sum(chunk.count(b",") for chunk in iter(lambda: stream.read(MIB), b""))
@@ -59,7 +60,7 @@ def check_size(checkpoint: Checkpoint, file: Path, name: str) -> None:
         raise UnsupportedModel(
             f"{file.name} of {name} lists about {commas:,} entries; a model with {rows:,} rows of embeddings "
             f"needs at most {allowed:,}, merges counted.",
-            "Use the tokenizer that belongs to the model.",
+            _ADVICE,
         )
 
 
@@ -87,7 +88,7 @@ def check_growth(described: dict[str, Any], name: str) -> None:
             raise UnsupportedModel(
                 f"The tokenizer of {name} can make more than {MOST_GROWTH:,} characters of each one that is "
                 f"{what}, so that a sentence fills the memory.",
-                "Use the tokenizer that belongs to the model.",
+                _ADVICE,
             )
 
 

@@ -76,6 +76,22 @@ class Steps:
         return np.zeros(1)
 
 
+def two_who_wait(
+    visitors: Visitors, memory: TraceCache, work: Callable[[], object], begins: Steps, key: str = "k"
+) -> list[threading.Thread]:
+    """The visitors "first", for whom the work has begun, and "second", who waits for it."""
+
+    def ask() -> object:
+        return memory.get(key, waiting.attended(memory, key, work), waiting.rest)
+
+    first = visitors.send("first", ask)
+    assert begins.begun.wait(10)
+    second = visitors.send("second", ask)
+    while not memory.waiting(key):
+        pass
+    return [first, second]
+
+
 def test_work_stops_at_its_next_step_when_its_visitor_has_gone(visitors: Visitors) -> None:
     memory, work = TraceCache(100), Steps()
     first = visitors.send("first", lambda: memory.get("k", waiting.attended(memory, "k", work)))
@@ -92,15 +108,7 @@ def test_work_stops_at_its_next_step_when_its_visitor_has_gone(visitors: Visitor
 
 def test_work_goes_on_while_somebody_else_waits_for_it(visitors: Visitors) -> None:
     memory, work = TraceCache(100), Steps()
-
-    def ask() -> object:
-        return memory.get("k", waiting.attended(memory, "k", work), waiting.rest)
-
-    first = visitors.send("first", ask)
-    assert work.begun.wait(10)
-    second = visitors.send("second", ask)
-    while not memory.waiting("k"):
-        pass
+    first, second = two_who_wait(visitors, memory, work, work)
     visitors.gone.add("first")
     work.go_on.release(4)
     first.join(10)
@@ -112,15 +120,7 @@ def test_work_goes_on_while_somebody_else_waits_for_it(visitors: Visitors) -> No
 
 def test_who_waits_for_somebody_else_s_work_may_go_and_then_counts_no_more(visitors: Visitors) -> None:
     memory, work = TraceCache(100), Steps()
-
-    def ask() -> object:
-        return memory.get("k", waiting.attended(memory, "k", work), waiting.rest)
-
-    first = visitors.send("first", ask)
-    assert work.begun.wait(10)
-    second = visitors.send("second", ask)
-    while not memory.waiting("k"):
-        pass
+    first, second = two_who_wait(visitors, memory, work, work)
     visitors.gone.add("second")
     second.join(10)
     assert visitors.ended == ["second"]
@@ -138,14 +138,7 @@ def test_an_inner_value_is_made_on_for_who_waits_for_the_outer_one(visitors: Vis
     def outer() -> np.ndarray:
         return memory.get("inner", waiting.attended(memory, "inner", inner), waiting.rest) + 1
 
-    def ask() -> object:
-        return memory.get("outer", waiting.attended(memory, "outer", outer), waiting.rest)
-
-    first = visitors.send("first", ask)
-    assert inner.begun.wait(10)
-    second = visitors.send("second", ask)
-    while not memory.waiting("outer"):
-        pass
+    first, second = two_who_wait(visitors, memory, outer, inner, "outer")
     visitors.gone.add("first")
     inner.go_on.release(4)
     first.join(10)
