@@ -63,6 +63,7 @@ class Tokens:
 
     Attributes:
         added: what the tokenizer puts around a text by itself, in words; empty if nothing.
+        at_odds: where the model's tokenizer_config.json says otherwise than its tokenizer.json, in sentences.
         joins_bytes: a text is the bytes of its tokens, one behind the other; else `text` asks the decoder.
     """
 
@@ -88,11 +89,29 @@ class Tokens:
             *(f"beginning-of-text token {self.token(one).text} added" for one in before),
             *(f"end-of-text token {self.token(one).text} added" for one in after),
         )
+        self.at_odds = self._at_odds(before, after)
 
     @property
     def coverage(self) -> Coverage:
         """What the table can write."""
         return self._table.coverage
+
+    def _at_odds(self, before: list[int], after: list[int]) -> tuple[str, ...]:
+        """What tokenizer_config.json states of what is around a text, and tokenizer.json does otherwise."""
+        stated: dict[str, bool] = getattr(self._tokenizer, "stated_around", {})
+        said = []
+        for short, called, found in (("bos", "beginning-of-text", before), ("eos", "end-of-text", after)):
+            asked = stated.get(f"add_{short}_token")
+            there = getattr(self._tokenizer, f"{short}_token", None) is not None  # else there is none to add
+            if asked is None or asked == bool(found) or (asked and not there):
+                continue
+            named = f" {''.join(self.token(one).text for one in found)}" if found else ""
+            said.append(
+                f"tokenizer.json adds {'the' if found else 'no'} {called} token{named}, "
+                f"tokenizer_config.json says that {'one' if asked else 'none'} is added "
+                f"(add_{short}_token): tokenizer.json is used."
+            )
+        return tuple(said)
 
     def _find_added(self) -> tuple[list[int], list[int]]:
         """Ids that the tokenizer puts before and after a text."""

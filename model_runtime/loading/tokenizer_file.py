@@ -25,6 +25,7 @@ OLD_FILES = ("vocab.json", "merges.txt", "vocab.txt", "tiktoken.model")
 MOST_SETTINGS = 16 * MIB  # bytes of tokenizer_config.json and its like
 MOST_IDS = 2**31  # ids above are not read as numbers of rows anywhere
 _ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_AROUND = ("add_bos_token", "add_eos_token")
 # Where classes, templates and rebuilt steps have differed from the file: compared at every load.
 AWKWARD = (
     "the quick brown fox",
@@ -47,7 +48,8 @@ def read_tokenizer(checkpoint: Checkpoint, name: str) -> Any:
 
     What is put around a text (a beginning token) is what tokenizer.json says in its post-processor, as
     `tokenizers` reads it. Its tokenizer_config.json may state `add_bos_token` or `add_eos_token` too, and
-    transformers 5.23 then replaces the post-processor by its own; here the file of the tokenizer wins.
+    transformers 5.23 then replaces the post-processor by its own; here the file of the tokenizer wins, and
+    `Tokens.at_odds` says where the two differ.
 
     Args:
         name: what the model is called in messages.
@@ -133,6 +135,9 @@ def _wrapped(pipeline: Any, folder: Path, name: str, *, names: bool = True) -> A
             tokenizer_object=Tokenizer(models.BPE()), split_special_tokens=not names, **known, **more
         )
         tokenizer._tokenizer = pipeline
+        if names:  # of a tokenizer.json: of the other files, what is stated here is what is done
+            flags = {key: settings.get(key) for key in _AROUND}
+            tokenizer.stated_around = {key: flag for key, flag in flags.items() if isinstance(flag, bool)}
         same = all(tokenizer(text)["input_ids"] == pipeline.encode(text).ids for text in _readable(pipeline))
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):

@@ -88,6 +88,9 @@ def draw(sides: Sequence[Side]) -> Lesson:
             linked_columns(side, keys, tokenized)
         if MODEL in keys and (loss := loss_words(tokenized[keys.index(MODEL)])):
             st.markdown(loss)
+        if MODEL in keys and (side is current or side.model is not current.model):
+            for words in side.model.tokens.at_odds:
+                st.caption(f"**{plain(side.spec.name)}:** {plain(words)}")
     counts(sides, keys, cuts)
     languages(sides, keys)
     return compare_words.lesson(current, keys, cuts[0])

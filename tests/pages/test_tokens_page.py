@@ -194,3 +194,22 @@ def test_a_link_s_text_that_is_no_prompt_is_cut_all_the_same(tiny: str, prompt: 
     assert why in box(app)["refusal"]
     assert shown(app)[0][0]["count"] == len(prompt)
     assert app.text_area(key="gf.widget.prompt").value == DEFAULT_PROMPT  # what the other pages have
+
+
+@pytest.mark.parametrize("adds", [True, False])
+def test_a_config_that_says_otherwise_than_the_tokenizer_is_told(
+    tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adds: bool
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny, folder)
+    monkeypatch.setenv("GLASSFORMER_ALLOW", str(tmp_path))
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config |= {"add_bos_token": adds, "bos_token": "a"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    told = [caption.value for caption in open_tokens(str(folder), prompt="x").caption]
+    found = [words.replace("\\", "") for words in told if "tokenizer.json" in words.replace("\\", "")]
+    sentence = (
+        "tokenizer.json adds no beginning-of-text token, tokenizer_config.json says that one is added "
+        "(add_bos_token): tokenizer.json is used."
+    )
+    assert [words.partition(":** ")[2] for words in found] == ([sentence] if adds else [])

@@ -114,6 +114,40 @@ def test_what_is_put_around_a_text_is_the_files_post_processor(tmp_path: Path, s
     assert read_tokenizer(made, "m")("a")["input_ids"] == [1, 261]
 
 
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ({}, ()),
+        ({"add_bos_token": True, "add_eos_token": False}, ()),
+        ({"add_bos_token": None}, ()),
+        (
+            {"add_bos_token": False},
+            (
+                "tokenizer.json adds the beginning-of-text token <s>, tokenizer_config.json says that none "
+                "is added (add_bos_token): tokenizer.json is used.",
+            ),
+        ),
+        (
+            {"add_bos_token": True, "add_eos_token": True},
+            (
+                "tokenizer.json adds no end-of-text token, tokenizer_config.json says that one is added "
+                "(add_eos_token): tokenizer.json is used.",
+            ),
+        ),
+    ],
+)
+def test_where_the_two_files_differ_is_said(
+    tmp_path: Path, stated: dict[str, bool | None], said: tuple[str, ...]
+) -> None:
+    made = saved(tmp_path, llama2_like(), bos_token="<s>", eos_token="</s>", **stated)
+    assert Tokens(read_tokenizer(made, "m")).at_odds == said
+
+
+def test_a_token_that_the_table_does_not_have_cannot_be_missed(tmp_path: Path) -> None:
+    made = saved(tmp_path, byte_level(), add_bos_token=True, add_eos_token=False)
+    assert Tokens(read_tokenizer(made, "m")).at_odds == ()
+
+
 def test_nothing_is_added_to_a_table_and_special_tokens_keep_their_role(tmp_path: Path) -> None:
     settings = {
         "eos_token": {"content": "<|end|>"},
