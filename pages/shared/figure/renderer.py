@@ -186,7 +186,19 @@ async def _open(path: str) -> tuple[Any, asyncio.Event]:
 
     # mathjax=False: kaleido would otherwise load it from the network.
     browser = kaleido.Kaleido(n=1, mathjax=False, path=path, timeout=_DRAW_SECONDS)
-    await browser.open()
+    try:
+        await browser.open()
+        died = await _watched(browser)
+    except BaseException:  # a process that nobody holds would stay
+        try:
+            await browser.close()
+        except Exception:
+            _LOG.warning("The export browser did not close cleanly.", exc_info=True)
+        raise
+    return browser, died
+
+
+async def _watched(browser: Any) -> asyncio.Event:
     died = asyncio.Event()
 
     async def crashed(_: object) -> None:
@@ -201,7 +213,7 @@ async def _open(path: str) -> tuple[Any, asyncio.Event]:
         tab.subscribe("Inspector.targetCrashed", crashed, repeating=True)
         await tab.send_command("Inspector.enable")
     browser.watched = asyncio.create_task(ended())  # a task that nobody holds may be collected
-    return browser, died
+    return died
 
 
 _RENDERER = _Renderer()

@@ -30,8 +30,8 @@ from pages.shared.server.shelf import BROWSER_DATA, EXPORTS
 _FOREVER = "public, max-age=31536000, immutable"
 _LOG = logging.getLogger("glassformer")
 # The browser draws one picture at a time, in half a second; files of data are made without it, in less.
-_PICTURES = Lane("pictures", places=2, most=24, seconds=15)
-_DATA = Lane("data", places=2, most=24, seconds=5)
+_PICTURES = Lane("pictures", places=2, most=24, each=8, seconds=15)
+_DATA = Lane("data", places=2, most=24, each=8, seconds=5)
 _TABLE_ROWS = 300  # in the page; the CSV has them all
 
 

@@ -283,6 +283,31 @@ def test_a_browser_that_dies_under_waiting_exports_is_replaced_at_once(drawing: 
     assert renderer._RENDERER._browser is not browser
 
 
+@pytest.mark.parametrize("failing", ["open", "tabs"])
+def test_a_browser_that_opens_only_half_is_closed(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    happened = []
+
+    class Half:
+        def __init__(self, **options: object) -> None: ...
+
+        async def open(self) -> None:
+            happened.append("open")
+            if failing == "open":
+                raise RuntimeError("half")
+
+        @property
+        def tabs(self) -> dict[str, object]:
+            raise RuntimeError("half")
+
+        async def close(self) -> None:
+            happened.append("close")
+
+    monkeypatch.setattr("kaleido.Kaleido", Half)
+    with pytest.raises(RuntimeError, match="half"):
+        renderer._start("/chromium")
+    assert happened == ["open", "close"]
+
+
 def test_without_a_browser_the_message_helps(monkeypatch: pytest.MonkeyPatch) -> None:
     renderer.close()
     monkeypatch.setenv("BROWSER_PATH", "/nowhere/chromium")

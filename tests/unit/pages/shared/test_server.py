@@ -118,7 +118,7 @@ def test_without_a_browser_the_server_says_what_to_install(
 def stopped(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Exports that do not end before this is set."""
     go = threading.Event()
-    slow = Lane("test", places=2, most=5, seconds=15)
+    slow = Lane("test", places=2, most=5, each=9, seconds=15)
     monkeypatch.setattr(server, "_PICTURES", slow)
 
     def render(self: Exportable, kind: str) -> bytes:
@@ -161,16 +161,71 @@ def as_completed_first(asked: list[Future[Any]], n: int) -> list[Future[Any]]:
 class Visitor:
     """As much of a request as a lane asks."""
 
-    def __init__(self, gone: bool) -> None:
-        self.gone = gone
+    client = None
+
+    def __init__(self, gone: bool, browser: str = "") -> None:
+        self.gone, self.cookies = gone, {"_streamlit_xsrf": browser}
 
     async def is_disconnected(self) -> bool:
         return self.gone
 
 
+def test_one_visitor_leaves_places_for_others() -> None:
+    line, go = Lane("test", places=1, most=4, each=3, seconds=7), threading.Event()
+
+    def job() -> bytes:
+        assert go.wait(30)
+        return b"made"
+
+    async def visits() -> tuple[list[str], list[bytes | None]]:
+        refused, asked = [], []
+        for browser in "aaaabc":
+            asked.append(asyncio.create_task(line.run(job, Visitor(False, browser))))  # type: ignore[arg-type]
+            await asyncio.sleep(0)
+            if asked[-1].done():
+                refused.append(str(asked.pop().exception()))
+        go.set()
+        made = list(await asyncio.gather(*asked))
+        return refused, [*made, await line.run(job, Visitor(False, "a"))]  # type: ignore[arg-type]
+
+    try:
+        refused, made = asyncio.run(visits())
+    finally:
+        go.set()
+    assert refused == [
+        "3 of your files are being made. Try again in 7 seconds.",
+        "4 other files are being made. Try again in 7 seconds.",
+    ]
+    assert made == [b"made"] * 5
+
+
+def test_work_that_has_begun_keeps_its_place_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "_LOOK_SECONDS", 0.001)
+    line, begun, go = Lane("test", places=1, most=1, each=1, seconds=1), threading.Event(), threading.Event()
+
+    def long() -> bytes:
+        begun.set()
+        assert go.wait(30)
+        return b"long"
+
+    async def visits() -> bytes | None:
+        left = asyncio.create_task(line.run(long, Visitor(True)))  # type: ignore[arg-type]
+        await asyncio.to_thread(begun.wait, 30)
+        await asyncio.wait((left,), timeout=0.05)  # many looks at whether the visitor is there
+        with pytest.raises(lane.Busy):
+            await line.run(long, Visitor(False, "other"))  # type: ignore[arg-type]
+        go.set()
+        return await left
+
+    try:
+        assert asyncio.run(visits()) == b"long"
+    finally:
+        go.set()
+
+
 def test_what_nobody_waits_for_any_more_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "_LOOK_SECONDS", 0.01)
-    line, begun, go = Lane("test", places=1, most=2, seconds=1), threading.Event(), threading.Event()
+    line, begun, go = Lane("test", places=1, most=2, each=2, seconds=1), threading.Event(), threading.Event()
     made = []
 
     def long() -> bytes:
