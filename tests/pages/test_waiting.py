@@ -132,6 +132,21 @@ def test_who_waits_for_somebody_else_s_work_may_go_and_then_counts_no_more(visit
     assert work.made <= 2
 
 
+def test_who_holds_a_turn_does_not_wait_for_who_may_need_it(visitors: Visitors) -> None:
+    """Each would wait for the other, for ever: an error instead."""
+    work = Steps()
+    maker = visitors.send("maker", lambda: runtime.kept("turn test", work, ""))
+    assert work.begun.wait(10)
+    try:
+        with runtime.turns().take(), pytest.raises(RuntimeError, match="holds a turn waits for another"):
+            runtime.kept("turn test", lambda: np.zeros(1), "")
+    finally:
+        work.go_on.release(4)
+        maker.join(10)
+    with runtime.turns().take():
+        assert runtime.kept("turn test", work, "") is not None  # what is there is had
+
+
 def test_an_inner_value_is_made_on_for_who_waits_for_the_outer_one(visitors: Visitors) -> None:
     memory, inner = TraceCache(100), Steps()
 

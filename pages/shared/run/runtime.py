@@ -154,7 +154,19 @@ def kept(
     if may_stop and is_stopped(key):
         raise Stopped(words, key)
     with working(words, lambda: memory.done(key), key if may_stop else None):
-        return memory.get(key, attended(memory, key, make), rest)
+        return memory.get(key, attended(memory, key, make), _rest_without_a_turn)
+
+
+def _rest_without_a_turn() -> None:
+    """`rest`, while another thread makes what is asked for. It may need a turn: who has one would wait for a
+    thread that waits for them.
+
+    Raises:
+        RuntimeError: this thread has a turn. Ask for the value before the turn, as `measure` does for traces.
+    """
+    if turns().mine_now():
+        raise RuntimeError("Work that holds a turn waits for another thread, which may need that turn.")
+    rest()
 
 
 def peek(key: Hashable) -> Any | None:
