@@ -36,7 +36,7 @@ from model_runtime.steps import step
 
 LOWEST, HIGHEST = -64, 24  # powers of two; the ends hold what lies beyond
 MOST_WEIGHTS = 20_000_000  # a larger model would take longer than a page can wait
-MOST_TOKENS = 256
+MOST_TOKENS = 128  # fourteen passes are made, whose time grows with them
 SCALES: tuple[int, ...] = tuple(range(-16, 25))  # k of a factor 2^k, for which gradients are counted
 PASSES: tuple[int, ...] = tuple(range(-16, 25, 4))  # k for which a pass in fp16 is made
 _LAYER = re.compile(r"\.(\d+)\.")
