@@ -34,11 +34,11 @@ install: $(DONE)/app $(DONE)/model ## make the virtual environment and install t
 convert: install ## convert the default model (once, into the cache folder)
 	@$(BIN)/python -m model_runtime.convert
 
-# What CI runs. All but the browsers side by side (each worker holds the default model: 0.6 GB); browsers have the machine to themselves.
+# What CI runs, side by side: each worker holds the default model (0.6 GB), and one with a browser has its own server.
 test: $(DONE)/dev $(DONE)/model browser lint ## everything CI runs: lint, types, unit, parity, page and browser tests
 	@$(BIN)/python -m model_runtime.convert
 	BROWSER_PATH="$$(.ci/chromium)" $(TEST) -n $(WORKERS) --dist loadfile $(FAST_TESTS) $(PAGE_TESTS)
-	BROWSER_PATH="$$(.ci/chromium)" $(TEST) $(BROWSER_TESTS)
+	BROWSER_PATH="$$(.ci/chromium)" $(TEST) -n $(WORKERS) --dist loadfile $(BROWSER_TESTS)
 
 # One thread for each process, or two test processes fight for the cores. Nothing may reach the network.
 TEST = OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -q

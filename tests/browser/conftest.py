@@ -3,8 +3,8 @@
     def test_something(serve, open_page):
         page = open_page(serve("app.py"), width=390, dark=True)
 
-Every page is watched: a request that leaves this machine, an error on the console or an uncaught exception
-fails the test that opened it.
+Every page is watched: a request that leaves this machine, an error on the console, a dialog or an uncaught
+exception fails the test that opened it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Dialog, Error, Page, Route, sync_playwright
 
 from pages.shared.figure.scripts import tables
 
@@ -36,6 +36,7 @@ _SCRIPTS_ORIGIN = "http://scripts.test"
 
 Serve = Callable[..., str]
 OpenPage = Callable[..., Page]
+Handlers = dict[str, Callable[..., None]]  # by event
 
 
 def chromium() -> str | None:
@@ -103,14 +104,25 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
             process.wait(10)
 
 
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """`open_page(url, width=1440, height=900, dark=False, allow=()) -> Page`, watched until the test ends.
+@pytest.fixture(scope="session")
+def resting(browser: Browser) -> Iterator[list[Page]]:
+    """The tab that waits for the next test, if there is one: a new one costs Chromium twice the work, as it
+    compiles Streamlit and plotly again."""
+    tabs: list[Page] = []
+    yield tabs
+    for page in tabs:
+        page.context.close()
 
-    `allow` lists regular expressions of console messages that the test expects. What was seen so far is in
-    `page.problems`.
+
+@pytest.fixture
+def open_page(browser: Browser, resting: list[Page]) -> Iterator[OpenPage]:
+    """`open_page(url, width=1440, height=900, dark=False, allow=(), fresh=False) -> Page`, watched until the
+    test ends.
+
+    The first page of a test is the resting tab, emptied (`fresh=True`: a new one), others have a browser of
+    their own. `allow` lists regular expressions of console messages that the test expects.
     """
-    opened: list[tuple[Page, list[str]]] = []
+    opened: list[tuple[Page, list[str], Handlers]] = []
 
     def open_one(
         url: str,
@@ -119,28 +131,50 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         height: int = 900,
         dark: bool = False,
         allow: tuple[str, ...] = (),
-        **context: object,
+        fresh: bool = False,
     ) -> Page:
-        scheme = "dark" if dark else "light"
-        tab = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True, **context
-        )
-        page = tab.new_page()
+        page = resting.pop() if resting and not fresh else browser.new_context().new_page()
         problems: list[str] = []
-        _watch(page, problems, allow)
-        opened.append((page, problems))
+        opened.append((page, problems, _watch(page, problems, allow)))
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme="dark" if dark else "light")
         page.goto(url)
         return page
 
     yield open_one
     found = []
-    for page, problems in opened:
-        page.context.close()
+    for page, problems, handlers in opened:
         found += problems
+        for event, handler in handlers.items():
+            page.remove_listener(event, handler)
+        if resting or not _emptied(page):
+            page.context.close()
+        else:
+            resting.append(page)
     assert not found
 
 
-def _watch(page: Page, problems: list[str], allow: tuple[str, ...]) -> None:
+def _emptied(page: Page) -> bool:
+    """The tab as a new one: nothing stored, allowed, behind it or under the mouse. False: it cannot be."""
+    if page.is_closed():
+        return False
+    for other in page.context.pages:
+        if other is not page:
+            other.close()
+    page.unroute_all()
+    try:
+        page.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
+        page.goto("about:blank")
+        page.mouse.move(0, 0)
+        page.context.new_cdp_session(page).send("Page.resetNavigationHistory")
+    except Error:  # the page crashed, or is one without a store
+        return False
+    page.context.clear_cookies()
+    page.context.clear_permissions()
+    return True
+
+
+def _watch(page: Page, problems: list[str], allow: tuple[str, ...]) -> Handlers:
     def note(problem: str) -> None:
         if not any(re.search(pattern, problem) for pattern in allow):
             problems.append(problem)
@@ -150,10 +184,20 @@ def _watch(page: Page, problems: list[str], allow: tuple[str, ...]) -> None:
         if parts.scheme in {"http", "https", "ws", "wss"} and parts.hostname not in _HERE:
             note(f"request to the outside: {asked}")
 
-    page.on("request", lambda asked: request(asked.url))
-    page.on("websocket", lambda socket_: request(socket_.url))
-    page.on("pageerror", lambda error: note(f"uncaught: {error}"))
-    page.on("console", lambda message: note(f"console: {message.text}") if message.type == "error" else None)
+    def dialog(shown: Dialog) -> None:
+        note(f"dialog: {shown.message}")
+        shown.dismiss()
+
+    handlers: Handlers = {
+        "request": lambda asked: request(asked.url),
+        "websocket": lambda socket_: request(socket_.url),
+        "pageerror": lambda error: note(f"uncaught: {error}"),
+        "console": lambda message: note(f"console: {message.text}") if message.type == "error" else None,
+        "dialog": dialog,
+    }
+    for event, handler in handlers.items():
+        page.on(event, handler)
+    return handlers
 
 
 def _start(app_path: str, env: Mapping[str, str], log: Path) -> tuple[subprocess.Popen[bytes], str]:

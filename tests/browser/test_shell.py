@@ -68,7 +68,8 @@ def test_the_first_link_to_a_fresh_server_shows_its_page(serve: Serve, open_page
         "dtype": "auto",
         "text": "large",
     }
-    page = open_page(f"{serve('app.py', fresh=True)}/attention?{urlencode(link)}", allow=PROBES)
+    url = f"{serve('app.py', fresh=True)}/attention?{urlencode(link)}"
+    page = open_page(url, allow=PROBES, fresh=True)
     drawn(page, "Attention")
     assert page.get_by_role("dialog").count() == 0
     expect(number(page, "Layer")).to_have_value("7")
