@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from model_runtime.errors import GlassformerError, PointUnavailable
+from model_runtime.finite import finite
 from model_runtime.model import Model
 from model_runtime.moe.load import js_divergence, shares
 from model_runtime.moe.routing import sparse_layers
@@ -127,6 +128,7 @@ def domain_routing(
     Raises:
         PointUnavailable: the model has no router.
         TextMissing: a bundled text is not there.
+        NotFinite: the model's numbers end on one of them.
     """
     texts = read_heldout() if texts is None else texts
     layers = sparse_layers(model)
@@ -135,11 +137,12 @@ def domain_routing(
     ids: list[int] = []
     places: list[tuple[int, int]] = []
     chosen: list[np.ndarray] = []
-    for number, text in enumerate(texts.values()):
+    for number, (title, text) in enumerate(texts.items()):
         for excerpt in range(excerpts):
             read = _excerpt_ids(model, text, excerpt, excerpts)
             with turn(), part(number * excerpts + excerpt, len(texts) * excerpts):
                 trace = model.trace(read, points=("router_indices",), layers=layers)
+            finite(trace.next_token_logits(), f"the logits after an excerpt of {title}")
             chosen.append(trace.get("router_indices").astype(np.int16))
             ids += read
             places += [(number, excerpt % 2)] * len(read)

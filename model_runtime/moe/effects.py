@@ -19,7 +19,8 @@ class ExpertEffects:
     """What the next-token distribution loses without each expert. The first axis runs over sparse `layers`.
 
     divergence: KL(as it is || without the expert) in nats (Kullback and Leibler 1951), float64
-        [layer, expert]; NaN where no token was sent to the expert: nothing can change.
+        [layer, expert]; NaN where no token was sent to the expert: nothing can change; infinite where the
+        logits with or without it are no numbers.
     """
 
     layers: tuple[int, ...]
@@ -45,12 +46,14 @@ def expert_effects(run: OpenRun, renormalise: bool = False, turn: Turn = nullcon
     Raises:
         PointUnavailable: the model is dense.
     """
-    found, whole = routing(run), log_softmax(run.traced(points=()).next_token_logits())
+    found, whole = routing(run), run.traced(points=()).next_token_logits()
     divergence = np.full((len(found.layers), found.n_experts), np.nan)
     asked = np.argwhere(found.tokens_per_expert() > 0).tolist()
     for number, (row, expert) in enumerate(asked):
         off = ScaleExpert(found.layers[row], expert, 0.0, renormalise)
         with turn(), part(number, len(asked)):
             trace = run.model.trace(run.prompt, points=(), interventions=(*run.interventions, off))
-        divergence[row, expert] = kl(whole, log_softmax(trace.next_token_logits()))
+        logits = trace.next_token_logits()
+        known = np.isfinite(logits).all() and np.isfinite(whole).all()
+        divergence[row, expert] = kl(log_softmax(whole), log_softmax(logits)) if known else np.inf
     return ExpertEffects(found.layers, divergence)

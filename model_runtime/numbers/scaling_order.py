@@ -138,7 +138,8 @@ class HeadSizes(Sized):
     scaling: np.ndarray  # [layer]
 
     def breaking_gains(self, order: Order) -> np.ndarray:
-        """The gain from which a number of each head is infinite in fp16, [layer, head]; inf where none is.
+        """The gain from which a number of each head is infinite in fp16, [layer, head]; inf where none is,
+        NaN where one is not finite as it stands.
 
         A product of q and k grows with the square of the gain, q and k themselves with the gain. Rounding q
         and k to fp16 moves this by less than a thousandth.
@@ -147,7 +148,8 @@ class HeadSizes(Sized):
         with np.errstate(divide="ignore"):
             by_product = np.sqrt(OVERFLOW / (self.dot * factor))
             gains = np.minimum(by_product, OVERFLOW / np.maximum(self.q, self.k))
-        return np.asarray(gains, dtype=np.float64)
+        numbers = np.isfinite(self.dot) & np.isfinite(self.q) & np.isfinite(self.k)
+        return np.where(numbers, gains.astype(np.float64), np.nan)
 
 
 def head_sizes(run: OpenRun) -> HeadSizes:

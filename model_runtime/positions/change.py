@@ -42,7 +42,8 @@ def pattern_change(run: OpenRun, edits: tuple[Intervention, ...], most_queries: 
         moved.append(np.abs(one[1] - other[1]).sum(-1).mean(-1) / 2)
         with np.errstate(invalid="ignore"):
             gap = np.abs(one[0] - other[0])
-        largest.append(np.where(np.isfinite(gap), gap, 0).max((-1, -2)))
+        hidden = np.isneginf(one[0]) | np.isneginf(other[0])  # what is no number stays one
+        largest.append(np.where(hidden, 0, gap).max((-1, -2)))
         step(layer + 1, before.spec.n_layers)
     return PatternChange(np.stack(moved).astype(np.float32), np.stack(largest).astype(np.float32))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model_runtime.errors import PromptError
+from model_runtime.finite import finite
 from model_runtime.model import Model
 from model_runtime.records import Token, Tokenized
 from model_runtime.records.distributions import log_softmax
@@ -117,6 +118,7 @@ def surprises_and_next(model: Model, ids: tuple[int, ...]) -> tuple[np.ndarray, 
     for start in range(0, len(ids), n_rows):
         rows = range(start, min(start + n_rows, len(ids)))
         logits = model.trace(ids, points=(), layers=(), logits_at=rows).get("logits")
+        finite(logits, f"the logits that {model.spec.name} has for this text")
         for row, scores in zip(rows, logits, strict=True):
             if row + 1 < len(ids):
                 surprise[row + 1] = -log_softmax(scores)[ids[row + 1]]

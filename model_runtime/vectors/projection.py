@@ -358,9 +358,10 @@ def _umap(vectors: np.ndarray, used: ProjectionSettings) -> np.ndarray:
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
-    """Vectors [..., d] scaled to length 1; a zero vector stays."""
+    """Vectors [..., d] scaled to length 1; a zero vector stays, and NaN stays NaN."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    with np.errstate(invalid="ignore"):  # an infinite one has no direction: NaN
+        return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths != 0)
 
 
 def nearest(vectors: np.ndarray, distance: str, k: int = N_NEIGHBOURS) -> Neighbours:

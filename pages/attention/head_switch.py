@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from model_runtime.errors import NotFinite
 from model_runtime.interventions import ScaleHead
 from pages.shared.escape import plain
+from pages.shared.frame.errors import missing
 from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state as state
 from viz.distributions import change_sentence, distribution_change_record
@@ -51,6 +53,10 @@ def effect(run: PageRun, layer: int, head: int) -> None:
     cut = ScaleHead(layer, head)
     if cut not in run.interventions:
         return
-    whole = run.changed(edits=tuple(edit for edit in run.interventions if edit != cut))
+    try:
+        whole = run.comparable(tuple(edit for edit in run.interventions if edit != cut))
+    except NotFinite as error:
+        missing(error.what, error.remedy)
+        return
     change = distribution_change_record(whole.logits, run.logits, run.text_of)
     st.markdown(f"**Without L{layer} H{head}:** {plain(change_sentence(change))}")

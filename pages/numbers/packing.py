@@ -8,7 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from model_runtime.errors import SettingError
+from model_runtime.errors import NotFinite, SettingError
+from model_runtime.finite import finite
 from model_runtime.numbers import quantization_effects
 from model_runtime.numbers.quantization import QuantScheme
 from model_runtime.numbers.quantization_effects import SCHEMES, LayerErrors, QuantEffect
@@ -52,8 +53,8 @@ _CONTROLS = (
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """A run, its layer's errors under all schemes, and what the packed model says (None: no memory, or a
-    prompt that cannot be read)."""
+    """A run, its layer's errors under all schemes, and what the packed model says (None: no memory,
+    a prompt that cannot be read, or logits that are no numbers)."""
 
     side: Side
     scheme: QuantScheme

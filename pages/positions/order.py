@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from model_runtime.errors import PromptError
+from model_runtime.finite import finite
 from model_runtime.positions.order import (
     LONGEST,
     OrderCase,
@@ -54,12 +55,20 @@ class Shuffle:
 
 
 def shuffle_of(side: Side, seed: int) -> Shuffle:
-    """Six forwards of the run's model (kept for all visitors)."""
+    """Six readings by the run's model (kept for all visitors).
+
+    Raises:
+        NotFinite: one of them has values that nothing can be compared with.
+    """
     edits = fitting(side.run.settings.edits, side.spec, min(len(side.texts), LONGEST))
     measured = side.run.under(edits).measure(
         order_experiment, "Reading the prompt and its shuffle, three times each", seed=seed
     )
-    changes = [case.stream for case in (measured.open, measured.masked, measured.model)]
+    cases = (measured.open, measured.masked, measured.model)
+    for case, rule in zip(cases, ("without mask and positions", "without positions", "as ever"), strict=True):
+        for values in (case.stream, case.attention, case.heads, case.logits_before, case.logits_after):
+            finite(values, f"the prompt and its shuffle, read {rule},")
+    changes = [case.stream for case in cases]
     texts = side.texts[: len(measured.ids)]
     record = shuffled_record(texts, measured.order, changes, side.query, measured.tolerance)
 

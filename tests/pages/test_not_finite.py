@@ -6,19 +6,35 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from model_runtime import load_model
 from model_runtime.errors import NotFinite
 from model_runtime.finite import ATTENTION, finiteness
-from model_runtime.interventions import ScaleMLP
+from model_runtime.interventions import ScaleHead, ScaleMLP
 from model_runtime.model import Model
+from model_runtime.moe.effects import expert_effects
+from model_runtime.moe.routing import routing
+from model_runtime.numbers.quantization import QuantScheme
+from model_runtime.positions.change import pattern_change
+from model_runtime.positions.length import loss_by_position
 from model_runtime.run import open_run
+from model_runtime.tokens.foreign import surprises_and_next
+from model_runtime.vectors.projection import unit_length
+from pages.moe.routed import routed_of
+from pages.numbers.packing import quantized_of
+from pages.positions.length import Reading, record_of
+from pages.positions.order import shuffle_of
 from pages.shared.frame import contents
+from pages.shared.frame.sides import Side
 from pages.shared.run.opened import opened
 from pages.shared.run.runs import run_of
 from pages.shared.settings import table as settings
+from pages.shared.settings.edit_codes import format_edits
+from pages.vectors.senses import seen_by
 from tests.pages.test_pages import ROUTER
 from tests.tiny_checkpoints import save, tiny_llama
 from tests.tiny_models import build_model, tiny_model, tiny_tokenizer
@@ -34,6 +50,7 @@ CASES = {
     "last layer": ("last", {}),
 }
 LARGEST = torch.finfo(torch.float32).max
+LOST = (ScaleMLP(0, 1e30),) * 2  # beyond float32: all after layer 0 is no number
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +150,85 @@ def test_a_run_that_is_compared_with_is_finite(broken: Path, monkeypatch: pytest
     assert run.comparable(()).finiteness.first is None
     with pytest.raises(NotFinite, match="times 10"):
         run.comparable(tuple(ScaleMLP(1, 1e30) for _ in range(2)))
+
+
+def test_each_run_that_a_part_makes_itself_is_looked_at(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parts' own readings, past the look at the run itself: they have other texts, edits and weights."""
+    monkeypatch.setenv("GLASSFORMER_ALLOW", str(broken))
+    start = {**settings.defaults(), "model": str(broken / "sparse"), "prompt": "the fox jumps over the dog"}
+    whole = opened(run_of(start))
+    run = whole.changed(edits=LOST)
+    assert np.isnan(run.trace.next_token_logits()).all()
+    one = Side(run, "", layer=1, head=0, query=1, chosen_key=None)
+    with pytest.raises(NotFinite, match="the prompt and its shuffle, read without mask and positions"):
+        shuffle_of(one, seed=1)
+    with pytest.raises(NotFinite, match="these sentences' vectors"):
+        seen_by(one, "fox", ("the fox jumps", "the dog and the fox"))
+    reading = run.measure(loss_by_position, "", dear=True, ids=run.ids, interventions=run.interventions)
+    with pytest.raises(NotFinite, match="of the loss along this text, as it is"):
+        record_of(Reading(one, "", run.ids, (("as it is", reading),)))
+    packed = quantized_of(one, QuantScheme(4))
+    assert packed is not None
+    assert packed.effect is None
+    assert routed_of([one])[0].decided is None
+    assert routed_of([Side(whole, "", layer=1, head=0, query=1, chosen_key=None)])[0].decided is not None
+
+
+def test_only_the_logits_of_a_whole_run_have_a_distance(broken: Path) -> None:
+    model = load_model(str(broken / "sparse"))
+    asked = routing(open_run(model, "the fox")).tokens_per_expert() > 0
+    found = expert_effects(open_run(model, "the fox", LOST)).divergence
+    assert np.isposinf(found).any()
+    assert not np.isfinite(found).any()
+    assert np.isfinite(expert_effects(open_run(model, "the fox")).divergence[asked]).all()
+    change = pattern_change(open_run(model, "the fox"), LOST)
+    assert np.isfinite(change.scores[0]).all()
+    assert np.isnan(change.scores[-1]).all()
+    spoilt = load_model(str(broken / "head"))
+    with pytest.raises(NotFinite, match=r"the logits that head has for this text"):
+        surprises_and_next(spoilt, spoilt.prompt_ids("the fox"))
+
+
+def test_what_is_no_number_is_not_said_to_stay() -> None:
+    lost = np.array([[np.nan, 1.0], [3.0, 4.0]])
+    assert np.isnan(unit_length(lost)[0]).all()
+    np.testing.assert_allclose(unit_length(lost)[1], [0.6, 0.8])
+
+
+def test_a_head_without_which_alone_numbers_are_left_is_told(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLASSFORMER_ALLOW", str(broken))
+    model = tiny_llama()
+    with torch.no_grad():
+        model.model.layers[0].self_attn.o_proj.weight[:, : model.config.head_dim] = LARGEST
+        model.model.layers[0].self_attn.v_proj.weight[: model.config.head_dim].mul_(1e6)
+    save(broken / "cut", model)
+    app = AppTest.from_file(str(ROUTER), default_timeout=120)
+    link = {"model": str(broken / "cut"), "prompt": "the fox", "part": "heads", "layer": "0", "head": "0"}
+    for key, value in {**link, "edits": format_edits((ScaleHead(0, 0),))}.items():
+        app.query_params[key] = value
+    app.run()
+    app.switch_page(contents.entry_of("attention").file).run()
+    words = shown(app)
+    assert not app.exception
+    assert "With the model as it is, values become infinite or not a number" in words
+    assert "Without L0 H0:" not in words
+    assert app.get("bidi_component")  # all else of the part is drawn
+
+
+def test_a_prompt_without_numbers_is_no_row_of_the_domains(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLASSFORMER_ALLOW", str(broken))
+    app = AppTest.from_file(str(ROUTER), default_timeout=120)
+    link = {"model": str(broken / "sparse"), "prompt": "the fox", "moe": "domains"}
+    for key, value in {**link, **CASES["overflow"][1]}.items():
+        app.query_params[key] = value
+    app.run()
+    app.switch_page(contents.entry_of("moe").file).run()
+    words = shown(app)
+    assert "This prompt is left out: scores of its routers" in words
+    assert "This prompt is routed most like" not in words

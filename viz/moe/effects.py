@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from model_runtime.records.counts import counted
 from viz import style
 from viz.drawn import Drawn
 from viz.moe.axes import cell_frame, dense_rows, expert_axis, height, layer_axis, scale_below
@@ -17,7 +18,8 @@ from viz.panels import SILENT, Look, drawn, figure, heat, scatter
 
 @dataclass(frozen=True)
 class EffectGrid:
-    """One number a layer and expert: KL divergence in nats; None where no token was sent to the expert."""
+    """One number a layer and expert: KL divergence in nats; None where no token was sent to the expert,
+    infinite where the logits without it are no numbers."""
 
     values: tuple[tuple[float | None, ...] | None, ...]  # [layer][expert]; None in dense layers
     layer: int
@@ -31,7 +33,7 @@ class EffectGrid:
             (value, layer, expert)
             for layer, line in enumerate(self.values)
             for expert, value in enumerate(line or ())
-            if value is not None
+            if value is not None and np.isfinite(value)
         ]
         if not found:
             return None
@@ -40,7 +42,7 @@ class EffectGrid:
 
 
 def effect_grid_record(
-    divergence: np.ndarray,  # [sparse layer, expert]; NaN: not asked
+    divergence: np.ndarray,  # [sparse layer, expert]; NaN: not asked; inf: no logits are left without it
     layers: Sequence[int],
     *,
     n_layers: int,
@@ -51,7 +53,7 @@ def effect_grid_record(
     """Measured values -> what will be drawn; `top` ends a common scale."""
     rows = {number: row for row, number in enumerate(layers)}
     lines = tuple(
-        tuple(float(v) if np.isfinite(v) else None for v in divergence[rows[n]]) if n in rows else None
+        tuple(None if np.isnan(v) else float(v) for v in divergence[rows[n]]) if n in rows else None
         for n in range(n_layers)
     )
     return EffectGrid(lines, layer, expert, effect_top(divergence) if top is None else top)
@@ -86,14 +88,14 @@ def _figure(record: EffectGrid, look: Look) -> go.Figure:
     n_layers, n_experts = len(record.values), max(len(line or ()) for line in record.values)
     most_names = look.pick(24, 10)
     lines = [
-        [np.nan] * n_experts if line is None else [np.nan if v is None else v for v in line]
+        [np.nan] * n_experts if line is None else [np.nan if v is None or np.isinf(v) else v for v in line]
         for line in record.values
     ]
     missing = [
-        (expert, layer)
+        (expert, layer, "×" if value is None else "∞")
         for layer, line in enumerate(record.values)
         for expert, value in enumerate(line or ())
-        if value is None
+        if value is None or np.isinf(value)
     ]
     effects = heat(
         "effects",
@@ -110,10 +112,10 @@ def _figure(record: EffectGrid, look: Look) -> go.Figure:
     )
     crosses = scatter(
         "not asked",
-        [expert for expert, _ in missing],
-        [layer for _, layer in missing],
+        [expert for expert, _, _ in missing],
+        [layer for _, layer, _ in missing],
         "text",
-        text=["×"] * len(missing),
+        text=[mark for _, _, mark in missing],
         textfont={"size": 12, "color": style.LIGHT.muted},
         **SILENT,
     )
@@ -142,15 +144,27 @@ def _in_cell(value: float) -> str:
 def effect_title(record: EffectGrid) -> str:
     """The finding: who matters most."""
     if record.largest is None:
-        return "No expert was asked"
+        return "Without an expert no number is left" if broken(record) else "No expert was asked"
     layer, expert, value = record.largest
     return f"Most: L{layer} {named(expert)}, {style.three_digits(value, 'nats')}"
 
 
+def broken(record: EffectGrid) -> str:
+    """Of which experts nothing can be said, in plain text; "" where there is none."""
+    n = sum(value is not None and np.isinf(value) for line in record.values for value in line or ())
+    if not n:
+        return ""
+    return f"∞: without {counted(n, 'expert')} the logits become infinite or no number, one at a time."
+
+
 def effect_sentence(record: EffectGrid) -> str:
-    """The most important expert, and the chosen one, in plain text."""
+    """The most important expert, and the chosen one, in plain text; first of which nothing can be said."""
+    return " ".join(filter(None, (broken(record), _compared(record))))
+
+
+def _compared(record: EffectGrid) -> str:
     if record.largest is None:
-        return "No expert was asked, so none can be missed."
+        return "" if broken(record) else "No expert was asked, so none can be missed."
     layer, expert, value = record.largest
     said = (
         f"The next token's distribution moves furthest without {named(expert)} of layer {layer}: KL "
@@ -161,6 +175,8 @@ def effect_sentence(record: EffectGrid) -> str:
     if (record.layer, record.expert) == (layer, expert):
         return said
     own = f"{named(record.expert)} of layer {record.layer}"
+    if here is not None and np.isinf(here):
+        return said
     if here is None:
         return f"{said} {own} works on no token of this prompt."
     return f"{said} Without {own}, the chosen one: {style.three_digits(here, 'nats')}."

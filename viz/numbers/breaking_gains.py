@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from model_runtime.records.counts import counted
 from model_runtime.records.numbers import Order
 from viz import style
 from viz.drawn import Drawn
@@ -23,13 +24,17 @@ _CURVE = 0.3  # of the height
 
 @dataclass(frozen=True)
 class BreakingGains:
-    """For each order: share of all heads that are broken, by gain; by layer the first head's gain."""
+    """For each order: share of the heads that are broken, by gain; by layer the first head's gain.
+
+    Heads whose numbers are not finite as they stand have no gain: they are counted, in `n_lost` alone.
+    """
 
     orders: tuple[Order, ...]
     gains: tuple[float, ...]
     shares: tuple[tuple[float, ...], ...]  # [order][gain]
     first: tuple[tuple[float, ...], ...]  # [order][layer]
-    n_heads: int  # in all
+    n_heads: int  # that have a gain
+    n_lost: int  # that have none
     gain: float
     broken_now: tuple[int, ...]  # [order], heads at this very gain
     layer: int
@@ -38,14 +43,17 @@ class BreakingGains:
 def breaking_gains_record(
     by_order: Mapping[Order, np.ndarray], gains: Sequence[float], gain: float, layer: int
 ) -> BreakingGains:
-    """Gains [layer, head] at which each head breaks -> what will be drawn over `gains`."""
+    """Gains [layer, head] at which each head breaks, NaN: none -> what will be drawn over `gains`."""
     at = np.asarray(gains, dtype=np.float64)
+    lost = np.any([np.isnan(heads) for heads in by_order.values()], axis=0)  # [layer, head]
+    first = (np.where(lost, np.inf, heads).min(1) for heads in by_order.values())
     return BreakingGains(
         tuple(by_order),
         tuple(map(float, gains)),
-        tuple(tuple((heads.reshape(1, -1) <= at[:, None]).mean(1).tolist()) for heads in by_order.values()),
-        tuple(tuple(heads.min(1).tolist()) for heads in by_order.values()),
-        next(iter(by_order.values())).size,
+        tuple(tuple((heads[~lost] <= at[:, None]).mean(1).tolist()) for heads in by_order.values()),
+        tuple(tuple(np.where(lost.all(1), np.nan, least).tolist()) for least in first),
+        int((~lost).sum()),
+        int(lost.sum()),
         gain,
         tuple(int((heads <= gain).sum()) for heads in by_order.values()),
         layer,
@@ -54,7 +62,10 @@ def breaking_gains_record(
 
 def breaking_title(record: BreakingGains) -> str:
     """The finding: how much further q and k may grow when the division comes first."""
-    first = {order: min(row) for order, row in zip(record.orders, record.first, strict=True)}
+    first = {
+        order: min((gain for gain in row if not math.isnan(gain)), default=math.inf)
+        for order, row in zip(record.orders, record.first, strict=True)
+    }
     after, key = first["after"], first["key"]
     if not math.isfinite(after):
         return "No head leaves fp16 at any gain"
@@ -89,9 +100,15 @@ def heads_sentence(record: BreakingGains) -> str:
         f"{n} with {ORDER_TITLES[order]}" for order, n in zip(record.orders, record.broken_now, strict=True)
     ]
     gain, n = gain_words(record.gain), record.n_heads
+    lost = ""
+    if record.n_lost:
+        lost = (
+            f" {counted(record.n_lost, 'head')} of layers with values that are infinite or not a number "
+            "(NaN) as they stand are left out."
+        )
     if not any(record.broken_now):
-        return f"At gain {gain} none of the {n} heads is broken."
-    return f"Broken at gain {gain}, of {n} heads: {', '.join(parts)}."
+        return f"At gain {gain} none of the {n} heads is broken.{lost}"
+    return f"Broken at gain {gain}, of {n} heads: {', '.join(parts)}.{lost}"
 
 
 def _figure(record: BreakingGains, look: Look) -> go.Figure:

@@ -240,6 +240,26 @@ def test_tensors_without_a_place_and_places_without_a_tensor(
     assert said in str(refused.value)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize(("packed", "n_bad"), [(False, 3), (True, 64)])  # a block has one scale for 32
+def test_weights_that_are_no_numbers_are_refused_by_tensor_and_count(
+    value: float, packed: bool, n_bad: int, tmp_path: Path
+) -> None:
+    def spoil(name: str, one: np.ndarray) -> np.ndarray:
+        if name != "blk.1.ffn_down.weight":
+            return one
+        if not packed:
+            one[2, 3:6] = value
+            return one
+        blocks = gguf.quants.quantize(one, gguf.GGMLQuantizationType.Q8_0)  # [row, 34 bytes a block]
+        blocks[[2, 5], :2] = np.array([value], np.float16).view(np.uint8)
+        return blocks
+
+    where = rf"{n_bad} of 6,144 in model\.layers\.1\.mlp\.down_proj\.weight, read as float32"
+    with pytest.raises(UnsupportedModel, match=where):
+        load_model(_llama(changed=spoil)(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [("tiny-00001-of-00002.gguf", "part 1 of 2"), ("tiny-00002-of-00002.GGUF", "part 2 of 2")],

@@ -106,3 +106,17 @@ def test_the_grid_of_effects_crosses_what_was_not_asked() -> None:
     nothing = effect_grid_record(np.full((1, 2), np.nan), (0,), n_layers=1, layer=0, expert=0)
     assert nothing.largest is None
     assert effect_grid_figure(nothing).figure.layout.title.text == "No expert was asked"
+
+
+def test_an_expert_without_which_no_number_is_left_is_not_called_unasked() -> None:
+    record = effect_grid_record(np.array([[0.1, np.inf, np.nan]]), (0,), n_layers=1, layer=0, expert=1)
+    assert record.largest == (0, 0, 0.1)
+    marks = effect_grid_figure(record).figure.data[1]
+    assert (list(marks.x), list(marks.text)) == ([1, 2], ["∞", "×"])
+    said = effect_sentence(record)
+    assert said.startswith("∞: without 1 expert the logits become infinite or no number")
+    assert "Without E1" not in said
+    lost = effect_grid_record(np.full((1, 2), np.inf), (0,), n_layers=1, layer=0, expert=0)
+    assert effect_grid_figure(lost).figure.layout.title.text == "Without an expert no number is left"
+    assert "unasked" not in effect_sentence(lost)
+    assert "none can be missed" not in effect_sentence(lost)

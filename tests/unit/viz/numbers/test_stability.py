@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from model_runtime.numbers.scaling_order import HeadSizes
 from model_runtime.records.numbers import (
     ORDERS,
     BreakCurve,
@@ -182,6 +183,20 @@ def test_breaking_gains_count_heads_and_name_the_first() -> None:
     never = breaking_gains_record(dict.fromkeys(ORDERS, np.full((1, 1), math.inf)), (1, 4), 1.0, 0)
     assert breaking_title(never) == "No head leaves fp16 at any gain"
     assert breaking_gains_figure(never).figure.data
+
+
+def test_heads_that_are_no_numbers_as_they_stand_are_not_said_to_be_whole() -> None:
+    sizes = np.array([[100.0], [np.nan], [np.inf]])  # [layer, head]
+    found = HeadSizes(sizes, np.ones_like(sizes), np.ones_like(sizes), np.full(3, 0.5))
+    by_order = {order: found.breaking_gains(order) for order in ORDERS}
+    np.testing.assert_allclose(by_order["after"].ravel(), [(65_520 / 100) ** 0.5, np.nan, np.nan])
+    record = breaking_gains_record(by_order, (1, 16, 64), 1.0, 0)
+    assert (record.n_heads, record.n_lost, record.shares[0]) == (1, 2, (0.0, 0.0, 1.0))
+    assert breaking_title(record).startswith("The first head leaves fp16 at gain 25.6;")
+    said = heads_sentence(record)
+    assert said.startswith("At gain 1 none of the 1 heads is broken. 2 heads of layers with values")
+    assert "(NaN)" in said
+    assert breaking_gains_figure(record).figure.data[1].x == (record.first[0][0], None, None)
 
 
 WAYS: tuple[Way, ...] = ((False, "narrow"), (False, "wide"), (True, "narrow"), (True, "wide"))
