@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from starlette.requests import Request
+from streamlit.web.server.starlette.starlette_app_utils import decode_xsrf_token_string
 
 _LOOK_SECONDS = 0.5  # between two looks at whether the visitor still waits
 _COOKIE = "_streamlit_xsrf"
@@ -65,5 +66,8 @@ def _visitor(request: Request) -> str:
 
     Many browsers may share an address (a class room, a proxy), so the cookie comes first.
     """
-    host = request.client.host if request.client is not None else ""
-    return request.cookies.get(_COOKIE, host)
+    # The cookie is written anew, with another mask, at each visit; the token in it stays.
+    token, _ = decode_xsrf_token_string(request.cookies.get(_COOKIE, ""))
+    if token:
+        return token.hex()
+    return request.client.host if request.client is not None else ""

@@ -20,6 +20,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from streamlit.web.server.starlette.starlette_app_utils import generate_xsrf_token_string
 
 from model_runtime.sampling.settings import DEFAULT_ORDER
 from pages.shared.figure import scripts
@@ -164,7 +165,8 @@ class Visitor:
     client = None
 
     def __init__(self, gone: bool, browser: str = "") -> None:
-        self.gone, self.cookies = gone, {"_streamlit_xsrf": browser}
+        self.gone = gone
+        self.cookies = {"_streamlit_xsrf": generate_xsrf_token_string(16 * browser.encode())}  # masked anew
 
     async def is_disconnected(self) -> bool:
         return self.gone
