@@ -366,5 +366,5 @@ def test_long_work_has_a_bar_and_a_stop_once_it_is_known_how_far_it_is(
     if share is None:
         assert shown == ["spinner"]
     else:
-        assert shown[:4] == ["spinner", "container", "Stop", "progress Reading: 40 %"]
+        assert shown[:4] == ["spinner", "container", "Stop", "progress Reading: 40\u00a0%"]
         assert shown[-1] == "empty"
