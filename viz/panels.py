@@ -35,6 +35,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import plotly.graph_objects as go
+import plotly.io as pio
 
 from viz import style
 from viz.drawn import Drawn
@@ -106,8 +107,25 @@ def drawn(
     return Drawn(build(record, WIDE), alt, stem, table, {}, phone, middle, **browser)
 
 
+_TITLE_LINE = 1.3  # plotly's line height, of the size of its letters
+
+
 def figure(traces: Sequence[Json], **layout: Any) -> go.Figure:
-    """Traces and layout in one piece, under our template. A margin that is not given is the template's."""
+    """Traces and layout in one piece, under our template. A margin that is not given is the template's.
+
+    A title of several lines gets its place and room here: plotly.js 4.1 puts the first line on the top edge
+    by its feet, not by its head, and lifts it further where it makes room itself (`automargin`).
+    """
+    title = layout.get("title") or {}
+    n_lines = 1 + str(title.get("text", "")).count("<br>")
+    if n_lines > 1 and "pad" not in title:  # a padded one was given its place
+        usual = pio.templates[style.TEMPLATE].layout
+        size = title.get("font", {}).get("size", usual.title.font.size)
+        above = usual.title.pad.t + 0.8 * size
+        margin = usual.margin.to_plotly_json() | layout.get("margin", {})
+        needed = math.ceil(above + usual.title.pad.b + _TITLE_LINE * size * n_lines)
+        layout["title"] = {**title, "pad": {"t": above}, "automargin": False}
+        layout["margin"] = layout.get("margin", {}) | {"t": max(margin["t"], needed)}
     return go.Figure(list(traces), {"template": style.TEMPLATE, **layout})
 
 

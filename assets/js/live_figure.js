@@ -8,6 +8,7 @@ import { Menu } from "./figure_menu.js"
 import { Cursor, hoverAt, Links } from "./figure_points.js"
 import { Sliders } from "./figure_sliders.js"
 import { merged, narrowed, readTheme, themed } from "./figure_theme.js"
+import { withFittingTitle } from "./figure_title.js"
 import { inHouse } from "./numbers.js"
 import { mounted, ROUTES, SCRIPTS } from "./mount.js"
 import { LIGHT } from "./tables.js"
@@ -195,19 +196,20 @@ class Frame {
 
   picture(width) {
     let { data, layout } = this.figureFor(width)
-    let words = ""
-    if (this.update) {
-      const moved = this.update(this.values, this.sliders.values())
-      data = moved.data ?? data
-      layout = merged(layout, moved.layout ?? {})
-      words = moved.words ?? ""
-    }
+    const moved = this.update ? this.update(this.values, this.sliders.values(), width < NARROW) : {}
+    data = moved.data ?? data
+    layout = merged(layout, moved.layout ?? {});
     ({ data, layout } = this.player.apply(data, layout))
-    this.dom.words.textContent = words || this.player.words()
-    if (width < NARROW) ({ data, layout } = narrowed(data, layout, this.narrow))
+    this.dom.words.textContent = moved.words || this.player.words()
+    if (width < NARROW) {
+      ({ data, layout } = narrowed(data, layout, this.narrow))
+      layout = merged(layout, moved.layout ?? {}) // what a slider moves is moved on a phone, too
+    }
+    if (this.data.height) layout = { ...layout, height: this.data.height }
+    layout = withFittingTitle(layout, width)
     const theme = readTheme(this.dom.root)
     this.dom.root.dataset.theme = theme.dark ? "dark" : "light"
-    const height = this.data.height ?? layout.height ?? 420
+    const height = layout.height ?? 420
     const coarse = matchMedia("(pointer: coarse)").matches
     const frame = {
       width, height, autosize: false, uirevision: layout.uirevision ?? this.data.key,

@@ -9,13 +9,13 @@
 import { inPercent, share, thousands, threeDigits } from "./numbers.js"
 import { cutBy, samplingSteps, tail } from "./sampling.js"
 
-/** What the figure frame calls at every movement of a slider. */
-export function update(data, values) {
+/** What the figure frame calls at every movement of a slider; `narrow`: below 600 pixels. */
+export function update(data, values, narrow = false) {
   const record = recordOf(data, values)
   const numbers = traceNumbers(record, data)
   return {
     data: data.traces.map((trace, at) => merge(trace, numbers[at])),
-    layout: layoutOf(record, data),
+    layout: layoutOf(record, data, narrow),
     words: record.words,
   }
 }
@@ -127,7 +127,7 @@ function traceNumbers(record, data) {
   const of = value => candidates.map(value)
   return [
     {
-      x: of(() => whole), y, customdata: of(c => [c.id]),
+      x: of(() => record.axis[0] * look.narrow_room), y, customdata: of(c => [c.id]),
       hovertext: of(c => hoverWords(c, data.paired)),
     },
     segmentNumbers(record, data, segment => !segment.cut && !segment.others),
@@ -184,7 +184,7 @@ function columnNumbers(record, { look }) {
   for (const words of look.resting_words) add(...words)
   record.rows.forEach((row, y) => {
     const texts = row.active
-      ? [thousands(row.n_kept), row.cut_mass > 0 ? share(row.cut_mass) : "", threeDigits(row.entropy),
+      ? [thousands(row.n_kept), row.cut_mass > 0 ? atLeast(row.cut_mass, share, "0.1\u00a0%") : "", atLeast(row.entropy, threeDigits, "0.001"),
         threeDigits(row.effective_choices)]
       : ["", "", "", ""]
     texts.forEach((text, column) => add(look.column_edges[column], y, text, "middle left", look.ink))
@@ -195,6 +195,9 @@ function columnNumbers(record, { look }) {
   })
   return { ...lists, textfont: { color } }
 }
+
+const LEAST = 0.001
+const atLeast = (value, words, thousandth) => (value > 0 && value < LEAST ? `< ${thousandth}` : words(value))
 
 function rowWords(candidate, selected) {
   const swatch = candidate.final >= candidate.model ? "" : "■ "
@@ -236,14 +239,18 @@ function points(value) {
 
 // --- what changes in the layout ---------------------------------------------------------------------------
 
-function layoutOf(record, data) {
-  const ticks = record.rows.map(({ setting, active }) => (active ? `<b>${setting}</b>` : setting))
+function layoutOf(record, data, narrow) {
+  const ticks = record.rows.map(({ setting, active }) => {
+    const short = setting.replace(" penalty", "")
+    return active ? `<b>${short}</b>` : short
+  })
   const [end, step] = record.axis
-  const tickvals = Array.from({ length: Math.round(end / step) + 1 }, (_, tick) => tick * step)
+  const tickvals = narrow ? [0, end / 2, end]
+    : Array.from({ length: Math.round(end / step) + 1 }, (_, tick) => tick * step)
   const beyond = record.candidates.some(({ model }) => model > record.whole)
   const layout = {
     title: { text: record.title }, yaxis: { ticktext: ticks },
-    xaxis2: { range: [0, record.whole], tickvals, ticktext: tickvals.map(inPercent), title: { text: data.look.axis_words[Number(beyond)] } },
+    xaxis2: { range: [0, narrow ? end * data.look.narrow_room : record.whole], tickvals, ticktext: tickvals.map(inPercent), title: { text: data.look.axis_words[Number(beyond)] } },
   }
   return data.paired ? { ...layout, xaxis3: { range: differenceRange(record.candidates, data.look) } } : layout
 }
@@ -254,7 +261,7 @@ function differenceRange(candidates, { difference_ends }) {
   return [-end, end]
 }
 
-const restLine = rest => `model ${share(rest.mass)} → now ${share(rest.final_mass)}`
+const restLine = rest => `${share(rest.mass)} → now ${share(rest.final_mass)}`
 
 /** A trace with the numbers of the moment in it; the part of its look that moves goes one level deeper. */
 function merge(trace, numbers) {

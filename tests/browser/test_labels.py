@@ -1,4 +1,5 @@
-"""No label of any figure lies on another, on a phone and on a wide screen: drawn by plotly in Chromium."""
+"""No label of any figure lies on another or leaves the picture, at the least width of each layout: drawn by
+plotly in Chromium as the figure frame has it drawn."""
 
 from __future__ import annotations
 
@@ -9,22 +10,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from tests.pages.every_part import IDS, NAMES, figures_of, seen
 
 pytestmark = pytest.mark.browser
 
-# Widths of a figure's place: on a phone of 390 pixels, on a tablet of 768, on a page of 1,440. Below 600
-# pixels the narrow figure is drawn, below 900 the middle one.
-PHONE, TABLET, WHOLE = 358, 700, 1080
-# Draws a figure and gives the pairs of texts whose boxes lie more than 3 pixels into one another both ways.
+# Widths of a figure's place: on a phone of 390 pixels, then the least of the middle and of the wide layout.
+PHONE, TABLET, WHOLE = 358, 600, 900
+# Not mended yet: words a few pixels past the edge of the drawn stages and of the forward pass, and, on a
+# tablet, behind the longest bar of the cache.
+LEAVING = {"stages", "cache", "forward-pass"}
+# Draws a figure and gives the pairs of texts whose boxes lie more than 3 pixels into one another both ways,
+# and the texts that leave the picture.
 OVERLAPS = """
-async ({ figure, width }) => {
-  document.body.innerHTML = '<div id="plot"></div>'
+async ({ figure, width, narrow }) => {
+  const { narrowed } = await import("/figure_theme.js")
+  const { withFittingTitle } = await import("/figure_title.js")
+  document.body.innerHTML = '<div id="plot" style="margin: 40px"></div>'
   const plot = document.getElementById("plot")
-  const layout = { ...figure.layout, width, height: figure.layout.height ?? 420, autosize: false }
-  await Plotly.newPlot(plot, figure.data, layout, { staticPlot: true, typesetMath: false })
+  let { data, layout } = figure
+  if (narrow) ({ data, layout } = narrowed(data, layout, narrow))
+  layout = withFittingTitle(layout, width)
+  layout = { ...layout, width, height: layout.height ?? 420, autosize: false }
+  await Plotly.newPlot(plot, data, layout, { staticPlot: true, typesetMath: false })
   const names = ".annotation-text, [class$='tick'] text, .textpoint text, .bartext, .legendtext, "
     + "text[class$='title'], .cbaxis text"
   const seen = text => {
@@ -40,9 +49,26 @@ async ({ figure, width }) => {
     return (spans.length ? spans : [text])
       .map(span => ({ box: span.getBoundingClientRect(), said: span.textContent }))
   }
-  const elements = [...new Set(plot.querySelectorAll(names))].filter(seen)
+  // What is wholly clipped away by its panel is not seen.
+  const edge = plot.querySelector(".svg-container").getBoundingClientRect()
+  const clipped = text => {
+    const panel = text.closest("[clip-path]")
+    const id = /#([^"')]+)/.exec(panel?.getAttribute("clip-path") ?? "")?.[1]
+    const clip = id && document.getElementById(id)?.querySelector("rect")
+    if (!clip) return false
+    const left = panel.getScreenCTM().e + Number(clip.getAttribute("x") ?? 0)
+    const box = text.getBoundingClientRect()
+    return box.left > left + Number(clip.getAttribute("width")) - 1 || box.right < left + 1
+  }
+  const elements = [...new Set(plot.querySelectorAll(names))].filter(text => seen(text) && !clipped(text))
   const [slants, texts] = [elements.map(slant), elements.map(lines)]
   const found = []
+  for (const { box, said } of texts.flat()) {
+    // Letters do not fill a line to its top and foot.
+    const { left, right, top, bottom } = box
+    const out = Math.max(edge.left - left, right - edge.right, edge.top - top - 3, bottom - edge.bottom - 3)
+    if (out > 1) found.push(`${said} past the edge`)
+  }
   for (let one = 0; one < texts.length; one++) {
     for (let other = one + 1; other < texts.length; other++) {
       if (slants[one] && slants[one] === slants[other]) continue
@@ -62,23 +88,20 @@ async ({ figure, width }) => {
 
 
 @pytest.fixture(scope="module")
-def sheet(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.set_content("<!doctype html><title>labels</title>")
-    page.add_script_tag(path=str(Path(str(files("plotly"))) / "package_data" / "plotly.min.js"))
-    yield page
-    page.close()
+def sheet(scripts: Page) -> Page:
+    scripts.set_viewport_size({"width": 1440, "height": 900})
+    scripts.add_script_tag(path=str(Path(str(files("plotly"))) / "package_data" / "plotly.min.js"))
+    return scripts
 
 
 def drawn_at(message: dict[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
-    """What the frame draws, with the widths. Some figures are laid out for a phone by the browser alone."""
+    """What the frame draws, with the widths."""
     wide, *others = figures_of(message)
     yield wide, WHOLE
-    if not json.loads(message["narrow"]) and not (message["browser"] and not others):
-        narrow = others[0] if others else wide
-        yield narrow, PHONE
-        same = message["middle_figure"] == "narrow"
-        yield narrow if same else others[1] if len(others) > 1 else wide, TABLET
+    narrow = others[0] if others else wide
+    yield narrow, PHONE
+    same = message["middle_figure"] == "narrow"
+    yield narrow if same else others[1] if len(others) > 1 else wide, TABLET
 
 
 # Other settings, under which labels lie elsewhere.
@@ -104,7 +127,15 @@ def overlaps(sheet: Page, page_name: str, part: str, **link: str) -> list[str]:
         f"{message['key']} at {width}: {pair}"
         for message in seen(page_name, part, **link).figures
         for figure, width in drawn_at(message)
-        for pair in sheet.evaluate(OVERLAPS, {"figure": figure, "width": width})
+        for pair in sheet.evaluate(
+            OVERLAPS,
+            {
+                "figure": figure,
+                "width": width,
+                "narrow": json.loads(message["narrow"]) if width == PHONE else None,
+            },
+        )
+        if not (message["key"] in LEAVING and pair.endswith("past the edge"))
     ]
 
 

@@ -24,12 +24,12 @@ pytestmark = pytest.mark.browser
 SLIDERS = ("temperature", "top_k", "top_p", "min_p")
 TEXTS = [" the", "the", "\n", "<b>&\"'", "שלום", "\ufffd", " naïve", "$x$", "\u200b", "a" * 40]
 UPDATE = """
-async ([data, values, earlier]) => {
+async ([data, values, earlier, narrow]) => {
   const { update } = await import("/next_token.js")
   const bytes = Uint8Array.from(atob(data.logits.bdata), (letter) => letter.charCodeAt(0))
   const ready = { ...data, logits: new Float32Array(bytes.buffer) }
   update(ready, earlier) // an earlier position of the sliders must leave nothing behind
-  return JSON.stringify(update(ready, values))
+  return JSON.stringify(update(ready, values, narrow))
 }
 """
 
@@ -91,14 +91,18 @@ def test_both_draw_the_same(scripts: Page, sampling: SamplingSettings, pinned: b
     if pinned:
         assert found["layout"]["xaxis3"]["range"] == pytest.approx(layout["xaxis3"]["range"])
     assert found["words"] == record.words
+    axis = in_browser(scripts, drawn, sampling, narrow=True)["layout"]["xaxis2"]
+    for name in ("range", "tickvals"):
+        assert axis[name] == pytest.approx(drawn.narrow_layout[f"xaxis2.{name}"])
+    assert axis["ticktext"] == drawn.narrow_layout["xaxis2.ticktext"]
 
 
-def in_browser(scripts: Page, drawn: Any, sampling: SamplingSettings) -> dict[str, Any]:
+def in_browser(scripts: Page, drawn: Any, sampling: SamplingSettings, narrow: bool = False) -> dict[str, Any]:
     """What the browser draws with the sliders at `sampling`."""
     data = encode_arrays(drawn.browser_data)
     values = {name: getattr(sampling, name) for name in SLIDERS}
     earlier = {"temperature": 3.0, "top_k": 7, "top_p": 0.4, "min_p": 0.01}
-    result: dict[str, Any] = json.loads(scripts.evaluate(UPDATE, [data, values, earlier]))
+    result: dict[str, Any] = json.loads(scripts.evaluate(UPDATE, [data, values, earlier, narrow]))
     return result
 
 

@@ -135,6 +135,7 @@ def gradient_histogram_figure(record: GradientHistogram) -> Drawn:
                 for kind, row in zip(record.scaling.kinds, record.shares, strict=True)
             },
         },
+        tablet=True,
     )
 
 
@@ -142,7 +143,7 @@ def _figure(record: GradientHistogram, look: Look) -> go.Figure:
     kinds, findings = range(len(record.shares)), findings_of(record.scaling, record.k)
     before = [_outline(record, kind, None) for kind in kinds if record.k]
     now = [_outline(record, kind, record.k) for kind in kinds]
-    ticks = [tick for tick in range(-160, 80, look.pick(8, 16)) if record.low <= tick <= record.high]
+    ticks = [tick for tick in range(-160, 80, look.pick(8, 16, 16)) if record.low <= tick <= record.high]
     edges = [line(x=edge, color=style.LIGHT.line) for edge in (ZERO, NORMAL, INFINITE)]
     return figure(
         [*before, *now],

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from viz import style
 from viz.drawn import Drawn
-from viz.panels import SILENT, Json, Look, drawn, figure, hover, ink, on, panels, scatter
+from viz.panels import PHONE, SILENT, Json, Look, drawn, figure, hover, ink, on, panels, scatter
 
 _BITS = (4, 8)  # a panel each
 KINDS = {"absmax": "absmax", "zero_point": "zero point"}
@@ -124,6 +124,7 @@ def quant_schemes_figure(record: QuantSchemes) -> Drawn:
             "bits per weight": [point.cost for point in everyone] + whole[:1],
             "relative error": [point.error for point in everyone] + whole[1:],
         },
+        tablet=PHONE,
     )
 
 

@@ -116,7 +116,7 @@ def _heading(record: WeightGrid, place: int, look: Look) -> Json:
     strip = record.strips[place]
     grid = f"levels {style.three_digits(strip.scale)} apart" if strip.scale else "all zero"
     if _lines(strip, record.ranges[place]) is None:
-        grid += ", too close to draw"
+        grid += look.pick(", too close to draw", "")
     x, y = look.pick([(0.0, 0.92), (0.54, 0.92)], [(0.0, 0.945), (0.0, 0.385)])[place]
     words = f"<b>{style.inert(WHATS[place])}</b>: {grid}"
     return note(words, x, y, "left bottom", xref="paper", yref="paper", font=ink(12))

@@ -218,7 +218,7 @@ def _maps(record: Shuffled, look: Look) -> go.Figure:
         title=look.title(title(record), ";", phone_lines=2),
         height=look.pick(body + _ABOVE + 84, 3 * (body + _ABOVE) + 134),
         width=look.pick(style.WIDE_PRINT, None),
-        annotations=[_heading(record, number, look) for number in range(3)],
+        annotations=[_heading(record, number) for number in range(3)],
         coloraxis={"colorscale": style.PROBABILITY_SCALE, "cmin": 0, "cmax": _FULL, "colorbar": bar},
         margin={"t": look.pick(40, 84)},
     )
@@ -253,9 +253,9 @@ def _ticks(last: int) -> list[int]:
     return [*range(0, last + 1, step)]
 
 
-def _heading(record: Shuffled, number: int, look: Look) -> Json:
+def _heading(record: Shuffled, number: int) -> Json:
     words = f"<b>{record.rules[number].name}</b><br>{finding(record, number)}"
-    return heading(words, number, yshift=4, align="left", font=ink(look.pick(13, 12)))
+    return heading(words, number, yshift=4, align="left", font=ink(12))
 
 
 def token_way_figure(record: Shuffled) -> Drawn:

@@ -220,7 +220,7 @@ def _heads(record: Turning) -> tuple[str, str, str]:
     query, key = (style.inert(named(record, position)) for position in (record.query, record.key))
     rest = f"; {record.resting} at rest" if record.resting else ""
     return (
-        f"<b>Before</b>: q of {query} (blue), k of {key} (orange)",
+        f"<b>Before</b>: q of {query} (blue), k of {key}<br>(orange)",
         "<b>Turned</b>: each token by its position",
         f"<b>All {len(record.frequencies)} pairs</b>, fastest first{rest}",
     )

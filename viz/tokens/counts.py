@@ -79,13 +79,15 @@ def _title(rows: Sequence[TokenCount], n_characters: int) -> str:
 
 def token_counts_figure(record: TokenCounts) -> Drawn:
     """A bar a tokenizer, from 0; characters per token written behind it."""
-    return drawn(_figure, record, alt=_alt(record), stem="tokens-per-tokenizer", table=_table(record))
+    return drawn(
+        _figure, record, alt=_alt(record), stem="tokens-per-tokenizer", table=_table(record), tablet=True
+    )
 
 
 def _figure(record: TokenCounts, look: Look) -> go.Figure:
     n, top = len(record.rows), look.pick(TOP, TOP + 20)
     names = [look.pick(row.title, row.title.split(" (")[0]) for row in record.rows]
-    words = [f" <b>{row.n_tokens:,}</b>" + look.pick(f"  {_each(row)}", "") for row in record.rows]
+    words = [f" <b>{row.n_tokens:,}</b>" + look.pick(f"  {_each(row)}", "", "") for row in record.rows]
     counts = bars(
         "tokens",
         [row.n_tokens for row in record.rows],
@@ -101,7 +103,7 @@ def _figure(record: TokenCounts, look: Look) -> go.Figure:
         margin={"r": 12, "t": top},
         title={**look.title(record.title, ":"), **look.pick({}, {"pad": {"t": 22, "b": 10}})},
         xaxis={
-            "range": [0, max(record.end, 1) * look.pick(1.5, 1.25)],
+            "range": [0, max(record.end, 1) * look.pick(1.5, 1.25, 1.25)],
             "title": {"text": "tokens"},
             "nticks": 6,
         },

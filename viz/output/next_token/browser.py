@@ -18,6 +18,7 @@ from viz.output.next_token.record import (
     DIFFERENCE_ENDS,
     LABEL_SPAN,
     LEAST_BAR,
+    NARROW_ROOM,
     SLIDER_STEPS,
     NextTokenRecord,
 )
@@ -74,6 +75,7 @@ def with_sliders(
             "resting_words": resting_words(record),
             "axis_steps": list(AXIS_STEPS.items()),
             "axis_room": AXIS_ROOM,
+            "narrow_room": NARROW_ROOM,
             "axis_words": AXIS_WORDS,
             "least_bar": LEAST_BAR,
             "label_span": LABEL_SPAN,

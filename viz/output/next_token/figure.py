@@ -8,17 +8,26 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from viz.drawn import Drawn
-from viz.output.next_token.record import AXIS_ROOM, DIFFERENCE_ENDS, NextTokenRecord, axis_ticks
+from viz.output.next_token.record import (
+    AXIS_ROOM,
+    DIFFERENCE_ENDS,
+    LONGEST_TOKEN,
+    NARROW_ROOM,
+    NextTokenRecord,
+    axis_ticks,
+)
 from viz.output.next_token.traces import STRIP_END, axis_words, column_edges, difference, traces_of
 from viz.panels import QUIET, Json, box, figure, rows
 from viz.style import LIGHT, MONO, faded, in_percent
-from viz.text import inert, quoted, share
+from viz.text import inert, label, quoted, share
 
 STEP_HEIGHT, ROW_HEIGHT = 22, 19  # pixels
 GAP, AXIS = 4, 48  # between the panels, for the probability axis and its words
 WIDTH = 760  # of an export with a pinned run; the page gives its own
 TOP, RIGHT = 40, 12
 LEAST_LEFT, MOST_LEFT, NARROW_LEFT = 132, 190, 118  # the margin of the rows' labels
+
+NARROW_LETTERS = 15  # of a token and its number, in that of a phone
 
 
 def next_token_figure(record: NextTokenRecord) -> Drawn:
@@ -39,14 +48,24 @@ def heights(record: NextTokenRecord) -> tuple[int, int]:
 
 def tick_words(record: NextTokenRecord) -> tuple[list[str], list[str]]:
     """Labels at the left: of the pipeline's rows, of the candidates (the rest as the last)."""
-    steps = [f"<b>{inert(row.setting)}</b>" if row.active else inert(row.setting) for row in record.steps]
-    candidates = [
-        f"<b>▸ {isolated(candidate.label)}</b>  {candidate.rank:,}"
-        if candidate.token_id == record.selected
-        else f"{isolated(candidate.label)}  {candidate.rank:,}"
-        for candidate in record.candidates
+    settings = [inert(row.setting).replace(" penalty", "") for row in record.steps]  # no room for the word
+    steps = [
+        f"<b>{setting}</b>" if row.active else setting
+        for row, setting in zip(record.steps, settings, strict=True)
     ]
-    return steps, [*candidates, f"{record.rest.n_tokens:,} more"]
+    return steps, [*_candidate_words(record), f"{record.rest.n_tokens:,} more"]
+
+
+def _candidate_words(record: NextTokenRecord, letters: int | None = None) -> list[str]:
+    """The candidates' labels, each with its number; in `letters`, for the narrow margin of a phone."""
+    words = []
+    for candidate in record.candidates:
+        mark = "▸ " if candidate.token_id == record.selected else ""
+        number = f"  {candidate.rank:,}"
+        room = LONGEST_TOKEN if letters is None else max(3, letters - len(mark) - len(number))
+        text = f"{mark}{isolated(label(candidate.text, min(room, LONGEST_TOKEN)))}"
+        words.append(f"<b>{text}</b>{number}" if mark else f"{text}{number}")
+    return words
 
 
 def isolated(text: str) -> str:
@@ -132,7 +151,10 @@ def left_margin(record: NextTokenRecord) -> int:
 
 
 def _narrow(record: NextTokenRecord) -> dict[str, object]:
-    """Below 600 px: less room for labels, of the columns only left and cut, no panel of differences."""
+    """Below 600 px: less room for labels, of the columns only left and cut, no panel of differences.
+
+    The probability axis goes on further, for words behind the longest bar; `next_token.js` moves both."""
+    end = record.axis_end
     changes: dict[str, object] = {
         "margin.l": min(left_margin(record), NARROW_LEFT),
         "margin.r": 6,
@@ -140,6 +162,10 @@ def _narrow(record: NextTokenRecord) -> dict[str, object]:
         "xaxis.range": [0, column_edges()[1]],
         "xaxis2.domain": [0, 1],
         "xaxis2.tickangle": 0,
+        "xaxis2.range": [0, end * NARROW_ROOM],
+        "xaxis2.tickvals": [0, end / 2, end],
+        "xaxis2.ticktext": [in_percent(tick) for tick in (0, end / 2, end)],
+        "yaxis2.ticktext": [*_candidate_words(record, NARROW_LETTERS), f"{record.rest.n_tokens:,} more"],
     }
     if record.pinned_label is not None:
         # Its numbers, too, must leave the picture: the axis shows a stretch where there are none.

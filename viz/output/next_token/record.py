@@ -48,6 +48,7 @@ AXIS_STEPS = {
 # Of the way to the farthest mark: where all bars are shorter, the axis ends with the bars, to show them.
 LEAST_BAR = 0.25
 AXIS_ROOM = 1.2  # of the axis's end: how far it goes on, for the words behind the bars
+NARROW_ROOM = 2.2  # the same on a phone: 15 letters behind the longest bar
 LABEL_SPAN = 0.34  # of the whole axis: the room of the words behind a bar
 DIFFERENCE_ENDS = (1, 5, 10, 25, 50, 100)  # where an axis of percentage points may end
 

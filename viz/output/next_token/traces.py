@@ -6,9 +6,10 @@ the moment while a slider is dragged.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from viz.output.next_token.record import AXIS_ROOM, Candidate, NextTokenRecord, StepRow
+from viz.output.next_token.record import AXIS_ROOM, NARROW_ROOM, Candidate, NextTokenRecord, StepRow
 from viz.palette import NEGATIVE, POSITIVE
 from viz.panels import SILENT, Json, on
 from viz.style import CATEGORIES, CUT, LIGHT, MONO, PROBABILITY_SCALE
@@ -36,7 +37,8 @@ LEGEND_PLACES = (0.0, 0.42, 0.84, 1.2)  # on the pipeline's axis; room for 11 px
 THIN, THICK = 0.22, 0.84  # height of a pipeline bar, in rows: the step is off, the step works
 COLUMNS = ("left", "cut", "nats", "choices")
 # Relative; the third is wide enough that its words, cut off on a phone, do not reach back into sight.
-COLUMN_WIDTHS = (1.5, 1.6, 1.35, 1.1)
+COLUMN_WIDTHS = (1.5, 1.6, 1.7, 1.1)
+_LEAST = 0.001
 LABEL_ROOM = (0.03, 0.05)  # a segment carries its label where it is this wide, and this much a character
 
 STROKE, BEYOND = "line-ns", "triangle-right"  # the model's probability, on the axis and beyond it
@@ -199,10 +201,19 @@ def step_numbers(row: StepRow) -> tuple[str, str, str, str]:
         return ("", "", "", "")
     return (
         f"{row.n_kept:,}",
-        share(row.cut_mass) if row.cut_mass > 0 else "",
-        three_digits(row.entropy),
+        at_least(row.cut_mass, share, "0.1\xa0%") if row.cut_mass > 0 else "",
+        at_least(row.entropy, three_digits, "0.001"),
         three_digits(row.effective_choices),
     )
+
+
+def at_least(value: float, words: Callable[[float], str], thousandth: str) -> str:
+    """A number as wide as its column: below a thousandth it says no more. (The hover has it in full.)
+
+    >>> at_least(0.0213, three_digits, "0.001"), at_least(1e-9, share, "0.1 %")
+    ('0.0213', '< 0.1 %')
+    """
+    return f"< {thousandth}" if 0 < value < _LEAST else words(value)
 
 
 def column_edges() -> list[float]:
@@ -267,7 +278,8 @@ def row_words(candidate: Candidate, selected: int) -> str:
 
 def _hits(record: NextTokenRecord) -> Lists:
     return {
-        "x": [record.axis_end * AXIS_ROOM] * len(record.candidates),
+        # As far as a phone's axis goes: its words are to be touched, too.
+        "x": [record.axis_end * NARROW_ROOM] * len(record.candidates),
         "y": list(range(len(record.candidates))),
         "customdata": [[candidate.token_id] for candidate in record.candidates],
         "hovertext": [hover_words(candidate) for candidate in record.candidates],
@@ -343,4 +355,4 @@ def _number(value: float | None) -> float:
 
 def rest_line(record: NextTokenRecord) -> str:
     """The last row of the candidates' panel: everything that has no row of its own."""
-    return f"model {share(record.rest.model)} → now {share(record.rest.final)}"
+    return f"{share(record.rest.model)} → now {share(record.rest.final)}"
