@@ -25,7 +25,7 @@ def test_nothing_of_a_test_is_left_for_the_next(serve: Serve, open_page: OpenPag
     page.goto(url)
     assert page.evaluate(STORED) == [0, 0, False]
     assert page.inner_text("body") == "ok"
-    assert page.go_back() is None
+    assert page.evaluate("history.length") <= 2  # an empty page and this one
     assert page.context.pages == [page]
 
 
