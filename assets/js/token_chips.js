@@ -23,7 +23,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     const chosen = Number(chip.dataset.position) === data.selected
     chip.setAttribute("aria-selected", chosen)
     chip.tabIndex = chosen ? 0 : -1
-    if (chosen && box.scrollHeight > box.clientHeight) box.scrollTop = chip.offsetTop - box.clientHeight / 2
+    if (chosen && box.scrollWidth > box.clientWidth) box.scrollLeft = chip.offsetLeft - box.clientWidth / 2
   }
   const pick = chip => chip && setTriggerValue("picked", Number(chip.dataset.position))
   box.onclick = event => pick(event.target.closest("button"))

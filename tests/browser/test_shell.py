@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -32,10 +33,15 @@ def wait_for_parameter(page: Page, key: str, value: str) -> None:
     )
 
 
+def box(page: Page):  # type: ignore[no-untyped-def]
+    """The prompt's box: the bar's, or the Tokens page's own."""
+    return page.get_by_role("textbox", name=re.compile("^(Prompt|Your text)$"))
+
+
 def drawn(page: Page, title: str) -> None:
     """Wait until the page stands with its sidebar."""
     expect(page.get_by_role("heading", level=1, name=title)).to_be_visible(timeout=60_000)
-    expect(page.get_by_role("textbox", name="Prompt")).to_be_attached(timeout=60_000)
+    expect(box(page)).to_be_attached(timeout=60_000)
     page.wait_for_function("new URLSearchParams(location.search).has('pin')", timeout=WAIT)
     at_rest(page)
 
@@ -76,7 +82,7 @@ def test_the_first_link_to_a_fresh_server_shows_its_page(serve: Serve, open_page
     expect(number(page, "Head")).to_have_value("2")
     expect(number(page, "Token")).to_have_value("3")
     assert parameter(page, "prompt") == prompt
-    assert page.get_by_role("textbox", name="Prompt").input_value() == prompt
+    assert box(page).input_value() == prompt
     assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "22px"
 
 
@@ -97,7 +103,7 @@ def test_the_prompt_box_holds_the_prompt_all_along_the_navigation(serve: Serve, 
     for entry in [*contents.PAGES[1:], *contents.PAGES]:
         page.get_by_test_id("stSidebarNavLink").get_by_text(entry.title, exact=True).click()
         drawn(page, entry.title)
-        expect(page.get_by_role("textbox", name="Prompt")).to_have_value("one two three")
+        expect(box(page)).to_have_value("one two three")
 
 
 def test_an_address_without_a_page_says_so_and_lists_the_pages(serve: Serve, open_page: OpenPage) -> None:
@@ -108,12 +114,12 @@ def test_an_address_without_a_page_says_so_and_lists_the_pages(serve: Serve, ope
     assert page.get_by_role("dialog").count() == 0
     page.get_by_role("link", name="Attention (did you mean this one?)").click()
     drawn(page, "Attention")
-    expect(page.get_by_role("textbox", name="Prompt")).to_have_value("one two")
+    expect(box(page)).to_have_value("one two")
     expect(number(page, "Layer")).to_have_value("3")
     page.goto(f"{url}/home?prompt=one+two")
     drawn(page, "From prompt to next token")
     assert page.get_by_role("dialog").count() == 0
-    expect(page.get_by_role("textbox", name="Prompt")).to_have_value("one two")
+    expect(box(page)).to_have_value("one two")
 
 
 def test_back_undoes_one_thing_at_a_time(serve: Serve, open_page: OpenPage) -> None:
@@ -173,14 +179,55 @@ def test_chips_are_chosen_by_keyboard(serve: Serve, open_page: OpenPage) -> None
 def test_the_prompt_box_changes_the_tokens(serve: Serve, open_page: OpenPage) -> None:
     page = open_page(f"{serve('app.py')}/?prompt=one&layer=0&head=0")
     drawn(page, "From prompt to next token")
-    box = page.get_by_role("textbox", name="Prompt")
-    box.fill("one two three")
-    box.press("Control+Enter")
+    box(page).fill("one two three")
+    box(page).press("Enter")
     expect(page.locator(".gf-chips button")).to_have_count(3, timeout=WAIT)
-    box.fill("   ")
-    box.press("Control+Enter")
+    box(page).fill("   ")
+    page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_text("The prompt is blank.")).to_be_visible(timeout=WAIT)
     expect(page.locator(".gf-chips button")).to_have_count(3)
+
+
+def test_what_is_typed_waits_for_its_run_and_is_not_lost(serve: Serve, open_page: OpenPage) -> None:
+    page = open_page(f"{serve('app.py')}/attention?prompt=one&layer=0&head=0", allow=PROBES)
+    drawn(page, "Attention")
+    not_run = page.get_by_text("Typed, not run")
+    box(page).fill("one two")
+    expect(not_run).to_be_visible()
+    page.get_by_text("Masks", exact=True).click()  # the first click after typing does what it says
+    wait_for_parameter(page, "part", "masks")
+    at_rest(page)
+    page.get_by_test_id("stSidebarNavLink").get_by_text("Positions", exact=True).click()
+    drawn(page, "Positions")
+    expect(box(page)).to_have_value("one two")
+    expect(not_run).to_be_visible()
+    assert parameter(page, "prompt") == "one"
+    box(page).press("End")
+    box(page).press("Shift+Enter")
+    box(page).press("Enter")
+    wait_for_parameter(page, "prompt", "one two\n")
+    expect(not_run).to_be_hidden(timeout=WAIT)
+    box(page).fill("x" * 4_100)
+    box(page).press("Enter")
+    expect(
+        page.get_by_text("4,100 characters; a prompt has at most 4,000. Shorten it by 100.")
+    ).to_be_visible()
+    page.go_back()
+    wait_for_parameter(page, "prompt", "one")
+    expect(box(page)).to_have_value("one", timeout=WAIT)
+    page.get_by_role("button", name="Put back what I typed").click()
+    expect(box(page)).to_have_value("x" * 4_100)
+
+
+@pytest.mark.parametrize("path", ["attention", "tokens"])
+def test_the_menu_of_a_phone_closes_after_a_choice(serve: Serve, open_page: OpenPage, path: str) -> None:
+    page = open_page(f"{serve('app.py')}/{path}?prompt=one+two", width=390, height=844, allow=PROBES)
+    expect(box(page)).to_be_visible(timeout=60_000)
+    at_rest(page)
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_test_id("stSidebarNavLink").get_by_text("Positions", exact=True).click()
+    expect(page.get_by_test_id("stSidebar")).not_to_be_in_viewport(timeout=WAIT)
+    drawn(page, "Positions")
 
 
 @pytest.mark.parametrize("path", ["", "attention", "next-token"])
@@ -192,8 +239,7 @@ def test_nothing_is_wider_than_a_phone(serve: Serve, open_page: OpenPage, path: 
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     main = page.locator("[data-testid='stMain']")
     assert main.evaluate("element => element.scrollWidth") <= 390
-    page.get_by_test_id("stExpandSidebarButton").click()  # the drawer
-    expect(page.get_by_role("textbox", name="Prompt")).to_be_visible()
+    assert box(page).bounding_box()["y"] < 300
 
 
 def test_the_self_proof_opens_over_the_page(serve: Serve, open_page: OpenPage) -> None:
@@ -208,18 +254,16 @@ def test_the_self_proof_opens_over_the_page(serve: Serve, open_page: OpenPage) -
     expect(table).not_to_contain_text("FAILS")
 
 
-def test_the_sidebar_says_in_what_the_pinned_run_differs_after_a_slide(
-    serve: Serve, open_page: OpenPage
-) -> None:
+def test_the_bar_says_in_what_the_pinned_run_differs_after_a_slide(serve: Serve, open_page: OpenPage) -> None:
     page = open_page(f"{serve('app.py')}/next-token?prompt=one+two", allow=PROBES)
     drawn(page, "Next token")
     page.get_by_role("button", name="Pin this run").click()
-    equal = page.get_by_text("Equal to the current run.")
+    equal = page.get_by_text("The pinned run equals the current one")
     expect(equal).to_be_visible(timeout=WAIT)
     slider = page.locator(".gf-figure[data-key='next-token'] input[type=range]").first
     slider.focus()
     slider.press("ArrowRight")
-    expect(page.get_by_text("Unlike the current run, it has: temperature 0.8.")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("unlike the current one: temperature 0.8")).to_be_visible(timeout=WAIT)
     expect(page.locator(".gf-figure[data-key='next-token'] .gf-caption")).to_contain_text(
         "Compared with: Measured on SmolLM2-135M-Instruct"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,19 @@ def visit(tiny: str, stub_router: Path) -> Visit:
         return app.run()
 
     return open_link
+
+
+def in_the_prompt_box(app: AppTest) -> str:
+    """The prompt that the box on top of the page was given."""
+    sent = (json.loads(element.proto.json) for element in app.get("bidi_component") if element.proto.json)
+    (text,) = (data["text"] for data in sent if "most" in data and "refusal" not in data)
+    return str(text)
+
+
+def run_prompt(app: AppTest, text: str) -> AppTest:
+    """What the box's report does: a text that is kept in the session, and a run."""
+    app.session_state["gf.typed"] = text
+    return app.run()
 
 
 def texts(app: AppTest) -> list[str]:

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from model_runtime.records import Token
 from model_runtime.sampling.generation import GeneratedToken
 from pages.shared.frame.generated_html import rows, written
+from tests.pages.conftest import run_prompt
 
 ROOT = Path(__file__).resolve().parents[2]
 Page = Callable[..., AppTest]
@@ -175,7 +176,7 @@ def test_another_control_does_not_start_writing_again(page: Page) -> None:
 def test_a_text_of_another_prompt_is_not_shown(page: Page) -> None:
     app = page(prompt="hello", max_new_tokens="3")
     button(app, "Generate").click().run()
-    app.text_area[0].set_value("other").run()
+    run_prompt(app, "other")
     assert "<small>" not in html(app)
 
 

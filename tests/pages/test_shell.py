@@ -14,7 +14,7 @@ from model_runtime.loading.permitted import offered
 from pages.shared.frame import contents, opening
 from pages.shared.frame.examples import EXAMPLES
 from pages.shared.settings.table import DEFAULT_MODEL, MOST_PROMPT_CHARACTERS, SETTINGS
-from tests.pages.conftest import Visit, texts
+from tests.pages.conftest import Visit, in_the_prompt_box, run_prompt, texts
 
 HOSTILE = "</script><img src=x onerror=alert(1)> `x` *y* [z](javascript:alert(1)) :material/home: $a$ \u202e"
 
@@ -28,8 +28,8 @@ def test_a_link_opens_exactly_what_it_says(visit: Visit) -> None:
     assert not app.exception
     assert texts(app) == ["drawn: hello", "selected: 1 0 2 of 5"]
     assert app.number_input(key="gf.widget.layer").value == 1
-    assert app.text_area[0].value == "hello"
-    assert any("head 1 of layer 1 off" in caption.value for caption in app.caption)
+    assert in_the_prompt_box(app) == "hello"
+    assert app.button(key="gf.edit.0").label == "head 1 of layer 1 off ✕"
 
 
 def test_the_link_holds_every_shared_setting_defaults_too(visit: Visit) -> None:
@@ -99,29 +99,30 @@ def test_the_prompt_box_holds_the_prompt_on_every_page(visit: Visit) -> None:
         app.query_params.clear()
         app.switch_page(entry.file).run()
         assert texts(app)[0] == "drawn: hello"
-        assert app.text_area[0].value == "hello", entry.title
+        if not entry.has_prompt_box:
+            assert in_the_prompt_box(app) == "hello", entry.title
 
 
 def test_refused_text_does_not_follow_to_the_next_page(visit: Visit) -> None:
     app = visit(prompt="hello", layer="1", head="1")
-    app.text_area[0].set_value("x" * (MOST_PROMPT_CHARACTERS + 1)).run()
-    assert len(app.text_area[0].value) > MOST_PROMPT_CHARACTERS  # left there to be shortened
+    run_prompt(app, "x" * (MOST_PROMPT_CHARACTERS + 1))
+    assert [element.value for element in app.warning]
     app.query_params.clear()
     app.switch_page("attention/attention.py").run()
-    assert app.text_area[0].value == "hello"
+    assert in_the_prompt_box(app) == "hello"
     assert not [element.value for element in app.warning]
 
 
 def test_a_shorter_prompt_clamps_the_token(visit: Visit) -> None:
     app = visit(prompt="hello", token="4", layer="0", head="0")
-    app.text_area[0].set_value("hi").run()
+    run_prompt(app, "hi")
     assert texts(app) == ["drawn: hi", "selected: 0 0 1 of 2"]
     assert query(app)["token"] == "1"
 
 
 def test_the_last_token_follows_the_prompt(visit: Visit) -> None:
     app = visit(prompt="hello", layer="0", head="0")
-    app.text_area[0].set_value("hello there").run()
+    run_prompt(app, "hello there")
     assert texts(app)[1] == "selected: 0 0 10 of 11"
     assert query(app)["token"] == "-1"
 
@@ -140,13 +141,14 @@ def test_what_cannot_be_drawn_is_told_and_the_last_picture_stays(
     visit: Visit, prompt: str, words: str
 ) -> None:
     app = visit(prompt="hello", layer="0", head="0")
-    app.text_area[0].set_value(prompt).run()
+    run_prompt(app, prompt)
     assert not app.exception
     messages = [element.value for element in (*app.error, *app.warning)]
     assert any(words in message.replace("\\", "") for message in messages), messages
     assert texts(app) == ["drawn: hello", "selected: 0 0 4 of 5"]
-    assert app.text_area[0].value == prompt  # left in its box, to be shortened
-    app.text_area[0].set_value("hi").run()
+    # A text over the limit is not taken: the browser keeps it in the box, to be shortened.
+    assert in_the_prompt_box(app) == ("hello" if len(prompt) > MOST_PROMPT_CHARACTERS else prompt)
+    run_prompt(app, "hi")
     assert not app.error
     assert not app.warning
     assert texts(app)[0] == "drawn: hi"
@@ -166,10 +168,10 @@ def test_a_sampling_setting_that_fails_is_told_once_and_can_be_undone(visit: Vis
 
 def test_one_button_goes_back_to_the_last_picture(visit: Visit) -> None:
     app = visit(prompt="hello", layer="0", head="0")
-    app.text_area[0].set_value(" ").run()
+    run_prompt(app, " ")
     app.button(key="gf.back").click().run()
     assert not app.error
-    assert app.text_area[0].value == "hello"
+    assert in_the_prompt_box(app) == "hello"
     assert query(app)["prompt"] == "hello"
 
 
@@ -198,9 +200,9 @@ def test_awkward_prompts_are_drawn(visit: Visit, prompt: str) -> None:
 
 def test_no_markup_of_a_hostile_prompt_reaches_markdown_unescaped(visit: Visit) -> None:
     app = visit(prompt="ok")
-    app.text_area[0].set_value(HOSTILE[:60]).run()
+    run_prompt(app, HOSTILE[:60])
     app.button(key="gf.pin").click().run()
-    app.text_area[0].set_value(" ").run()
+    run_prompt(app, " ")
     shown = [element.value for element in (*app.markdown, *app.caption, *app.error, *app.warning)]
     outside_code = [re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", words, flags=re.S) for words in shown]
     assert any("script" in words for words in shown)
@@ -235,7 +237,7 @@ def test_a_prompt_too_long_to_measure_opens_on_the_head_of_its_beginning(
 def test_a_picture_that_another_page_drew_is_not_promised_where_it_fails_too(visit: Visit) -> None:
     app = visit(prompt="hello")
     app.session_state["gf.last_good"] = replace(app.session_state["gf.last_good"], prompt="boom")
-    app.text_area[0].set_value(" ").run()
+    run_prompt(app, " ")
     assert "blank" in app.error[0].value
     assert not any("Below is the last picture" in caption.value for caption in app.caption)
     assert app.button(key="gf.afresh")
@@ -243,22 +245,30 @@ def test_a_picture_that_another_page_drew_is_not_promised_where_it_fails_too(vis
 
 def test_one_button_removes_all_edits(visit: Visit) -> None:
     app = visit(prompt="hello", edits="m0*0.5_h1.1*0")
-    app.button(key="gf.edits").click().run()
+    app.button(key="gf.undo").click().run()
     assert query(app)["edits"] == ""
-    assert not [button for button in app.button if button.key == "gf.edits"]
+    assert not [button for button in app.button if button.key == "gf.undo"]
+
+
+def test_one_button_takes_back_edits_and_the_pinned_run(visit: Visit) -> None:
+    app = visit(prompt="hello", edits="m0*0.5")
+    app.button(key="gf.pin").click().run()
+    app.button(key="gf.undo").click().run()
+    assert (query(app)["edits"], query(app)["pin"]) == ("", "")
+    assert app.button(key="gf.pin")
 
 
 def test_an_edit_the_model_cannot_take_is_named_and_the_rest_is_drawn(visit: Visit) -> None:
     app = visit(prompt="hello", edits="h29.0*0_m0*0")
     assert not app.exception
-    assert any("its layers end at 1" in caption.value for caption in app.caption)
+    assert "its layers end at 1" in app.button(key="gf.edit.0").label
     assert texts(app)[0] == "drawn: hello"
 
 
 def test_a_pinned_run_is_drawn_beside_the_current_one(visit: Visit) -> None:
     app = visit(prompt="hello")
     app.button(key="gf.pin").click().run()
-    app.text_area[0].set_value("other").run()
+    run_prompt(app, "other")
     assert texts(app)[:2] == ["drawn: other", "drawn: hello"]
     assert json.loads(query(app)["pin"])["prompt"] == "hello"
     app.button(key="gf.swap").click().run()
@@ -346,23 +356,25 @@ def test_a_good_link_is_taken_without_a_word(visit: Visit) -> None:
 
 def test_a_prompt_over_the_limit_after_a_blank_one_gives_one_message(visit: Visit) -> None:
     app = visit(prompt="hello", layer="0", head="0")
-    app.text_area[0].set_value("").run()
+    run_prompt(app, "")
     too_long = "x" * 25_000
-    app.text_area[0].set_value(too_long).run()
+    run_prompt(app, too_long)
     assert not app.error
     assert len(app.warning) == 1
     assert "25,000 characters" in app.warning[0].value
     assert texts(app)[0] == "drawn: hello"
     assert query(app)["prompt"] == "hello"
-    assert app.text_area[0].value == too_long
-    app.text_area[0].set_value(" ").run()
+    run_prompt(app, " ")
     assert not app.warning
     assert len(app.error) == 1
 
 
-def test_the_sidebar_counts_as_people_do(visit: Visit) -> None:
-    captions = [caption.value for caption in visit(prompt="x").caption]
-    assert "1 token of at most 64" in captions  # this model's context; the app's own limit is longer
+def test_bar_and_sidebar_count_as_people_do(visit: Visit) -> None:
+    shown = visit(prompt="x").caption
+    captions = [caption.value for caption in shown]
+    assert "1 token" in captions
+    # This model's context; the app's own limit is longer.
+    assert any("at most 64" in caption.help for caption in shown if caption.help)
     assert any("2 heads share 1 key/value head " in words for words in captions)
 
 

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.shared.settings.table import DEFAULT_PROMPT
 from pages.tokens.live_text import Draft
+from tests.pages.conftest import run_prompt
 from tests.pages.test_home_and_attention import HOSTILE, figures, open_page, said
 
 TOKENS = "tokens/tokens.py"
@@ -27,6 +28,11 @@ def components(app: AppTest) -> list[dict[str, Any]]:
 
 def box(app: AppTest) -> dict[str, Any]:
     return next(data for data in components(app) if "refusal" in data)
+
+
+def prompt_in_link(app: AppTest) -> str:
+    value = app.query_params["prompt"]
+    return value if isinstance(value, str) else str(value[-1])
 
 
 def shown(app: AppTest) -> list[list[dict[str, Any]]]:
@@ -73,10 +79,10 @@ def test_the_apps_token_is_marked_and_can_be_clicked(tiny: str) -> None:
 def test_a_draft_is_cut_before_it_is_the_prompt_and_becomes_it_when_typing_stops(tiny: str) -> None:
     app = type_text(open_tokens(tiny, prompt="hello"), "hello w")
     assert shown(app)[0][0]["count"] == 7
-    assert app.text_area(key="gf.widget.prompt").value == "hello"
+    assert prompt_in_link(app) == "hello"
     assert box(app)["version"] == 0  # the browser keeps what it has
     app = type_text(app, "hello wo", done=True)
-    assert app.text_area(key="gf.widget.prompt").value == "hello wo"
+    assert prompt_in_link(app) == "hello wo"
     assert (box(app)["text"], box(app)["version"], box(app)["refusal"]) == ("hello wo", 0, "")
     assert "prompt: “hello wo”" in figures(app)["token-counts"]["caption"].lower()
 
@@ -95,21 +101,21 @@ def test_what_cannot_be_the_prompt_stays_is_cut_and_says_why(tiny: str, text: st
     assert not app.exception
     assert why in box(app)["refusal"]
     assert box(app)["text"] == text
-    assert app.text_area(key="gf.widget.prompt").value == "hello"
+    assert prompt_in_link(app) == "hello"
     assert shown(app)[0][0]["count"] == len(text)
     assert figures(app)
 
 
 def test_a_prompt_from_elsewhere_comes_into_the_box(tiny: str) -> None:
     app = type_text(open_tokens(tiny, prompt="hello"), "a" * 65)
-    app.text_area(key="gf.widget.prompt").set_value("from the sidebar").run()
-    assert (box(app)["text"], box(app)["version"], box(app)["refusal"]) == ("from the sidebar", 1, "")
+    run_prompt(app, "from elsewhere")
+    assert (box(app)["text"], box(app)["version"], box(app)["refusal"]) == ("from elsewhere", 1, "")
 
 
 def test_a_case_is_one_click_and_tells_what_to_look_for(tiny: str) -> None:
     app = open_tokens(tiny)
     app.pills(key="gf.case").set_value("Heroes").run()
-    assert app.text_area(key="gf.widget.prompt").value == "cat superman spiderman"
+    assert prompt_in_link(app) == "cat superman spiderman"
     assert box(app)["text"] == "cat superman spiderman"
     assert any("heroes" in caption.value for caption in app.caption)
 
@@ -166,7 +172,7 @@ def test_what_the_table_lacks_stands_apart_and_is_told(lacking: str, lesson: str
     selected = next(data["selected"] for data in components(app) if "columns" in data)
     assert selected == {"column": "model", "position": 2}  # token 1 is the third piece
     assert "never reads 1 byte of U+0013:" in said(app)
-    assert any("never reads 1 byte of U+0013:" in one.value for one in app.sidebar.caption)
+    assert any("never reads 1 byte of U+0013:" in one.value for one in app.caption)
     told = sources(app)
     assert "lacks 2 of the 243 bytes of which texts are made (13 F1): what needs one is left out" in told
     assert "no text is ever unknown" not in said(app)
@@ -193,7 +199,7 @@ def test_a_link_s_text_that_is_no_prompt_is_cut_all_the_same(tiny: str, prompt: 
     assert box(app)["text"] == prompt
     assert why in box(app)["refusal"]
     assert shown(app)[0][0]["count"] == len(prompt)
-    assert app.text_area(key="gf.widget.prompt").value == DEFAULT_PROMPT  # what the other pages have
+    assert prompt_in_link(app) == DEFAULT_PROMPT  # what the other pages have
 
 
 @pytest.mark.parametrize("adds", [True, False])

@@ -22,5 +22,6 @@ def choose(label: str = "Part of this page") -> Part:
         **state.bound(entry.setting),
     )
     part = by_key[state.get(entry.setting)]
-    st.markdown(lessons.on_one_line(lessons.sections(entry.url, part.key)["Look for"]))
+    with st.container(key="gf-look"):
+        st.markdown(lessons.on_one_line(lessons.sections(entry.url, part.key)["Look for"]))
     return part

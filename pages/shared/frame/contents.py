@@ -41,6 +41,7 @@ class Entry:
     claim: str  # one sentence under its title: what one is about to see and what to look for
     setting: str = ""  # key in the link of the chosen part
     parts: tuple[Part, ...] = ()
+    has_prompt_box: bool = False  # of its own, in the place of the one that stands on top of the others
 
 
 PAGES: tuple[Entry, ...] = (
@@ -60,6 +61,7 @@ PAGES: tuple[Entry, ...] = (
         "tokens",
         "How text is cut into tokens, by this model's tokenizer and by others.",
         "A model reads no letters: a tokenizer cuts the text into pieces and gives the model their numbers.",
+        has_prompt_box=True,
         setting="lesson",
         parts=(
             Part("compare", "Tokenizers", "pages.tokens.compare", reads="nothing"),

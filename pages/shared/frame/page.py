@@ -17,7 +17,7 @@ import streamlit as st
 
 from model_runtime.errors import GlassformerError, NotFinite
 from pages.shared.figure import scripts
-from pages.shared.frame import contents, errors, not_finite, opening, proof, sidebar
+from pages.shared.frame import bar, contents, errors, not_finite, opening, prompt_box, proof, sidebar
 from pages.shared.frame.choice import choose
 from pages.shared.frame.contents import Needs
 from pages.shared.frame.sides import Side, sides
@@ -28,6 +28,7 @@ from pages.shared.run.waiting import Stopped
 from pages.shared.settings import history, url_state
 from pages.shared.settings.edit_codes import describe, fitting, misfit
 from pages.shared.settings.table import Limits
+from viz import palette
 
 LAST_GOOD = "gf.last_good"
 _FAILED = "gf.failed"  # (page, run, error): found while the page was drawn
@@ -35,7 +36,8 @@ TEXT_PIXELS = {"normal": 16, "large": 22}
 
 
 def start_page() -> tuple[Side, ...]:
-    """Draw title and claim of the page on screen, load the model, clamp the selection, draw the sidebar.
+    """Draw the bar, title and claim of the page on screen, load the model, clamp the selection, draw the
+    sidebar.
 
     Where the current run cannot be computed, the reason is shown and the sides are of the last run that
     could; where there is none the script ends here, with the reason and a way on. A part that needs only the
@@ -43,18 +45,19 @@ def start_page() -> tuple[Side, ...]:
     """
     entry = contents.entry_of(url_state.page())
     _set_style()
+    prompt_box.take()
+    tokens = bar.draw(entry)
     with st.container(key="gf-head", gap=None):
-        with st.container(horizontal=True, gap="small"):
-            st.caption(entry.section, width="content")
-            history.one_entry_a_change()
         st.title(entry.title, anchor=False)
         st.markdown(entry.claim)
+        history.one_entry_a_change()
     needs = contents.part_on_screen(entry, url_state.values()).needs
     run = _open(needs)
     _tell_notices(run)
     if run is not None:
         for side in sides():
             not_finite.tell(side)
+    bar.fill(tokens, run)
     sidebar.draw(run)
     url_state.write()
     if run is None and needs == "nothing":
@@ -79,9 +82,12 @@ def _tell_notices(run: PageRun | None) -> None:
 
 
 def _set_style() -> None:
-    """Text size (all of Streamlit's sizes follow the root font), and more room for the figure."""
+    """Text size (all of Streamlit's sizes follow the root font), the ground under the bar, and more room for
+    the figure."""
     pixels = TEXT_PIXELS[url_state.get("text")]
-    st.html(f"<style>:root {{ font-size: {pixels}px !important; }}{scripts.asset('page.css')}</style>")
+    ground = f"light-dark({palette.LIGHT.background}, {palette.DARK.background})"
+    root = f":root {{ font-size: {pixels}px !important; --gf-ground: {ground}; }}"
+    st.html(f"<style>{root}{scripts.asset('page.css')}</style>")
 
 
 def _open(needs: Needs) -> PageRun | None:
