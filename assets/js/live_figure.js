@@ -11,6 +11,7 @@ import { merged, narrowed, readTheme, themed } from "./figure_theme.js"
 import { withFittingTitle } from "./figure_title.js"
 import { inHouse } from "./numbers.js"
 import { mounted, ROUTES, SCRIPTS } from "./mount.js"
+import { presentedScale } from "./present.js"
 import { LIGHT } from "./tables.js"
 
 const NARROW = 600 // pixels; below, narrow_layout holds
@@ -67,9 +68,14 @@ class Frame {
       caption: part("caption", "p"), table: part("table", "details"),
     }
     const d = this.dom
-    d.head.append(d.badge, d.menu)
+    d.present = element("button", { type: "button", class: "gf-button gf-present", title: "Full screen (F)", "aria-label": "Full screen" }, part("wide", "span", {}, "Full screen"))
+    d.present.onclick = () => d.root.dispatchEvent(new CustomEvent("gf-present", { bubbles: true }))
+    d.info = element("button", { type: "button", class: "gf-info", title: "Where these numbers come from", "aria-label": "Where these numbers come from", "aria-expanded": "false" }, "i")
+    d.info.onclick = () => d.info.setAttribute("aria-expanded", String(!(d.caption.hidden = !d.caption.hidden)))
+    d.caption.hidden = true
+    d.head.append(d.badge, d.info, d.present, d.menu)
     d.stage.append(d.plot, d.overlay)
-    d.root.append(d.head, d.sliders, d.player, d.stage, d.words, d.spoken, d.caption, d.table)
+    d.root.append(d.head, d.caption, d.sliders, d.player, d.stage, d.words, d.spoken, d.table)
     place.append(d.root)
   }
 
@@ -103,6 +109,7 @@ class Frame {
     d.root.dataset.key = key
     d.root.dataset.clickable = clickable
     d.badge.textContent = badge.text
+    d.badge.dataset.short = badge.short
     d.badge.title = badge.meaning
     d.badge.dataset.kind = badge.kind
     d.caption.textContent = caption
@@ -158,7 +165,7 @@ class Frame {
 
   async drawNow() {
     const library = await plotly()
-    const scale = textScale()
+    const scale = presentedScale(this.dom.root, this.height(), textScale())
     const width = Math.floor(this.dom.stage.clientWidth / scale)
     if (this.gone || !width) return
     const { data, layout } = this.picture(width)
@@ -187,6 +194,11 @@ class Frame {
       part.style.transform = larger ? `scale(${scale})` : ""
       part.style.width = larger ? `${width}px` : ""
     }
+  }
+
+  // In pixels of the picture, before it is enlarged.
+  height() {
+    return this.data.height ?? this.figure.layout.height ?? 420
   }
 
   figureFor(width) {
@@ -237,7 +249,7 @@ class Frame {
 
   resized() {
     const width = this.dom.stage.clientWidth
-    const size = `${width} ${textScale()}`
+    const size = `${width} ${this.dom.root.clientHeight * this.dom.root.classList.contains("gf-presented")} ${textScale()}`
     if (width && size !== this.lastSize) { this.lastSize = size; this.draw() }
   }
 

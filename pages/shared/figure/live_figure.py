@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -165,12 +165,23 @@ def _message(drawn: Drawn, key: str, provenance: Provenance, height: int | None)
         "narrow_figure": _whole(_parts(drawn.narrow_figure), parts[0]) if drawn.narrow_figure else None,
         "middle_figure": _middle_message(drawn, parts[0]),
         "height": height,
-        "badge": {"kind": provenance.kind, "text": badge_text(provenance), "meaning": provenance.meaning},
+        "badge": _badge(provenance),
         "caption": caption(provenance),
         "export": exportable.key,
         "files": exportable.file_names(),
         "install": "" if export.find_browser() else export.INSTALL_HELP,
         "browser": _browser_message(drawn),
+    }
+
+
+def _badge(provenance: Provenance) -> dict[str, str]:
+    """What stands above a figure; in a narrow one without the model, which the bar above the page names."""
+    short = replace(provenance, model=None, dtype=None)
+    return {
+        "kind": provenance.kind,
+        "text": badge_text(provenance),
+        "short": badge_text(short),
+        "meaning": provenance.meaning,
     }
 
 

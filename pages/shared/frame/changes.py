@@ -32,7 +32,7 @@ def draw(run: PageRun | None) -> None:
         if edits:
             st.caption("**The edited model:**", width="content")
         for index, edit in enumerate(edits):
-            wrong = misfit(edit, run.spec, len(run.tokens)) if run is not None and run.unread is None else None
+            wrong = misfit(edit, run.spec, len(run.tokens)) if run and run.unread is None else None
             st.button(
                 f"{describe(edit)}{f': not made, {wrong}' if wrong else ''} ✕",
                 key=f"gf.edit.{index}",

@@ -17,7 +17,17 @@ import streamlit as st
 
 from model_runtime.errors import GlassformerError, NotFinite
 from pages.shared.figure import scripts
-from pages.shared.frame import bar, contents, errors, not_finite, opening, prompt_box, proof, sidebar
+from pages.shared.frame import (
+    bar,
+    contents,
+    errors,
+    not_finite,
+    opening,
+    presenting,
+    prompt_box,
+    proof,
+    sidebar,
+)
 from pages.shared.frame.choice import choose
 from pages.shared.frame.contents import Needs
 from pages.shared.frame.sides import Side, sides
@@ -59,6 +69,7 @@ def start_page() -> tuple[Side, ...]:
             not_finite.tell(side)
     bar.fill(tokens, run)
     sidebar.draw(run)
+    presenting.draw(run)
     url_state.write()
     if run is None and needs == "nothing":
         return ()
