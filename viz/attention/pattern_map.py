@@ -12,7 +12,7 @@ from viz import style
 from viz.attention.head_grid import bar_ticks
 from viz.attention.pattern import AttentionPattern, reading, row_sentence, title
 from viz.drawn import Drawn
-from viz.panels import Json, box, figure, mono, thinned
+from viz.panels import Json, box, figure, mono, note, thinned
 from viz.token_map import token_map
 
 MOST_TICKS = 32
@@ -20,6 +20,9 @@ MOST_TICKS_NARROW = 14
 _GAPS_UP_TO = 48
 _LONGEST_TICK = 12
 _SLOPE = -60  # degrees that the names above the map lean
+_AXES = "is read →<br>reads ↓"  # in the corner between both rows of names
+_AXES_FONT = {"size": 11, "color": style.LIGHT.muted}
+_AXES_ROOM = 68  # pixels to the left of the map, where all names are shorter
 _LETTER = 7.5  # pixels: width of a letter of a tick
 
 
@@ -174,9 +177,10 @@ def _drawn(
         yaxis={**down, **axis},
         height=height,
         shapes=[*_outlines(record), *(frames or [])],
+        annotations=[note(_AXES, -0.5, -0.5, "right bottom", align="right", xshift=-3, font=_AXES_FONT)],
         plot_bgcolor=style.MASKED,
         title=title,
-        margin={"t": _head_room(record, ticks)},
+        margin={"t": _head_room(record, ticks), "l": _AXES_ROOM},
     )
     return Drawn(made, alt, stem, _table(record, words), {**_narrow(record), **(narrow or {})})
 
