@@ -21,7 +21,7 @@ class Routed:
     side: Side
     asked_layer: int  # the selected layer itself, which may be dense
     expert: int  # the chosen expert, or the selected token's first choice
-    decided: Routing | None  # every router's decisions; None: the prompt cannot be read, or scores are no numbers
+    decided: Routing | None  # None: the prompt cannot be read, or scores are no numbers
 
     @property
     def routing(self) -> Routing:
