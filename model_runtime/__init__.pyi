@@ -135,6 +135,9 @@ from .sampling.greedy import greedy_text as greedy_text
 from .sampling.settings import SamplingSettings as SamplingSettings
 from .sampling.steps import draws as draws
 from .sampling.steps import sampling_steps as sampling_steps
+from .start.block_change import attention_reading as attention_reading
+from .start.block_change import early_guesses as early_guesses
+from .start.block_change import lens_logits as lens_logits
 from .tokens.bpe import BpeTraining as BpeTraining
 from .tokens.bpe import pieces_after as pieces_after
 from .tokens.bpe import train_bpe as train_bpe

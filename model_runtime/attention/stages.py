@@ -23,8 +23,9 @@ from model_runtime.capture.attention_function import (
     softmax_and_sink,
     visible_cells,
 )
+from model_runtime.capture.edit_values import z_factor
 from model_runtime.errors import NotCaptured, PointUnavailable
-from model_runtime.interventions import Intervention, Patch, ScaleHead, Steer
+from model_runtime.interventions import Patch, Steer
 from model_runtime.model import Model
 from model_runtime.records import HeadStages, ScoreTerms
 from model_runtime.run import OpenRun
@@ -55,7 +56,7 @@ def head_stages(
     visible = visible_cells(call, head)
     masked = capped.masked_fill(~visible, float("-inf"))
     pattern, sink = softmax_and_sink(call, masked, head)
-    factor = _z_factor(run.trace.interventions, layer, head, query_rows(call))
+    factor = z_factor(run.trace.interventions, layer, head, query_rows(call))
     z = torch.matmul(pattern[0], call.value[0, kv_head])
     if factor is not None:
         z = (z.float() * factor[:, None]).to(z.dtype)
@@ -92,21 +93,6 @@ def head_weight(model: Model, layer: int, head: int) -> torch.Tensor:
     """The rows of W_O that read one head's z, [d_head, d_model]; the weights themselves."""
     d_head = model.spec.d_head
     return model.adapter.output_projection(layer)[0][head * d_head : (head + 1) * d_head]
-
-
-def _z_factor(
-    edits: tuple[Intervention, ...], layer: int, head: int, queries: torch.Tensor
-) -> torch.Tensor | None:
-    """What the run's edits multiply this head's z by, [query_pos]; None without such an edit."""
-    mine = [e for e in edits if isinstance(e, ScaleHead) and (e.layer, e.head) == (layer, head)]
-    if not mine:
-        return None
-    factor = torch.ones(len(queries), device=queries.device)
-    for edit in mine:
-        chosen = queries.tolist() if edit.positions is None else edit.positions
-        at = torch.isin(queries, torch.tensor(chosen, device=queries.device))
-        factor[at] = factor[at] * edit.factor
-    return factor
 
 
 def score_terms(stages: HeadStages, query_pos: int, key_pos: int) -> ScoreTerms:

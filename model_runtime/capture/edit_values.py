@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from model_runtime.interventions import CutEdge
+from model_runtime.interventions import CutEdge, Intervention, ScaleHead
 
 Change = Callable[[torch.Tensor], torch.Tensor]  # rows [row, d] -> rows [row, d]
 Positions = tuple[int, ...] | None
@@ -42,6 +42,21 @@ def scale_columns(columns: slice, factor: float) -> Change:
         return rows
 
     return change
+
+
+def z_factor(
+    edits: tuple[Intervention, ...], layer: int, head: int, queries: torch.Tensor
+) -> torch.Tensor | None:
+    """What a run's edits multiply a head's z by, [query_pos]; None without such an edit."""
+    mine = [e for e in edits if isinstance(e, ScaleHead) and (e.layer, e.head) == (layer, head)]
+    if not mine:
+        return None
+    factor = torch.ones(len(queries), device=queries.device)
+    for edit in mine:
+        chosen = queries.tolist() if edit.positions is None else edit.positions
+        at = torch.isin(queries, torch.tensor(chosen, device=queries.device))
+        factor[at] = factor[at] * edit.factor
+    return factor
 
 
 def cut_mask(
