@@ -9,6 +9,7 @@ import { Cursor, hoverAt, Links } from "./figure_points.js"
 import { Sliders } from "./figure_sliders.js"
 import { merged, narrowed, readTheme, themed } from "./figure_theme.js"
 import { withFittingTitle } from "./figure_title.js"
+import { Walk } from "./figure_walk.js"
 import { inHouse } from "./numbers.js"
 import { mounted, ROUTES, SCRIPTS } from "./mount.js"
 import { presentedScale } from "./present.js"
@@ -54,6 +55,7 @@ class Frame {
     this.cursor = new Cursor(this)
     this.links = new Links(this)
     this.bands = new Bands(this)
+    this.walk = new Walk(this)
     this.observer = new ResizeObserver(() => this.resized())
     this.observer.observe(this.dom.stage)
     this.observer.observe(this.dom.head) // grows with the page's text size, when the stage may not
@@ -62,7 +64,7 @@ class Frame {
   build(place) {
     this.dom = {
       root: part("figure", "section"), head: part("head"), badge: part("badge", "span"), menu: part("menu"),
-      sliders: part("sliders"), player: part("player"), stage: part("stage", "div", { tabindex: "0" }),
+      sliders: part("sliders"), player: part("player"), walk: part("walk"), stage: part("stage", "div", { tabindex: "0" }),
       plot: part("plot"), overlay: part("overlay", "div", { "aria-hidden": "true" }),
       words: part("words", "p"), spoken: part("spoken", "p", { "aria-live": "polite" }),
       caption: part("caption", "p"), table: part("table", "details"),
@@ -75,7 +77,7 @@ class Frame {
     d.caption.hidden = true
     d.head.append(d.badge, d.info, d.present, d.menu)
     d.stage.append(d.plot, d.overlay)
-    d.root.append(d.head, d.caption, d.sliders, d.player, d.stage, d.words, d.spoken, d.table)
+    d.root.append(d.head, d.caption, d.sliders, d.player, d.walk, d.stage, d.words, d.spoken, d.table)
     place.append(d.root)
   }
 
@@ -91,6 +93,7 @@ class Frame {
     this.describe()
     this.sliders.take(data.sliders, data.seq, data.reports)
     this.menu.take(data)
+    this.walk.take(data.walk)
     this.loadBrowserSide(data.browser)
     this.draw()
   }
@@ -179,6 +182,7 @@ class Frame {
     this.links.forget()
     this.bands.show(null)
     this.cursor.place()
+    this.walk.show()
     if (this.hovered && this.dom.plot.matches(":hover")) {
       hoverAt(library, this.dom.plot, ...this.hovered)
     }
@@ -260,6 +264,7 @@ class Frame {
     this.player.stop()
     this.menu.stop()
     this.links.leave()
+    this.walk.stop()
     if (window.Plotly) window.Plotly.purge(this.dom.plot)
     this.dom.root.remove()
   }

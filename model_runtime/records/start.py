@@ -35,7 +35,7 @@ class AttentionReading(Sized):
         return int(self.head_lengths.argmax())
 
     def largest(self, most: int) -> tuple[tuple[int, float], ...]:
-        """(token position, length) of the `most` longest pieces, the longest first; of equal ones the first."""
+        """(token position, length) of the `most` longest pieces, longest first; of equal ones the first."""
         order = np.argsort(-self.key_lengths[: self.position + 1], kind="stable")[:most]
         return tuple((int(key), float(self.key_lengths[key])) for key in order)
 

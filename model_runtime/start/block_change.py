@@ -42,7 +42,7 @@ def attention_reading(run: OpenRun, layer: int, position: int) -> AttentionReadi
 
 
 def _pieces(run: OpenRun, layer: int, position: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What is added by key [key_pos, d_model] and by head [head, d_model], and the pattern [head, key_pos]."""
+    """What is added by key [key_pos, d_model], by head [head, d_model], and the pattern [head, key_pos]."""
     call = run.trace.call(layer, queries=[position])
     pattern = pattern_and_sink(call, None)[0][:, 0].float()
     n_heads = pattern.shape[0]

@@ -7,23 +7,24 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from model_runtime import stream_contributions, teaching
+from model_runtime import attention_reading, early_guesses, stream_contributions, teaching
 from model_runtime.finite import finite
 from pages.shared.escape import plain
 from pages.shared.figure.live_figure import live_figure
+from pages.shared.figure.walk import Walk as Walking
+from pages.shared.frame import contents
 from pages.shared.frame.not_finite import whole
 from pages.shared.frame.page import end_page, showing_errors, start_page
 from pages.shared.frame.parts import Lesson, end_part
 from pages.shared.frame.sides import Side
-from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state as state
+from pages.start import opened
 from viz.equations import tex, worked
 from viz.start.figure import forward_pass_figure
 from viz.start.forward_pass import Block, ForwardPass, forward_pass_record
+from viz.start.walk import Walk, block_to_visit, invitation, walk_record
 from viz.start.words import sentences, stage_sentences
 from viz.style import share, three_digits
-
-ATTENTION, NEXT_TOKEN = "attention/attention.py", "output/next_token.py"
 
 
 def record_of(side: Side) -> ForwardPass:
@@ -31,7 +32,6 @@ def record_of(side: Side) -> ForwardPass:
     run, spec, position = side.run, side.spec, side.query
     whole(run.finiteness)
     lengths = run.measure(stream_contributions)
-    is_last = position == len(run.tokens) - 1
     return forward_pass_record(
         token_texts=run.texts,
         token_ids=run.ids,
@@ -42,31 +42,44 @@ def record_of(side: Side) -> ForwardPass:
         mlp_lengths=lengths.mlp_out[:, position],
         stream_lengths=np.append(lengths.resid_pre[0, position], lengths.resid_post[:, position]),
         final_length=None if lengths.ln_final is None else lengths.ln_final[position],
-        logits=run.logits if is_last else logits_at(run, position),
+        logits=logits_of(side),
         text_of=run.text_of,
         norm=spec.norm,
         mlp_name="MLP (experts)" if spec.n_experts else "MLP",
     )
 
 
-def logits_at(run: PageRun, position: int) -> np.ndarray:
-    """What the model expects after an earlier token, float32 [d_vocab]."""
+def logits_of(side: Side) -> np.ndarray:
+    """What the model expects after the selected token, float32 [d_vocab]."""
+    run, position = side.run, side.query
+    if position == len(run.tokens) - 1:
+        return run.logits
     trace = run.traced(points=("embed",), positions=(position,), logits_at=(position,))
     return finite(trace.get("logits")[0], "the logits")
 
 
-def follow(target: object) -> None:
-    """Go where a click in the picture leads. What comes over the wire is checked: it is anybody's."""
-    match target:
-        case ["token", int(position)]:
-            state.set(token=position)
-            st.rerun()
-        case ["layer", int(layer)]:
-            state.set(layer=layer)
-            st.switch_page(ATTENTION)
-        case ["candidate", int(token_id)]:
-            state.set(candidate=token_id)
-            st.switch_page(NEXT_TOKEN)
+def walk_of(side: Side, record: ForwardPass) -> Walk:
+    """What the steps through the picture say of two blocks."""
+    run, position, visited = side.run, side.query, block_to_visit(record)
+    final = record.candidates[0].id
+    return walk_record(
+        run.measure(attention_reading, opened.TAKING, layer=0, position=position),
+        run.measure(early_guesses, opened.READING_OUT, layer=visited, position=position, token=final),
+        run.texts.__getitem__,
+    )
+
+
+def walking(record: ForwardPass) -> Walking:
+    """The walk through the picture, and the page behind its last step."""
+    _, after = contents.neighbours(state.page())
+    assert after is not None
+    return Walking(
+        at=state.get("step"),
+        invitation=invitation(record),
+        onward="Next: how text becomes tokens →",
+        on_step=lambda step: state.set(step=step),
+        on_onward=lambda: st.switch_page(after.file),
+    )
 
 
 def stages(side: Side, record: ForwardPass) -> None:
@@ -96,9 +109,9 @@ def stages(side: Side, record: ForwardPass) -> None:
             st.caption(what)
             st.markdown(plain(here))
             if name.startswith("③"):
-                st.page_link(ATTENTION, label=f"Attention in block {side.layer} →")
+                st.page_link(opened.ATTENTION, label=f"Attention in block {side.layer} →")
             if name.startswith("⑤"):
-                st.page_link(NEXT_TOKEN, label="How one is chosen →")
+                st.page_link(opened.NEXT_TOKEN, label="How one is chosen →")
                 if record.followed_by is not None:
                     st.caption("That page goes on from the end of the prompt.")
 
@@ -127,24 +140,31 @@ def mathematics(record: ForwardPass, block: Block) -> str:
     )
 
 
+def draw(side: Side, records: list[ForwardPass], record: ForwardPass) -> None:
+    """One run's picture, and what is opened under it."""
+    walk = walk_of(side, record) if side.clickable else None
+    live_figure(
+        forward_pass_figure(record, beside=records, walk=walk),
+        key=side.key_figure("forward-pass"),
+        provenance=side.run.origin(selected=f"token {record.selected.position}"),
+        clickable=side.clickable,
+        on_click=opened.take,
+        walk=walking(record) if side.clickable else None,
+    )
+    if side.clickable:
+        opened.show(side, record, logits_of(side))
+        stages(side, record)
+    else:
+        st.markdown(plain(sentences(record)))
+
+
 sides = start_page()
 with showing_errors():
     records = [record_of(side) for side in sides]
     for side, record in zip(sides, records, strict=True):
         if not side.clickable:
             st.subheader("Pinned run", anchor=False)
-        click = live_figure(
-            forward_pass_figure(record, beside=records),
-            key=side.key_figure("forward-pass"),
-            provenance=side.run.origin(selected=f"token {record.selected.position}"),
-            clickable=side.clickable,
-        )
-        if click is not None:
-            follow(click.customdata)
-        if side.clickable:
-            stages(side, record)
-        else:
-            st.markdown(plain(sentences(record)))
+        draw(side, records, record)
     end_part(
         Lesson(
             mathematics=partial(mathematics, records[0], records[0].blocks[sides[0].layer]),

@@ -56,20 +56,73 @@ def wait_for(page: Page, **parameters: str) -> None:
         )
 
 
-def test_home_leads_to_tokens_blocks_and_candidates(serve: Serve, open_page: OpenPage) -> None:
+def test_home_opens_tokens_blocks_and_candidates_in_place(serve: Serve, open_page: OpenPage) -> None:
     page = open_page(f"{serve('app.py')}/?layer=3&head=1", allow=PROBES)
     drawn(page, "forward-pass")
     click(page, "forward-pass", "tokens", 2)
     wait_for(page, token="2")
     expect(page.get_by_text("Selected is token 2")).to_be_visible(timeout=WAIT)
     click(page, "forward-pass", "blocks", 12)
-    wait_for(page, layer="12", token="2")
-    assert urlsplit(page.url).path == "/attention"
-    page.go_back()
-    drawn(page, "forward-pass")
+    wait_for(page, layer="12", token="2", opened="block")
+    drawn(page, "block-change")
+    assert urlsplit(page.url).path == "/", "nothing leaves the page without saying so"
     click(page, "forward-pass", "next token", 1)
+    wait_for(page, opened="guess")
+    guess = parse_qs(urlsplit(page.url).query)["guess"][0]
+    page.get_by_role("button", name="Open in Next token →").click()
     page.wait_for_url("**/next-token?*", timeout=WAIT)
-    assert int(parse_qs(urlsplit(page.url).query)["candidate"][0]) > 0
+    wait_for(page, candidate=guess)
+
+
+WHERE = """() => {
+  const ring = document.querySelector(".gf-walk-ring").getBoundingClientRect()
+  const bar = document.querySelector(".gf-walk").getBoundingClientRect()
+  return { x: ring.x, y: ring.y, bar: bar.bottom, height: innerHeight, next: bar.right }
+}"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (390, 844)])
+def test_the_walk_goes_on_and_back_and_leads_on(
+    serve: Serve, open_page: OpenPage, width: int, height: int
+) -> None:
+    page = open_page(f"{serve('app.py')}/?layer=3&head=1", width=width, height=height, allow=PROBES)
+    drawn(page, "forward-pass")
+    bar = page.locator(".gf-walk")
+    onward = bar.locator(".gf-walk-next")
+    onward.click()
+    places = []
+    for step in range(1, 7):
+        expect(bar).to_contain_text(f"Step {step} of 6:")
+        page.wait_for_timeout(700)  # a step's motion and the scrolling after it
+        found = page.evaluate(WHERE)
+        places.append((found["x"], found["y"]))
+        assert 0 <= found["y"] <= found["height"], "what is lit is in view"
+        assert found["bar"] <= found["height"] + 1, "and so is the bar"
+        if step < 6:
+            onward.click()
+    assert len(set(places)) == 6, "the token travels"
+    wait_for(page, step="6")
+    bar.get_by_role("button", name="← Back").click()
+    expect(bar).to_contain_text("Step 5 of 6:")
+    wait_for(page, step="5")
+    onward.click()
+    expect(onward).to_have_text("Next: how text becomes tokens →")
+    onward.click()
+    page.wait_for_url("**/tokens?*", timeout=WAIT)
+
+
+def test_the_walk_plays_only_if_asked_and_stops_when_touched(serve: Serve, open_page: OpenPage) -> None:
+    page = open_page(f"{serve('app.py')}/?layer=3&head=1&step=2", allow=PROBES)
+    drawn(page, "forward-pass")
+    play = page.locator(".gf-walk-play")
+    expect(play).to_have_text("Play")
+    play.click()
+    expect(play).to_have_text("Stop")
+    page.keyboard.press("Shift")
+    expect(play).to_have_text("Play")
+    page.emulate_media(reduced_motion="reduce")
+    expect(play).to_be_hidden()
+    assert page.locator(".gf-walk-ring").evaluate("node => getComputedStyle(node).transitionDuration") == "0s"
 
 
 def test_home_by_keyboard(serve: Serve, open_page: OpenPage) -> None:

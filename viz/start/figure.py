@@ -12,7 +12,9 @@ from viz.drawn import Drawn
 from viz.start import panels
 from viz.start.forward_pass import ForwardPass
 from viz.start.panels import ROW, Box, Page, heading, row_center
+from viz.start.places import narrow_way, wide_way
 from viz.start.stream import BAND, StreamScale, add_lengths, add_stream, stream_scale
+from viz.start.walk import Walk, stops
 from viz.start.words import sentences, short_title, table, title
 
 WIDE_HEIGHT = 452.0
@@ -37,25 +39,32 @@ ROOMY = Columns(True, 0.25, 0.152, (0.285, 0.715), (0.738, 0.792), 0.822, 0.9)  
 CLOSE = Columns(False, 0.33, 0.152, (0.355, 0.625), (0.65, 0.715), 0.755, 0.87)  # from 600 px
 
 
-def forward_pass_figure(record: ForwardPass, beside: Sequence[ForwardPass] = ()) -> Drawn:
+def forward_pass_figure(
+    record: ForwardPass, beside: Sequence[ForwardPass] = (), walk: Walk | None = None
+) -> Drawn:
     """The finished picture; clicks report ["token", position], ["layer", layer] or ["candidate", id].
 
     Args:
         beside: other records on the same page, which are drawn on the same scales.
+        walk: what the steps through the picture say; None: it is not walked through.
     """
     together = (record, *beside)
     return Drawn(
-        figure=wide_figure(record, together),
+        figure=wide_figure(record, together, walk=walk),
         alt=sentences(record),
         stem="forward-pass",
         table=table(record),
-        narrow_figure=narrow_figure(record, together),
-        middle_figure=wide_figure(record, together, CLOSE),
+        narrow_figure=narrow_figure(record, together, walk),
+        middle_figure=wide_figure(record, together, CLOSE, walk),
+        walk=() if walk is None else stops(record, walk),
     )
 
 
 def wide_figure(
-    record: ForwardPass, together: tuple[ForwardPass, ...], columns: Columns = ROOMY
+    record: ForwardPass,
+    together: tuple[ForwardPass, ...],
+    columns: Columns = ROOMY,
+    walk: Walk | None = None,
 ) -> go.Figure:
     """Left to right, for screens from 600 px: tokens, embedding, blocks, final norm, next token."""
     page = Page(height=WIDE_HEIGHT, wide=True, roomy=columns.roomy, together=together)
@@ -83,6 +92,18 @@ def wide_figure(
         annotations=page.annotations,
         shapes=page.shapes,
     )
+    if walk is not None:
+        figure.layout.meta = wide_way(
+            page,
+            record,
+            walk,
+            tokens=tokens,
+            stream=stream,
+            middle=middle,
+            norm=(norm, _NORM_HALF),
+            following=(columns.following, row_center(following, 0, len(record.candidates) + 1)),
+            embedding=columns.embedding,
+        )
     return figure
 
 
@@ -233,7 +254,9 @@ def _names_wide(page: Page, stream: Box, scale: StreamScale, record: ForwardPass
     )
 
 
-def narrow_figure(record: ForwardPass, together: tuple[ForwardPass, ...]) -> go.Figure:
+def narrow_figure(
+    record: ForwardPass, together: tuple[ForwardPass, ...], walk: Walk | None = None
+) -> go.Figure:
     """Top to bottom, for phones: the same panels one below the other, the stream running downwards."""
     gap = 58.0  # between panels: the next one's heading
     deep = max(150.0, min(14.0 * len(record.blocks), 480.0))
@@ -259,6 +282,17 @@ def narrow_figure(record: ForwardPass, together: tuple[ForwardPass, ...]) -> go.
         annotations=page.annotations,
         shapes=page.shapes,
     )
+    if walk is not None:
+        figure.layout.meta = narrow_way(
+            page,
+            record,
+            walk,
+            tokens=tokens,
+            stream=stream,
+            middle=stream.right * (1 - scale.center),
+            norm=norm,
+            following=following,
+        )
     return figure
 
 

@@ -16,7 +16,7 @@ from viz import style
 from viz.start.forward_pass import N_EMBEDDING_CELLS, Candidate, ForwardPass, TokenRow
 
 # The candidates' axis reaches this much beyond the longest bar, for its number: about 42 pixels.
-BAR_REACH, BAR_REACH_CLOSE = 1.8, 2.15
+BAR_REACH, BAR_REACH_CLOSE = 2.0, 2.15
 ROW = 27.0  # pixels: height of a token's or candidate's row
 # Where things stand in the token panel, as fractions of its width.
 TOKEN_END = 0.43

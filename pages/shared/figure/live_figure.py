@@ -20,7 +20,9 @@ import plotly.io as pio
 import streamlit as st
 
 from pages.shared.figure import export, scripts
+from pages.shared.figure import walk as walking
 from pages.shared.figure.provenance import Provenance, badge_text, caption
+from pages.shared.figure.walk import Walk
 from pages.shared.server.shelf import BROWSER_DATA, EXPORTS
 from viz.drawn import Drawn
 
@@ -83,6 +85,7 @@ def live_figure(
     on_click: Callable[[Click], None] | None = None,
     on_slide: Callable[[dict[str, float]], None] | None = None,
     slide_on_release: bool = False,
+    walk: Walk | None = None,
 ) -> Click | None:
     """Show a figure in its frame: badge, picture, words, caption, data table, export menu.
 
@@ -96,6 +99,7 @@ def live_figure(
     highlight the points whose `customdata` (or its first element) equals that of the hovered one.
     An export shows the picture at the slider values that the server knows, so pass `on_slide` and draw
     from the values where sliders change it. `figure.frames` get a play button; nothing plays by itself.
+    `walk` leads through the stops that the figure has (`Drawn.walk`).
     """
     seq_key = f"{key}:slider-seq"
 
@@ -111,6 +115,9 @@ def live_figure(
             if moved := _within(report["values"], sliders):
                 on_slide(moved)
 
+    def walked() -> None:
+        walking.reported(walk, _trigger(key, "walk"), len(drawn.walk), key)
+
     message = _message(drawn, key, provenance, height)
     message |= {
         "clickable": clickable,
@@ -118,9 +125,15 @@ def live_figure(
         "sliders": [_slider_message(slider) for slider in sliders],
         "reports": "" if on_slide is None else "released" if slide_on_release else "moving",
         "seq": st.session_state.get(seq_key, 0),
+        "walk": walking.message(walk, drawn.walk, key),
     }
     result = _COMPONENT(
-        key=key, data=message, on_click_change=clicked, on_slide_change=slid, on_again_change=lambda: None
+        key=key,
+        data=message,
+        on_click_change=clicked,
+        on_slide_change=slid,
+        on_walk_change=walked,
+        on_again_change=lambda: None,
     )
     return None if on_click is not None else _click(result.click, drawn)
 

@@ -137,6 +137,19 @@ VIEW_ROWS: tuple[Setting, ...] = (
     choice("text", "normal", ("normal", "large"), name="text size"),
     _pin_row(),
     *_part_rows(),
+    # Start
+    whole("step", 0, 0, 6, page="home", name="step of the walk", shown=one_of({0: "the whole picture"})),
+    choice("opened", "nothing", ("nothing", "block", "guess"), page="home", name="what is opened"),
+    whole(
+        "guess",
+        TOP_CANDIDATE,
+        TOP_CANDIDATE,
+        10_000_000,
+        within="vocabulary",
+        page="home",
+        name="opened guess",
+        shown=one_of({-1: "the likeliest"}),
+    ),
     # Next token
     whole("candidate", TOP_CANDIDATE, TOP_CANDIDATE, 10_000_000, within="vocabulary", page="next-token"),
     whole("bars", 16, 8, 40, page="next-token"),
