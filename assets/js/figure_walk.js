@@ -18,7 +18,10 @@ export class Walk {
     this.frame = frame
     this.at = 0
     this.seq = 0 // number of the last report
-    this.stopPlaying = event => { if (!this.dom.play.contains(event.target)) this.play(false) }
+    this.stopPlaying = event => {
+      const pressed = event.type === "pointerdown" || event.key === "Enter" || event.key === " " // the button itself
+      if (!(pressed && this.dom.play.contains(event.target))) this.play(false)
+    }
   }
 
   // `walk` of the message, or null: this figure has none.

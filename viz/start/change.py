@@ -182,7 +182,7 @@ def _figure(record: BlockChange, look: Look) -> go.Figure:
     gap = look.pick(0.118 if n > 3 else 0.14, 56 / (n * row * N_READ + (n - 1) * 56))
     spans = spread(n, gap)
     longest = look.pick(10, 18, 7)
-    names = [[f"{style.label(text, longest)}" for _, text, _ in record.read]]
+    names = [[f"{at} {style.label(text, longest - 2)}" for at, text, _ in record.read]]
     names += [[style.label(text, longest) for text in guess.texts] for guess in record.guesses]
     top = max(share for guess in record.guesses for share in guess.shares)
     ends = [max((length for *_, length in record.read), default=1.0) or 1.0, *[top] * len(record.guesses)]
@@ -196,11 +196,11 @@ def _figure(record: BlockChange, look: Look) -> go.Figure:
             y=[rows(each, tickfont=mono(), automargin=False) for each in names],
         ),
         title=look.title(style.inert(change_title(record)), ",", phone_lines=3),
-        height=look.pick(row * N_READ + 112, n * row * N_READ + (n - 1) * 56 + 176),
+        height=look.pick(row * N_READ + 102, n * row * N_READ + (n - 1) * 56 + 176),
         showlegend=False,
         bargap=0.28,
         annotations=[
-            heading("<b>Attention took from</b><br>length of the piece", 0, font=ink(12), align="left"),
+            heading("<b>Attention took from token</b><br>length of the piece", 0, font=ink(12), align="left"),
             *(
                 heading(
                     f"<b>{style.inert(guess.name)}</b><br>{_moment(at)}", at + 1, font=ink(12), align="left"
@@ -208,7 +208,7 @@ def _figure(record: BlockChange, look: Look) -> go.Figure:
                 for at, guess in enumerate(record.guesses)
             ),
         ],
-        margin={"l": look.pick(84, 140, 62), "r": 8, "t": look.pick(96, 156), "b": 12},
+        margin={"l": look.pick(84, 140, 62), "r": 8, "t": look.pick(86, 156), "b": 12},
     )
 
 

@@ -16,6 +16,7 @@ from viz.start.walk import Walk
 
 HEAD = -40.0  # pixels: the top of a stage's heading above its panel
 TITLE = 0.0, 1.0, -84.0, -56.0  # the picture's own
+_WORDS = 18.0  # pixels: what is written along the stream's upper and lower edge
 _MOST_RIGHT = 0.97  # on a phone, so that the ring stays within the picture
 _UNDER = 0.4 * ROW + 2  # from the middle of a row to just below its box
 
@@ -104,7 +105,7 @@ def wide_way(
 ) -> dict[str, Any]:
     """The walk to the right."""
     way, n_layers = Way(page), len(record.blocks)
-    under = _begin(way, tokens, record, (embedding - 0.005, tokens.right, HEAD, 0))
+    under = _begin(way, tokens, record, (embedding - 0.005, stream.left - 0.006, HEAD, 0))
     wide = (stream.right - stream.left) / (n_layers + 0.2)  # of a block
 
     def block(layer: int) -> float:
@@ -123,9 +124,9 @@ def wide_way(
         (tokens.right + 0.002, 0.65 * tokens.right + 0.35 * stream.left, middle + BAND, stream.height + ROW),
     )
     rows = _read_rows(tokens, record, walk)
-    way.stop(heading, *lanes, (*column(0), stream.top, middle + BAND / 2), *rows)
+    way.stop(heading, *lanes, (*column(0), stream.top + _WORDS, middle + BAND / 2), *rows)
     way.to((block(walk.visited), middle))
-    way.stop(heading, (*column(walk.visited), stream.top, stream.bottom))
+    way.stop(heading, (*column(walk.visited), stream.top + _WORDS, stream.bottom - _WORDS))
     box, high = norm
     way.to((box.left, middle))
     way.stop(
