@@ -1,7 +1,7 @@
 // A walk through a figure: a bar with next and back, one stop of the picture lit and the rest dimmed, and a line
 // that is drawn as far as the walk has come. Nothing plays unless asked to; a touch stops it.
 
-import { element, part, textScale } from "./dom.js"
+import { element, part } from "./dom.js"
 
 const PLAY_MS = 6_000 // a stop: time to read two lines
 const SVG = "http://www.w3.org/2000/svg"
@@ -169,7 +169,7 @@ export class Walk {
   bringIntoView(boxes) {
     const { walk, stage } = this.frame.dom
     const atFoot = getComputedStyle(walk).position === "sticky" // of the screen; else above the picture
-    const scale = textScale()
+    const { scale } = this.frame
     const top = atFoot ? Math.min(...boxes.map(box => box.y)) * scale : walk.offsetTop - stage.offsetTop
     const bottom = Math.max(...boxes.map(box => box.y + box.height)) * scale
     const marker = part("walk-marker")

@@ -169,6 +169,7 @@ class Frame {
   async drawNow() {
     const library = await plotly()
     const scale = presentedScale(this.dom.root, this.height(), textScale())
+    this.scale = scale
     const width = Math.floor(this.dom.stage.clientWidth / scale)
     if (this.gone || !width) return
     const { data, layout } = this.picture(width)

@@ -115,9 +115,6 @@ def live_figure(
             if moved := _within(report["values"], sliders):
                 on_slide(moved)
 
-    def walked() -> None:
-        walking.reported(walk, _trigger(key, "walk"), len(drawn.walk), key)
-
     message = _message(drawn, key, provenance, height)
     message |= {
         "clickable": clickable,
@@ -132,7 +129,7 @@ def live_figure(
         data=message,
         on_click_change=clicked,
         on_slide_change=slid,
-        on_walk_change=walked,
+        on_walk_change=lambda: walking.reported(walk, _trigger(key, "walk"), len(drawn.walk), key),
         on_again_change=lambda: None,
     )
     return None if on_click is not None else _click(result.click, drawn)
