@@ -175,6 +175,9 @@ export class Walk {
     const marker = part("walk-marker")
     marker.style.top = `${top}px`
     marker.style.height = `${bottom - top}px`
+    const above = document.querySelector(":has(> .st-key-gf-bar)") // the page's own bar, where it stays on top
+    const covered = above && getComputedStyle(above).position === "sticky" ? above.offsetHeight : 0
+    marker.style.scrollMarginTop = `${Math.max(covered, 60) + 8}px`
     marker.style.scrollMarginBottom = `${atFoot ? walk.offsetHeight + 16 : 8}px`
     stage.append(marker)
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches

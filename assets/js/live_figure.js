@@ -172,6 +172,7 @@ class Frame {
     this.scale = scale
     const width = Math.floor(this.dom.stage.clientWidth / scale)
     if (this.gone || !width) return
+    this.dom.root.classList.toggle("gf-narrow", width < NARROW)
     const { data, layout } = this.picture(width)
     this.enlarge(scale, width, layout.height)
     const first = !this.dom.plot.classList.contains("js-plotly-plot")

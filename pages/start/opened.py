@@ -123,7 +123,7 @@ def _share(side: Side, record: ForwardPass, logits: np.ndarray, guess: int) -> N
     )
     line = worked(share, lambda d, s: float(np.exp(d)) / s, below, total, least=4, words=tex_share)
     st.latex(
-        rf"p = \frac{{e^{{z - z_\max}}}}{{\sum_t e^{{z_t - z_\max}}}} = "
+        rf"p = \frac{{e^{{z - z_{{\max}}}}}}{{\sum_t e^{{z_t - z_{{\max}}}}}} = "
         rf"\frac{{e^{{{tex(below, line.digits)}}}}}{{{tex_after_sign(total, line.digits)}}} "
         rf"{line.tex_sign} {tex_share(share)}"
     )

@@ -110,7 +110,7 @@ def test_a_guess_opens_in_place_with_its_share_worked_out(tiny: str) -> None:
     app = open_page(tiny, opened="guess", guess="97")
     assert "has the score" in said(app)
     assert "of 256." in said(app)
-    assert r"\frac{e^{z - z_\max}}" in app.latex[0].value
+    assert r"\frac{e^{z - z_{\max}}}" in app.latex[0].value
     assert "Open in Next token →" in labels(app)
     app = open_page(tiny, opened="guess", guess="99999999")
     assert not app.exception
