@@ -69,6 +69,8 @@ def test_home_opens_tokens_blocks_and_candidates_in_place(serve: Serve, open_pag
     click(page, "forward-pass", "next token", 1)
     wait_for(page, opened="guess")
     guess = parse_qs(urlsplit(page.url).query)["guess"][0]
+    expect(page.locator(".katex").first).to_be_visible(timeout=WAIT)
+    expect(page.locator(".katex-error")).to_have_count(0)
     page.get_by_role("button", name="Open in Next token →").click()
     page.wait_for_url("**/next-token?*", timeout=WAIT)
     wait_for(page, candidate=guess)
