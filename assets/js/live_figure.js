@@ -250,7 +250,12 @@ class Frame {
   }
 
   clicked(point) {
-    if (this.data.clickable && point) this.trigger("click", point)
+    if (!this.data.clickable || !point) return
+    this.trigger("click", point)
+    const { leads_to: next } = this.data
+    if (!next || this.dom.stage.clientWidth >= NARROW) return
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth"
+    document.querySelector(`.gf-figure[data-key="${CSS.escape(next)}"]`)?.scrollIntoView({ behavior, block: "center" })
   }
 
   resized() {

@@ -86,6 +86,7 @@ def live_figure(
     on_slide: Callable[[dict[str, float]], None] | None = None,
     slide_on_release: bool = False,
     walk: Walk | None = None,
+    leads_to: str = "",
 ) -> Click | None:
     """Show a figure in its frame: badge, picture, words, caption, data table, export menu.
 
@@ -97,6 +98,8 @@ def live_figure(
     release (with `slide_on_release` at release only: a browser side that redraws everything needs no server
     meanwhile); without it the sliders move the picture in the browser only. Figures of one `link_group`
     highlight the points whose `customdata` (or its first element) equals that of the hovered one.
+    `leads_to` is the key of the figure that a click changes: on a phone, where it stands below, it is brought
+    into view.
     An export shows the picture at the slider values that the server knows, so pass `on_slide` and draw
     from the values where sliders change it. `figure.frames` get a play button; nothing plays by itself.
     `walk` leads through the stops that the figure has (`Drawn.walk`).
@@ -118,6 +121,7 @@ def live_figure(
     message = _message(drawn, key, provenance, height)
     message |= {
         "clickable": clickable,
+        "leads_to": leads_to,
         "group": link_group,
         "sliders": [_slider_message(slider) for slider in sliders],
         "reports": "" if on_slide is None else "released" if slide_on_release else "moving",

@@ -59,7 +59,8 @@ def start_page() -> tuple[Side, ...]:
     tokens = bar.draw(entry)
     with st.container(key="gf-head", gap=None):
         st.title(entry.title, anchor=False)
-        st.markdown(entry.claim)
+        if not entry.parts:  # a part has a sentence of its own
+            st.markdown(entry.claim)
         history.one_entry_a_change()
     needs = contents.part_on_screen(entry, url_state.values()).needs
     run = _open(needs)
