@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from pages.shared.frame import contents
 from pages.shared.frame.page import LAST_GOOD
 from pages.shared.settings.table import DEFAULT_MODEL, defaults, write_pin
+from tests.pages.conftest import run_prompt
 from tests.pages.every_part import MAIN
 
 OF_THE_MODEL = [(entry, part) for entry in contents.PAGES for part in entry.parts if part.needs == "model"]
@@ -106,11 +107,11 @@ def test_from_a_part_that_needs_the_prompt_to_one_that_does_not_and_back() -> No
     app.segmented_control(key="gf.widget.place").set_value("schemes").run()
     assert not app.error
     assert "schemes" in messages(app)
-    app.text_area(key="gf.widget.prompt").set_value("hello you").run()
+    run_prompt(app, "hello you")
     assert not app.error
     assert "not read" not in said(app)
     assert app.session_state[LAST_GOOD].prompt == "hello you"
-    app.text_area(key="gf.widget.prompt").set_value(" ").run()
+    run_prompt(app, " ")
     assert not app.error
     assert "not read" in said(app)
     app.segmented_control(key="gf.widget.place").set_value("order").run()

@@ -22,7 +22,8 @@ def printed(*code: Any) -> str:
 def unprinted(code: Sequence[Any]) -> list[str]:
     """Functions of ours that the pieces call without being printed themselves: a lesson has none.
 
-    `step()`, which tells a waiting page how far the work is, computes nothing and is only imported.
+    `step()`, which tells a waiting page how far the work is, and `finite()`, which refuses what is no number,
+    compute nothing and are only imported.
     """
     shown = {id(piece) for piece in code}
     return sorted(
@@ -31,7 +32,7 @@ def unprinted(code: Sequence[Any]) -> list[str]:
             for name, value in _needed(code)
             if isinstance(inspect.unwrap(value), FunctionType)
             and value.__module__.startswith("model_runtime")
-            and value.__module__ != "model_runtime.steps"
+            and value.__module__ not in ("model_runtime.steps", "model_runtime.finite")
             if id(value) not in shown
         }
     )
