@@ -29,6 +29,7 @@ from .attention.sdpa_check import sdpa_check as sdpa_check
 from .attention.stages import head_stages as head_stages
 from .attention.stages import recombination_error as recombination_error
 from .attention.stages import score_terms as score_terms
+from .attention.worth import head_worth as head_worth
 from .loading.catalogue import catalogue as catalogue
 from .loading.load import load_model as load_model
 from .model import Model as Model

@@ -338,6 +338,14 @@ class Model:
             run.kept["logits", None] = own
             run.finish()
 
+    def next_logits(self, ids: Sequence[int], run: Run, copies: int) -> torch.Tensor:
+        """One forward of a batch of equal texts, which `run` edits row by row: logits [copy, d_vocab].
+
+        Nothing is checked: for measurements that try many edits of one text (`worth`).
+        """
+        logits, _ = self._forward([list(ids)] * copies, run, (len(ids) - 1,), None, False)
+        return logits[:, 0]
+
     def _forward(
         self, texts: list[list[int]], run: Run, rows: tuple[int, ...], cache: Any, looks_ahead: bool
     ) -> tuple[torch.Tensor, Any]:

@@ -19,11 +19,13 @@ from torch import nn
 from model_runtime.capture.adapter import Adapter
 from model_runtime.capture.attention_function import AttentionCall, describe_call
 from model_runtime.capture.edit_values import cut_mask
-from model_runtime.capture.planner import Plan
+from model_runtime.capture.planner import Edit, Plan
 from model_runtime.points import ON_DEMAND, POINTS, Point, Port
 from model_runtime.steps import small_step
 
 Key = tuple[str, int | None]  # (point, layer)
+Ports = tuple[tuple[Port, int | None], ...]  # of a module: what it plays, and in which layer
+_FIRST: Port = ("block", "input")
 _LAST: Port = ("block", "output")
 _ATTENDED: Port = ("received", "output")
 
@@ -35,7 +37,10 @@ class Run:
         kept: (point, layer) -> tensor without the batch axis.
         calls: layer -> what attention received.
         offset: position of the first token of this forward (above 0 in a cached decode).
+        starts_at: the first block that works; those before it hand on what they get (see `starting`).
     """
+
+    starts_at = 0
 
     def __init__(
         self,
@@ -70,6 +75,22 @@ class Run:
         plan = self.plan
         keeps = bool(self._wanted) or self._keeps_calls
         return keeps or self.exact or bool(plan.edits) or bool(plan.cuts) or plan.rope is not None
+
+    def starting(self, layer: int, stream: torch.Tensor) -> Run:
+        """This run, begun at a block whose input is known: `stream` [pos, d_model], for every row of the batch.
+
+        What is edited before that block must be in `stream` already.
+        """
+        place = (*_FIRST, layer)
+        given: Edit = lambda value, offset: stream.to(value).expand_as(value).clone()  # noqa: E731
+        self.plan.edits[place] = (given, *self.plan.edits.get(place, ()))
+        self._active.add(_FIRST)
+        self.starts_at = layer
+        return self
+
+    def skips(self, ports: Ports) -> bool:
+        """Whether the module with these ports is a block before the one that the forward starts at."""
+        return any(place == _FIRST and layer is not None and layer < self.starts_at for place, layer in ports)
 
     def visit(self, place: Port, layer: int | None, value: Any) -> Any:
         """A hook's report: edit, keep, and return the value that the forward goes on with."""

@@ -23,12 +23,11 @@ from transformers.masking_utils import AttentionMaskInterface, eager_mask, sdpa_
 from model_runtime.capture import context
 from model_runtime.capture.adapter import Adapter
 from model_runtime.capture.attention_function import eager_attention
+from model_runtime.capture.context import Ports
 from model_runtime.capture.rotary import changes_itself, stateless
 from model_runtime.points import POINTS, Port
 
 KEYS = {"sdpa": "glassformer", "eager": "glassformer_eager"}
-Ports = tuple[tuple[Port, int | None], ...]
-
 
 def _attend(kernel: str) -> Any:
     default = sdpa_attention_forward if kernel == "sdpa" else eager_attention
@@ -73,6 +72,8 @@ def _observed_forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
     before: Ports = self._ports_before  # type: ignore[assignment]
     if before:
         value = args[0] if args else kwargs["hidden_states"]
+        if run.starts_at and run.skips(before):
+            return value
         for place, layer in before:
             value = run.visit(place, layer, value)
         args, kwargs = ((value, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": value})

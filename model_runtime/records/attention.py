@@ -133,6 +133,30 @@ class HeadMeasures:
 
 
 @dataclass(frozen=True, eq=False)
+class HeadWorth:
+    """What one next token is worth to the model without each head: its probability with that head off.
+
+    layers: those measured. token: its id. before: natural logarithm of its probability with all heads as
+    they are. after: the same with each head's output set to 0 at every token, float64 [layer, head]; NaN
+    where the model then has no finite logits.
+    """
+
+    layers: tuple[int, ...]
+    token: int
+    before: float
+    after: np.ndarray
+
+    @property
+    def change(self) -> np.ndarray:
+        """How much the probability falls without each head, float64 [layer, head]; below 0 where it rises."""
+        return np.asarray(np.exp(self.before) - np.exp(self.after))
+
+    @property
+    def nbytes(self) -> int:
+        return self.after.nbytes
+
+
+@dataclass(frozen=True, eq=False)
 class HeadOverlap:
     """How much alike the heads of a layer read beyond the first token, float32 [head, head].
 
