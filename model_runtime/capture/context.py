@@ -77,7 +77,7 @@ class Run:
         return keeps or self.exact or bool(plan.edits) or bool(plan.cuts) or plan.rope is not None
 
     def starting(self, layer: int, stream: torch.Tensor) -> Run:
-        """This run, begun at a block whose input is known: `stream` [pos, d_model], for every row of the batch.
+        """This run, begun at a block whose input is known: `stream` [pos, d_model], for all texts of a batch.
 
         What is edited before that block must be in `stream` already.
         """

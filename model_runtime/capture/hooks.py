@@ -29,6 +29,7 @@ from model_runtime.points import POINTS, Port
 
 KEYS = {"sdpa": "glassformer", "eager": "glassformer_eager"}
 
+
 def _attend(kernel: str) -> Any:
     default = sdpa_attention_forward if kernel == "sdpa" else eager_attention
 

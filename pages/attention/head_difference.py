@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import streamlit as st
 
-from model_runtime.records import HeadMeasures
 from pages.attention.head_kinds import choose_head
 from pages.shared.figure.live_figure import live_figure
 from pages.shared.frame.sides import Side, same_tokens
 from viz.attention.head_grid import head_grid_difference_record, head_grid_figure
-from viz.attention.heads import values_of
+from viz.attention.heads import Measure
 from viz.attention.pattern import attention_difference_record
 from viz.attention.pattern_map import attention_difference_figure
 
 
-def difference(sides: Sequence[Side], several: Sequence[HeadMeasures], measure: str) -> None:
-    """Current less pinned: the overview where the models have the same heads, the map of the chosen one."""
+def difference(sides: Sequence[Side], several: Sequence[np.ndarray], measure: Measure) -> None:
+    """Current less pinned: the overview where the models have the same heads, the map of the chosen one.
+
+    `several` are the values of the measure, [layer, head].
+    """
     st.subheader("Difference", anchor=False)
     current, pinned = sides
     if not same_tokens(sides):
@@ -49,8 +52,8 @@ def _map_difference(current: Side, pinned: Side) -> None:
     live_figure(attention_difference_figure(record), key="difference", provenance=origin)
 
 
-def _heads_difference(current: Side, pinned: Side, several: Sequence[HeadMeasures], measure: str) -> None:
-    values, other = (values_of(measures, measure) for measures in several)
+def _heads_difference(current: Side, pinned: Side, several: Sequence[np.ndarray], measure: Measure) -> None:
+    values, other = several
     if values.shape != other.shape:
         st.markdown(
             "The two models have different numbers of layers or heads, so their overviews do not match."

@@ -17,7 +17,6 @@ from pages.shared.frame.sides import Side
 from pages.shared.run import runs
 from pages.shared.run.opened import opened
 from pages.shared.settings import url_state as state
-from pages.shared.settings.table import LAST_TOKEN, STRONGEST_KEY
 from viz.attention.heads import MEASURES, KindFound, kinds_found, strongest, values_of
 
 MOST_NAMED = 4  # heads of a kind
@@ -145,7 +144,7 @@ def _open(example: Example, measure: str) -> None:
     if found is not None and found.heads:
         place = {"layer": found.heads[0][0], "head": found.heads[0][1]}
     state.forget_refused()
-    state.set(prompt=example.prompt, token=LAST_TOKEN, key=STRONGEST_KEY, edits=(), measure=measure, **place)
+    state.set(**{**example.opens, "model": state.get("model"), **place})
 
 
 def choose_head(click: Click) -> None:

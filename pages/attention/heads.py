@@ -17,6 +17,16 @@ from model_runtime.records.counts import counted
 from pages.attention.head_difference import difference
 from pages.attention.head_kinds import choose_head, example_button, list_of_kinds
 from pages.attention.head_switch import effect, heads_off, switch
+from pages.attention.head_worth import (
+    asks,
+    back_to_likeliest,
+    fill,
+    is_done,
+    whole_worth,
+    worth_overview,
+    worth_so_far,
+    worth_words,
+)
 from pages.shared.escape import plain, quoted
 from pages.shared.figure.live_figure import Click, live_figure
 from pages.shared.frame.opening import measures_for, open_measure
@@ -25,10 +35,11 @@ from pages.shared.frame.sides import Side, column
 from pages.shared.settings import url_state as state
 from pages.shared.settings.table import LAST_TOKEN, STRONGEST_KEY
 from viz.attention.head_grid import head_grid_figure, head_grid_record
-from viz.attention.heads import MEASURES, findings, shared_top, values_of
+from viz.attention.heads import CHOICES, MEASURES, WORTH, findings, shared_top, values_of
 from viz.attention.pattern import AttentionPattern, attention_pattern_record, row_sentence, strongest_keys
 from viz.attention.pattern_map import attention_pattern_figure, attention_row_figure
 from viz.attention.softmax_fraction import softmax_fraction
+from viz.attention.worth import worth_top
 from viz.equations import tex, worked
 
 MANY_HEADS = 16  # more, and the overview gets half of the page
@@ -75,15 +86,19 @@ def controls(side: Side) -> str:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(
             "Colour the heads by",
-            [*MEASURES],
-            format_func=lambda key: MEASURES[key].name,
+            [*CHOICES],
+            format_func=lambda key: CHOICES[key].name,
             required=True,
-            wrap=True,  # six names do not fit into a line of a phone
+            wrap=True,  # seven names do not fit into a line of a phone
             **state.bound("measure"),
         )
         switch(side.layer, side.head)
+        if state.get("measure") == WORTH.key:
+            back_to_likeliest(side.run)
     measure: str = state.get("measure")
-    st.caption(f"{MEASURES[measure].name}: {MEASURES[measure].asks}")
+    st.caption(
+        asks(side.run) if measure == WORTH.key else f"{CHOICES[measure].name}: {CHOICES[measure].asks}"
+    )
     return measure
 
 
@@ -152,6 +167,19 @@ def overview(found: HeadPattern, measures: HeadMeasures, measure: str, top: floa
         to_strongest(record.strongest, here=found.place)
 
 
+def overview_of_worth(found: HeadPattern) -> None:
+    """The grid of one run's sweep, or as much of it as there is, and what the chosen head is worth."""
+    side = found.side
+    worth = worth_so_far(side.run)
+    if worth is None or not is_done(side.run):
+        fill(side)
+    else:
+        record = worth_overview(side, worth, worth_top(worth.change))
+        if record.strongest is not None:
+            to_strongest(record.strongest, here=found.place)
+    worth_words(side, worth)
+
+
 def to_strongest(best: tuple[int, int], here: tuple[int, int]) -> None:
     """A way to the head that does most of what is measured."""
     st.button(
@@ -169,6 +197,8 @@ def head_words(found: HeadPattern, measures: HeadMeasures, measure: str) -> None
     kinds = findings(measures, layer, head)
     for sentence in kinds.values():
         st.markdown(plain(sentence))
+    if measure == WORTH.key:
+        return
     value = float(values_of(measures, measure)[layer, head])
     if measure not in kinds and value == value:  # not NaN: the prompt can tell
         st.markdown(
@@ -187,8 +217,11 @@ def alone(found: HeadPattern, measure: str) -> None:
         row_words(found)
     below = st.container()
     with heads:
+        if measure == WORTH.key:
+            overview_of_worth(found)
         measures = measures_for(found.side.run)
-        overview(found, measures, measure, shared_top(measure, measures))
+        if measure != WORTH.key:
+            overview(found, measures, measure, shared_top(measure, measures))
         head_words(found, measures, measure)
     with below:
         list_of_kinds((found.side,), (measures,))
@@ -202,15 +235,21 @@ def beside(several: Sequence[HeadPattern], measure: str) -> None:
             show_pattern(found)
     sides = [found.side for found in several]
     measured = tuple(measures_for(side.run) for side in sides)
-    top = shared_top(measure, *measured)
-    for place, found, measures in zip(columns, several, measured, strict=True):
+    worths = [whole_worth(side.run) for side in sides] if measure == WORTH.key else []
+    values = [worth.change for worth in worths] or [values_of(measures, measure) for measures in measured]
+    top = worth_top(*values) if worths else shared_top(measure, *measured)
+    for at, (place, found, measures) in enumerate(zip(columns, several, measured, strict=True)):
         with place:  # the words come last: two texts of unequal length would push the figures out of line
-            overview(found, measures, measure, top)
+            if worths:
+                worth_overview(found.side, worths[at], top)
+                worth_words(found.side, worths[at])
+            else:
+                overview(found, measures, measure, top)
             row_words(found)
             head_words(found, measures, measure)
             if not found.side.clickable:
-                effect(found.side.run, *found.place)
-    difference(sides, measured, measure)
+                effect(found.side)
+    difference(sides, values, CHOICES[measure])
     list_of_kinds(sides, measured)
 
 
@@ -245,7 +284,7 @@ def draw(sides: Sequence[Side]) -> Lesson:
     several, first = [pattern_of(side) for side in sides], sides[0]
     open_measure(first.run, first.layer, first.head)
     measure = controls(first)
-    effect(first.run, first.layer, first.head)
+    effect(first)
     if len(several) == 1:
         alone(several[0], measure)
     else:

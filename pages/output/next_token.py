@@ -15,6 +15,7 @@ from pages.output.choice import Choice, appended, choice_of, plain_sampling, rep
 from pages.output.choice_words import facts, final_fraction, model_fraction, verdict
 from pages.output.sampling_controls import more_settings, sliders
 from pages.shared.figure.live_figure import live_figure
+from pages.shared.frame.choice import tell_example
 from pages.shared.frame.page import end_page, showing_errors, start_page
 from pages.shared.frame.parts import Lesson, end_part
 from pages.shared.frame.sides import sides
@@ -172,6 +173,7 @@ def temperatures(choice: Choice) -> None:
 
 
 start_page()
+tell_example()
 moving_part()
 with showing_errors(), suppress(NotFinite):  # said above already
     now = choice_of(sides())

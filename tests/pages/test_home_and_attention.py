@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from model_runtime import load_model
 from model_runtime.interventions import ScaleHead
+from model_runtime.records.distributions import softmax
 from pages.attention.head_kinds import example_of
+from pages.shared.escape import plain, token_text
 from pages.shared.frame import opening
 from pages.shared.frame.opening import measures_for
 from pages.shared.run.opened import opened
@@ -19,6 +22,7 @@ from pages.shared.run.runs import run_of
 from pages.shared.settings import table as settings
 from pages.shared.settings import url_state
 from viz.attention.heads import measure_to_open
+from viz.attention.worth import beyond, effect_record, effect_sentence
 
 MAIN = Path(__file__).resolve().parents[2] / "pages" / "main.py"
 ATTENTION = "attention/attention.py"
@@ -179,12 +183,32 @@ def test_the_button_goes_to_the_strongest_head(tiny: str) -> None:
         assert title.startswith(f"Most: <b>L{single(app, 'layer')} H{single(app, 'head')}</b>")
 
 
-def test_switching_a_head_off_is_an_edit_with_its_effect_in_one_line(tiny: str) -> None:
+def test_switching_a_head_off_is_an_edit_with_its_effect(tiny: str) -> None:
     app = open_page(tiny, ATTENTION, layer="1", head="0")
     assert "Without" not in said(app)
+    assert "without" not in figures(app)
     app.toggle[0].set_value(True).run()
     assert single(app, "edits") == "h1.0*0"
-    assert "**Without L1 H0:**" in said(app)
+    model = load_model(tiny)
+    whole = model.trace("hello hello")
+    off = model.trace("hello hello", interventions=ScaleHead(1, 0))
+    before, after = (softmax(trace.next_token_logits()) for trace in (whole, off))
+    token = int(before.argmax())
+    bars = json.loads(figures(app)["without"]["figure"])["data"]
+    assert [bar["name"] for bar in bars] == ["with L1 H0", "without L1 H0"]
+    effect = effect_record(
+        whole.get("pattern", 1, 0)[-1],
+        [token.id for token in whole.tokens],
+        [token_text(token) for token in whole.tokens],
+        layer=1,
+        head=0,
+        token=token,
+        text=token_text(model.token(token)),
+        before=float(before[token]),
+        after=float(after[token]),
+    )
+    assert f"**{plain(effect_sentence(effect))}** {plain(beyond(effect))}" in said(app)
+    assert "With L1 H0" in "".join(element.proto.body for element in app.get("html"))
     assert "KL divergence" in said(app)
     assert "Switched off: L1 H0." in figures(app)["heads"]["alt"]
     assert "L1 H0 is <b>off</b>" in json.loads(figures(app)["pattern"]["figure"])["layout"]["title"]["text"]

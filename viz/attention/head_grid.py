@@ -21,6 +21,16 @@ _MOST_TICKS = 16
 
 
 @dataclass(frozen=True)
+class Wording:
+    """What is said of a grid whose numbers are neither a measure of reading nor a difference of two."""
+
+    axis: str  # on the colour bar, as plotly draws it
+    finding: str  # the title, as plotly draws it
+    cells: tuple[tuple[str, ...], ...]  # [layer][head]: what the hover says of a head
+    none: str  # why no head has a value
+
+
+@dataclass(frozen=True)
 class HeadGrid:
     """What the overview shows: one number a head, None where this prompt cannot tell."""
 
@@ -31,7 +41,8 @@ class HeadGrid:
     top: float  # end of the colour scale, which starts at 0, or at -top where `signed`
     strongest: tuple[int, int] | None  # (layer, head) of the largest value, by size where `signed`
     off: tuple[tuple[int, int], ...] = ()  # heads that are switched off: they still read, to no effect
-    signed: bool = False  # the difference of two runs
+    signed: bool = False  # values about 0: the difference of two runs, unless `words` say what else
+    words: Wording | None = None
 
 
 def head_grid_record(
@@ -44,7 +55,7 @@ def head_grid_record(
     off: Sequence[tuple[int, int]] = (),  # (layer, head) of every head that is switched off
 ) -> HeadGrid:
     """Values of one measure -> what will be drawn."""
-    return HeadGrid(MEASURES[measure], _plain(values), layer, head, top, strongest(values), tuple(off))
+    return HeadGrid(MEASURES[measure], plain_grid(values), layer, head, top, strongest(values), tuple(off))
 
 
 def head_grid_difference_record(
@@ -66,10 +77,11 @@ def head_grid_difference_record(
     top = style.shared_range(change, symmetric=True)[1]
     best = strongest(np.abs(change))
     named = MEASURES[measure] if isinstance(measure, str) else measure
-    return HeadGrid(named, _plain(change), layer, head, top, best, signed=True)
+    return HeadGrid(named, plain_grid(change), layer, head, top, best, signed=True)
 
 
-def _plain(values: np.ndarray) -> Grid:
+def plain_grid(values: np.ndarray) -> Grid:
+    """[layer, head] as it is drawn: None where there is no number."""
     return tuple(tuple(float(v) if np.isfinite(v) else None for v in line) for line in values)
 
 
@@ -96,7 +108,9 @@ def head_grid_figure(record: HeadGrid) -> Drawn:
         title={"text": title(record), "pad": {"b": 10}, "automargin": False},
         margin={"r": 44 if record.signed else 24, "t": 62},  # right: half of the colour bar's last name
     )
-    stem = "attention-heads-difference" if record.signed else "attention-heads"
+    stem = "attention-heads"
+    if record.signed:
+        stem = "attention-heads-worth" if record.words else "attention-heads-difference"
     return Drawn(made, alt(record), stem, table(record), {"height": min(height, 480)})
 
 
@@ -104,9 +118,15 @@ def _cells(record: HeadGrid) -> Json:
     """The heat map. Plotly writes the numbers of the hover itself, so that they do not travel twice."""
     n_layers, n_heads = len(record.values), len(record.values[0])
     percent = record.measure.unit == "share" and not record.signed
-    number = "%{z:" + ("+.4f" if record.signed else ".2%" if percent else ".3f") + "}"
-    off = [
-        [" (off)" if (layer, head) in record.off else "" for head in range(n_heads)]
+    number = ": %{z:" + ("+.4f" if record.signed else ".2%" if percent else ".3f") + "}"
+    said = record.words.cells if record.words else None
+    if said or record.off:
+        number = "%{text}" + ("" if said else number)
+    text = [
+        [
+            (" (off)" if (layer, head) in record.off else "") + (f": {said[layer][head]}" if said else "")
+            for head in range(n_heads)
+        ]
         for layer in range(n_layers)
     ]
     return token_map(
@@ -116,10 +136,9 @@ def _cells(record: HeadGrid) -> Json:
         record.top,
         style.SIGNED_SCALE if record.signed else style.PROBABILITY_SCALE,
         gaps_up_to=_GAPS_UP_TO if max(n_layers, n_heads) <= _GAPS_UP_TO else 0,
-        **({"text": off} if record.off else {}),
+        **({"text": text} if record.off or said else {}),
         meta={"start": [record.layer, record.head]},  # where the keyboard's cursor begins
-        hovertemplate=f"L%{{y}} H%{{x}}{'%{text}' if record.off else ''}: {number}<br>{axis_words(record)}"
-        "<extra></extra>",
+        hovertemplate=f"L%{{y}} H%{{x}}{number}<br>{axis_words(record)}<extra></extra>",
         colorbar={
             "title": {"text": axis_words(record), "side": "top"},
             "orientation": "h",
@@ -136,6 +155,8 @@ def _cells(record: HeadGrid) -> Json:
 
 def axis_words(record: HeadGrid) -> str:
     """What the colour means."""
+    if record.words:
+        return record.words.axis
     return f"difference of {record.measure.axis}" if record.signed else record.measure.axis
 
 
@@ -185,6 +206,8 @@ def _crosses(record: HeadGrid) -> list[Json]:
 
 def no_values(record: HeadGrid) -> str:
     """Why no head has a value."""
+    if record.words:
+        return record.words.none
     if record.measure.key in ("induction", "duplicate"):
         return "No token of this prompt comes twice, so there is nothing to find again."
     return "The prompt is too short to tell, so no head has a value."
@@ -192,6 +215,8 @@ def no_values(record: HeadGrid) -> str:
 
 def title(record: HeadGrid) -> str:
     """The finding: the head that does most of what is measured, or that changed most."""
+    if record.words:
+        return record.words.finding
     best = record.strongest
     if best is None:
         return record.measure.name

@@ -81,6 +81,17 @@ MEASURES: dict[str, Measure] = {
     )
 }
 
+# Of what a head is worth, not of how it reads: from `HeadWorth`, and about 0. Its field is that record's.
+WORTH = Measure(
+    "worth",
+    "change",
+    "Worth here",
+    "how much the next token falls without the head",
+    "How much the likeliest next token's probability falls when the head is off.",
+    "share",
+)
+CHOICES: dict[str, Measure] = {**MEASURES, WORTH.key: WORTH}  # what the overview can be coloured by
+
 
 def values_of(measures: HeadMeasures, key: str) -> np.ndarray:
     """One measure of every head by its key in MEASURES: [layer, head], NaN where the prompt cannot tell."""

@@ -13,7 +13,7 @@ from model_runtime.limits import Limits
 from model_runtime.loading.catalogue import catalogue
 from model_runtime.loading.permitted import absent, allowed_entries, offered
 from model_runtime.tokens.encodings import tokenize_with_model
-from pages.shared.escape import counted, quoted
+from pages.shared.escape import counted
 from pages.shared.frame import changes, contents, prompt_box
 from pages.shared.frame.contents import Entry
 from pages.shared.frame.coverage import loss_words
@@ -21,7 +21,7 @@ from pages.shared.frame.examples import EXAMPLES, OPENING, Example
 from pages.shared.frame.token_chips import token_chips
 from pages.shared.run.opened import PageRun
 from pages.shared.settings import url_state
-from pages.shared.settings.table import DEFAULT_MODEL, LAST_TOKEN
+from pages.shared.settings.table import LAST_TOKEN
 
 _EXAMPLES = "gf.examples"  # how many examples were chosen
 
@@ -79,7 +79,7 @@ def _examples() -> None:
             st.button(
                 f"… {example.sees}",
                 key=f"gf.example.{index}",
-                help=quoted(example.prompt, 120),
+                help=example.hint,
                 type="tertiary",
                 on_click=_open_example,
                 args=(example,),
@@ -89,9 +89,7 @@ def _examples() -> None:
 def _open_example(example: Example) -> None:
     url_state.forget_refused()
     st.session_state[_EXAMPLES] = st.session_state.get(_EXAMPLES, 0) + 1
-    # What an example lets one see was found on one model.
-    settings = {"model": DEFAULT_MODEL, **example.settings}
-    url_state.set(prompt=example.prompt, token=LAST_TOKEN, edits=(), **settings)
+    url_state.set(**example.opens)
     if example.page != url_state.page():
         st.switch_page(contents.entry_of(example.page).file)
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages.shared.frame import contents, lessons
 from pages.shared.frame.contents import Part
+from pages.shared.frame.examples import looks_at
 from pages.shared.settings import url_state as state
 
 
@@ -24,4 +25,11 @@ def choose(label: str = "Part of this page") -> Part:
     part = by_key[state.get(entry.setting)]
     with st.container(key="gf-look"):
         st.markdown(lessons.on_one_line(lessons.sections(entry.url, part.key)["Look for"]))
+        tell_example()
     return part
+
+
+def tell_example() -> None:
+    """What to look at, while the page shows an example of the gallery."""
+    if look := looks_at(state.page(), state.values()):
+        st.markdown(f"**In this example:** {look}")

@@ -134,6 +134,7 @@ VIEW_ROWS: tuple[Setting, ...] = (
     whole("layer", DEFAULT_LAYER, 0, 999, within="layers"),
     whole("head", DEFAULT_HEAD, 0, 999, within="heads"),
     whole("token", LAST_TOKEN, LAST_TOKEN, 1_000_000, within="tokens", shown=one_of({-1: "the last one"})),
+    whole("candidate", TOP_CANDIDATE, TOP_CANDIDATE, 10_000_000, within="vocabulary"),  # for the next token
     choice("text", "normal", ("normal", "large"), name="text size"),
     _pin_row(),
     *_part_rows(),
@@ -151,7 +152,6 @@ VIEW_ROWS: tuple[Setting, ...] = (
         shown=one_of({-1: "the likeliest"}),
     ),
     # Next token
-    whole("candidate", TOP_CANDIDATE, TOP_CANDIDATE, 10_000_000, within="vocabulary", page="next-token"),
     whole("bars", 16, 8, 40, page="next-token"),
     whole("draws", 100, 10, 10_000, page="next-token"),
     # Tokens
@@ -170,7 +170,7 @@ VIEW_ROWS: tuple[Setting, ...] = (
     choice(
         "measure",
         "previous",
-        ("entropy", "distance", "first", "previous", "induction", "duplicate"),
+        ("entropy", "distance", "first", "previous", "induction", "duplicate", "worth"),
         page="attention",
     ),
     whole(
