@@ -127,6 +127,15 @@ def worth_top(*several: np.ndarray) -> float:
     return style.shared_range(*several, symmetric=True)[1]
 
 
+def _arrow(before: float, after: float) -> str:
+    """From one probability to another, the unit once: "57.9 → 3.85 %"; "" of what is no number."""
+    if not np.isfinite(after):
+        return ""
+    one, other = style.shares(before, after)
+    unit = other[-2:]
+    return f"{one.removesuffix(unit) if unit.endswith('%') else one} → {other}"
+
+
 def worth_record(
     worth: HeadWorth,
     text: str,  # of its token, readable
@@ -137,27 +146,22 @@ def worth_record(
     off: Sequence[tuple[int, int]] = (),
 ) -> HeadGrid:
     """One sweep (or the part of it that is done) -> what will be drawn."""
-    change, shares = worth.change, np.exp(worth.after)
-    before = float(np.exp(worth.before))
+    change, before = worth.change, float(np.exp(worth.before))
     best = strongest(change)
-    arrow = [
-        [" → ".join(style.shares(before, float(after))) if np.isfinite(after) else "" for after in line]
-        for line in shares
-    ]
-    n_done = int(np.isfinite(worth.after).any(axis=1).sum())
-    done = "" if n_done == len(worth.layers) else f" ({n_done:,} of {len(worth.layers):,} layers so far)"
+    cells = [[_arrow(before, float(after)) for after in line] for line in np.exp(worth.after)]
+    part = not np.isfinite(worth.after).any(axis=1).all()  # layers that are not measured yet
     token = style.label(text)
     if best is None:
-        finding = "No head is measured yet" if done else "Nothing finite is left without any head"
+        finding = "No head is measured yet" if part else "Nothing finite is left without any head"
     elif change[best] < COUNTS:
-        finding = f"No head is worth 1 point to “{token}”{done}"
+        finding = f"No head {'so far ' if part else ''}is worth 1 point"
     else:
-        finding = f"Most: <b>L{best[0]} H{best[1]}</b>, “{token}” {arrow[best[0]][best[1]]}{done}"
+        finding = f"{'So far' if part else 'Most'}: <b>L{best[0]} H{best[1]}</b>, {cells[best[0]][best[1]]}"
     words = Wording(
         axis=f"how much “{token}” falls without the head",
         finding=finding,
-        cells=tuple(map(tuple, arrow)),
-        none="No head is measured yet." if done else "Without any one head there is no finite number.",
+        cells=tuple(map(tuple, cells)),
+        none="No head is measured yet." if part else "Without any one head there is no finite number.",
     )
     grid = plain_grid(change)
     return HeadGrid(WORTH, grid, layer, head, top, best, tuple(off), signed=True, words=words)

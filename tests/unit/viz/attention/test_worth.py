@@ -88,9 +88,9 @@ def test_the_overview_is_about_nought_and_titled_by_the_largest_fall() -> None:
     drawn = head_grid_figure(record)
     cells = drawn.figure.data[0]
     assert (cells.zmin, cells.zmax) == (-0.45, 0.45)
-    assert drawn.figure.layout.title.text == "Most: <b>L1 H0</b>, “·Potter” 50.0\xa0% → 5.00\xa0%"
-    assert cells.text[0][1] == ": 50.0\xa0% → 90.0\xa0%"
-    assert cells.text[1][1] == " (off): 50.0\xa0% → 40.0\xa0%"
+    assert drawn.figure.layout.title.text == "Most: <b>L1 H0</b>, 50.0 → 5.00\xa0%"
+    assert cells.text[0][1] == ": 50.0 → 90.0\xa0%"
+    assert cells.text[1][1] == " (off): 50.0 → 40.0\xa0%"
     assert "Largest in layer 1, head 0: +45 points." in alt(record)
     assert table(record)["how much “·Potter” falls without the head"][2] == pytest.approx(0.45)
     assert drawn.stem == "attention-heads-worth"
@@ -103,16 +103,16 @@ def test_it_says_how_much_of_it_is_done_while_it_fills() -> None:
     record = grid(found)
     assert record.values[0] == (None, None)
     assert record.words is not None
-    assert (
-        record.words.finding == "Most: <b>L1 H0</b>, “·Potter” 50.0\xa0% → 5.00\xa0% (1 of 2 layers so far)"
-    )
+    assert record.words.finding == "So far: <b>L1 H0</b>, 50.0 → 5.00\xa0%"
     assert worth_of_layers([], 2, 2) is None
 
 
 def test_where_no_head_matters_the_title_says_so() -> None:
     record = grid(worth([[0.5, 0.9], [0.495, 0.5]]))
     assert record.words is not None
-    assert record.words.finding == "No head is worth 1 point to “·Potter”"
+    assert record.words.finding == "No head is worth 1 point"
+    tiny = HeadWorth((0,), 7, np.log(2e-3), np.log(np.array([[3e-5]])))
+    assert worth_record(tiny, "x", layer=0, head=0, top=1.0).words.cells == (("0.200 → 0.00300\xa0%",),)  # type: ignore[union-attr]
     nothing = grid(worth([[np.nan, np.nan]]))
     assert nothing.strongest is None
     assert "No head is measured yet" in head_grid_figure(nothing).figure.layout.title.text
