@@ -71,11 +71,12 @@ def test_the_sweep_stops_and_goes_on_and_waits_where_it_takes_long(
 
 def test_the_worth_is_of_the_chosen_candidate(tiny: str) -> None:
     app = open_page(tiny, ATTENTION, measure="worth", prompt="worth three", candidate="66")
+    assert single(app, "candidate") == "66", "the link shows the same picture"
     text = token_text(load_model(tiny).token(66))
     assert f"how much the chosen next token, {plain(quoted(text))}" in captions(app)
     app.button(key="gf.worth.likeliest").click().run()
     assert "how much the likeliest next token" in captions(app)
-    assert single(app, "candidate") == "-1"
+    assert "candidate" not in app.query_params
 
 
 def test_two_runs_have_their_worth_on_one_scale(tiny: str) -> None:

@@ -134,7 +134,6 @@ VIEW_ROWS: tuple[Setting, ...] = (
     whole("layer", DEFAULT_LAYER, 0, 999, within="layers"),
     whole("head", DEFAULT_HEAD, 0, 999, within="heads"),
     whole("token", LAST_TOKEN, LAST_TOKEN, 1_000_000, within="tokens", shown=one_of({-1: "the last one"})),
-    whole("candidate", TOP_CANDIDATE, TOP_CANDIDATE, 10_000_000, within="vocabulary"),  # for the next token
     choice("text", "normal", ("normal", "large"), name="text size"),
     _pin_row(),
     *_part_rows(),
@@ -152,6 +151,7 @@ VIEW_ROWS: tuple[Setting, ...] = (
         shown=one_of({-1: "the likeliest"}),
     ),
     # Next token
+    whole("candidate", TOP_CANDIDATE, TOP_CANDIDATE, 10_000_000, within="vocabulary", page="next-token"),
     whole("bars", 16, 8, 40, page="next-token"),
     whole("draws", 100, 10, 10_000, page="next-token"),
     # Tokens
@@ -320,6 +320,9 @@ VIEW_ROWS: tuple[Setting, ...] = (
     ),  # log2 of its prompts
 )
 
+# Settings of another page that decide a picture of this one.
+TAKEN: dict[str, tuple[str, ...]] = {"attention": ("candidate",)}
+
 SETTINGS: dict[str, Setting] = {row.key: row for row in (*RUN_ROWS, *VIEW_ROWS)}
 RUN_KEYS: tuple[str, ...] = tuple(row.key for row in RUN_ROWS)
 
@@ -385,11 +388,15 @@ def lost_edits(text: str) -> list[str]:
 
 
 def write_link(values: Mapping[str, Any], page: str | None = None) -> dict[str, str]:
-    """The link's parameters: shared rows and those of `page`, defaults too, in the table's order."""
+    """The link's parameters: shared rows and those of `page`, defaults too, in the table's order; and what
+    the page takes from another, where it was chosen."""
+    taken = {
+        key for key in TAKEN.get(page or "", ()) if key in values and values[key] != SETTINGS[key].default
+    }
     return {
         key: row.write(values[key])
         for key, row in SETTINGS.items()
-        if row.page in (None, page) and key in values
+        if (row.page in (None, page) or key in taken) and key in values
     }
 
 
