@@ -41,12 +41,10 @@ _CHOSEN = "gf.worth.chosen"  # a head was chosen in the fragment
 
 def asks(run: PageRun) -> str:
     """What the measure answers here, with the token by its name."""
-    token = plain(_named(run))
-    which = "likeliest next token" if next_token(run) == int(run.logits.argmax()) else "chosen next token"
+    which = "likeliest" if next_token(run) == int(run.logits.argmax()) else "chosen"
     return (
-        f"{WORTH.name}: how much the {which}, {token}, loses at the end of the prompt when the head is off "
-        "(below 0: it gains). What a head reads is not what it does. Another token can be chosen on the "
-        "Next token page."
+        f"{WORTH.name}: how much the {which} next token, {plain(_named(run))}, loses at the end of the "
+        "prompt when the head is off; below 0 it gains. Choose another token on the Next token page."
     )
 
 
@@ -155,28 +153,26 @@ def fill(side: Side) -> None:
 
 @st.fragment(run_every=_PAUSE)
 def _filling() -> None:
-    """One more part, and the picture of all there is; when it is whole, the page is drawn with it."""
+    """The picture of all there is, and one more part; when that was the last, the page is drawn with it."""
     if st.session_state.pop(_CHOSEN, False):
         st.rerun()
     side = sides()[0]
     run = side.run
     with showing_errors():
-        token = next_token(run)
-        missing = [
-            layers
-            for layers in parts_of(run.spec.n_layers)
-            if run.known(head_worth, token=token, layers=layers) is None
-        ]
+        token, parts = next_token(run), parts_of(run.spec.n_layers)
+        known = {layers: run.known(head_worth, token=token, layers=layers) for layers in parts}
+        missing = [layers for layers, found in known.items() if found is None]
+        worth = worth_so_far(run)
+        # Drawn before the work: what stands for long in a run of the script without being drawn, fades.
+        _draw(side, worth, _top(worth), _choose_while_filling)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            done = 1 - len(missing) / len(parts)
+            st.progress(done, text=bar_words(_words(run), done, *_since(run, done)))
+            st.button("Stop", key="gf.worth.stop", on_click=_let, args=(False,))
         if missing:
             _part(run, token, missing[0], "")
         if len(missing) < 2:
             st.rerun()
-        worth = worth_so_far(run)
-        _draw(side, worth, _top(worth), _choose_while_filling)
-        with st.container(horizontal=True, vertical_alignment="center"):
-            done = 1 - (len(missing) - 1) / len(parts_of(run.spec.n_layers))
-            st.progress(done, text=bar_words(_words(run), done, *_since(run, done)))
-            st.button("Stop", key="gf.worth.stop", on_click=_let, args=(False,))
 
 
 def _choose_while_filling(click: Click) -> None:

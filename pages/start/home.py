@@ -13,11 +13,13 @@ from pages.shared.escape import plain
 from pages.shared.figure.live_figure import live_figure
 from pages.shared.figure.walk import Walk as Walking
 from pages.shared.frame import contents
+from pages.shared.frame.choice import tell_example
 from pages.shared.frame.not_finite import whole
 from pages.shared.frame.page import end_page, showing_errors, start_page
 from pages.shared.frame.parts import Lesson, end_part
 from pages.shared.frame.sides import Side
 from pages.shared.settings import url_state as state
+from pages.shared.settings.table import DEFAULT_PROMPT
 from pages.start import opened
 from viz.equations import tex, worked
 from viz.start.figure import forward_pass_figure
@@ -159,6 +161,8 @@ def draw(side: Side, records: list[ForwardPass], record: ForwardPass) -> None:
 
 
 sides = start_page()
+if state.get("prompt") != DEFAULT_PROMPT:  # there the walk says what to look at
+    tell_example()
 with showing_errors():
     records = [record_of(side) for side in sides]
     for side, record in zip(sides, records, strict=True):

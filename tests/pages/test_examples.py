@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from model_runtime import head_measures, head_worth, load_model
+from model_runtime.interventions import ScaleHead
 from model_runtime.records import HeadWorth
+from model_runtime.records.distributions import softmax
 from model_runtime.run import open_run
 from pages.shared.escape import model_name
 from pages.shared.frame import contents
@@ -20,6 +22,9 @@ from pages.shared.settings.table import (
     SETTINGS,
     defaults,
 )
+from viz.attention.heads import head_to_open
+from viz.attention.worth import effect_record, effect_words
+from viz.style import share as share_words
 
 MEASURES = {
     "previous": "previous_token",
@@ -145,6 +150,38 @@ def test_the_opening_reads_a_name_while_another_head_decides(model) -> None:  # 
     assert read_at_the_end(model, example.prompt, 29, 1, " Potter") < 0.05
     assert np.unravel_index(worth.change.argmax(), worth.change.shape) == (29, 1)
     assert falls(worth, 29, 1)[1] < before / 5
+
+
+@pytest.mark.parametrize("mini", ["gpt2-mini", "mixtral-mini"])
+def test_on_the_bundled_models_the_opening_heads_words_are_so(mini: str) -> None:
+    """What the page says of the head it opens on and of the one the overview names, by runs without them."""
+    model = load_model(mini)
+    run = open_run(model, DEFAULT_PROMPT)
+    worth = head_worth(run)
+    best = np.unravel_index(worth.change.argmax(), worth.change.shape)
+    row_of, texts = run.trace.get, [token.text for token in run.tokens]
+    for layer, head in (head_to_open(head_measures(run)), (int(best[0]), int(best[1]))):
+        edited = model.trace(DEFAULT_PROMPT, interventions=ScaleHead(layer, head))
+        shares = [float(softmax(t.next_token_logits())[worth.token]) for t in (run.trace, edited)]
+        said = effect_words(
+            effect_record(
+                row_of("pattern", layer, head)[-1],
+                run.ids,
+                texts,
+                layer=layer,
+                head=head,
+                token=worth.token,
+                text=model.token(worth.token).text,
+                before=float(np.exp(worth.before)),
+                after=float(np.exp(worth.after[layer, head])),
+            )
+        )
+        verb = {-1: "falls from", 0: "stays about where it is:", 1: "rises from"}
+        gained = shares[1] - shares[0]
+        assert verb[0 if abs(gained) < 0.01 else int(np.sign(gained))] in said
+        assert share_words(shares[0]) in said
+        assert share_words(shares[1]) in said
+    assert looks_at("attention", {**defaults(), "model": mini}) == "", "its sentence is of the default model"
 
 
 def test_one_reads_what_it_then_says(model) -> None:  # type: ignore[no-untyped-def]

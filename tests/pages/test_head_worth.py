@@ -12,6 +12,9 @@ from model_runtime import head_worth, load_model
 from model_runtime.run import open_run
 from pages.attention import head_worth as page
 from pages.shared.escape import plain, token_text
+from pages.shared.run.opened import opened
+from pages.shared.run.runs import run_of
+from pages.shared.settings.table import defaults
 from tests.pages.test_home_and_attention import ATTENTION, figures, open_page, pinned, said, single
 from viz.attention.worth import effect_record, effect_words
 from viz.style import quoted
@@ -32,13 +35,17 @@ def half_done(app: AppTest) -> bool:
 
 
 def test_what_heads_are_worth_fills_part_by_part(tiny: str) -> None:
-    """Two layers are two parts: the page shows the last layer's first, then, run again, all."""
+    """Two layers are two parts: one is made in each run of the page, or of the fragment that fills it."""
     app = open_page(tiny, ATTENTION, measure="worth", layer="0", head="1", prompt="worth one")
-    assert half_done(app)
+    assert heads_title(app) == "No head is measured yet"
+    run = open_run(load_model(tiny), "worth one")
+    token = int(run.trace.next_token_logits().argmax())
+    kept = opened(run_of({**defaults(), "model": tiny, "prompt": "worth one"}))
+    known = [kept.known(head_worth, token=token, layers=layers) for layers in ((1,), (0,))]
+    assert [found is not None for found in known] == [True, False]
     assert any(button.label == "Stop" for button in app.button)
     app.run()
     assert not half_done(app)
-    run = open_run(load_model(tiny), "worth one")
     worth = head_worth(run)
     cells = json.loads(figures(app)["heads"]["figure"])["data"][0]
     largest = np.abs(worth.change).max()
@@ -61,7 +68,7 @@ def test_the_sweep_stops_and_goes_on_and_waits_where_it_takes_long(
     app = open_page(tiny, ATTENTION, measure="worth", prompt="worth two")
     assert heads_title(app) == "No head is measured yet"
     app.button(key="gf.worth.go").click().run()
-    assert half_done(app)
+    assert app.button(key="gf.worth.stop").label == "Stop"
     app.button(key="gf.worth.stop").click().run()
     assert app.button(key="gf.worth.go").label == "Go on"
     assert half_done(app)
