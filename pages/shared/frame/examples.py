@@ -141,7 +141,7 @@ EXAMPLES: tuple[Example, ...] = (
         "Mr and Mrs Dursley of number four were proud. Mr and Mrs",
         "attention",
         "Here what is seen decides: L28 H2 reads “·D”, where the name began, more than anything else, and "
-        "with it off “·D” falls furthest. Switch it off and see how the text goes on.",
+        "with it off “·D” falls furthest. Switch it off and compare the bars.",
         _head(28, 2, "worth"),
     ),
     Example(
