@@ -119,10 +119,8 @@ def live_figure(
                 on_slide(moved)
 
     message = _message(drawn, key, provenance, height)
+    message |= {"clickable": clickable, "leads_to": leads_to, "group": link_group}
     message |= {
-        "clickable": clickable,
-        "leads_to": leads_to,
-        "group": link_group,
         "sliders": [_slider_message(slider) for slider in sliders],
         "reports": "" if on_slide is None else "released" if slide_on_release else "moving",
         "seq": st.session_state.get(seq_key, 0),
