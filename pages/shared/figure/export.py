@@ -47,6 +47,7 @@ KINDS: Mapping[str, str] = {
     "csv": "text/csv; charset=utf-8",
 }
 _CAPTION_LETTERS = 104  # of 8 point fit into a line of 6.5 inches
+_TITLE_LETTERS = 74  # of 10 point, bold
 _CAPTION_SIZE = 8 * 96 / 72  # CSS pixels
 _LINE = 1.3  # plotly's line height, of the size of its letters
 _CAPTION_LINE = _LINE * _CAPTION_SIZE
@@ -114,7 +115,9 @@ def print_figure(figure: dict[str, Any], words: str) -> dict[str, Any]:
     title = (layout.get("title") or {}).get("text", "")
     lines = [inert(line) for line in textwrap.wrap(words, _CAPTION_LETTERS, break_on_hyphens=False)]
     if title:
-        lines.insert(0, f"<span style='font-size:10pt'><b>{title}</b></span>")
+        width = max(PRINT_WIDTH, layout.get("width") or 0)
+        broken = "<br>".join(_broken(title, int(_TITLE_LETTERS * width / PRINT_WIDTH)))
+        lines.insert(0, f"<span style='font-size:10pt'><b>{broken}</b></span>")
     depth = _ABOVE_CAPTION + _CAPTION_LINE * sum(1 + line.count("<br>") for line in lines)
     spare = _room_of_title(layout)
     height = (layout.get("height") or 400) + depth - spare
@@ -140,6 +143,24 @@ def print_figure(figure: dict[str, Any], words: str) -> dict[str, Any]:
     for control in ("updatemenus", "sliders"):
         layout.pop(control, None)
     return {"data": [_printable(trace) for trace in figure["data"]], "layout": layout}
+
+
+def _broken(title: str, letters: int) -> list[str]:
+    """The lines of a title, none of more letters than that but for a word that is longer.
+
+    >>> _broken("a <b>bold one</b> &amp; more", 8)
+    ['a <b>bold', 'one</b> &amp;', 'more']
+    """
+    lines: list[str] = []
+    for given in title.split("<br>"):
+        lines.append("")
+        for word in re.split(r"\s+(?![^<]*>)", given):  # between words, not inside a tag
+            longer = f"{lines[-1]} {word}".strip()
+            if lines[-1] and len(_without_tags(longer)) > letters:
+                lines.append(word)
+            else:
+                lines[-1] = longer
+    return lines
 
 
 def _room_of_title(layout: Mapping[str, Any]) -> float:

@@ -98,11 +98,9 @@ def live_figure(
     release (with `slide_on_release` at release only: a browser side that redraws everything needs no server
     meanwhile); without it the sliders move the picture in the browser only. Figures of one `link_group`
     highlight the points whose `customdata` (or its first element) equals that of the hovered one.
-    `leads_to` is the key of the figure that a click changes: on a phone, where it stands below, it is brought
-    into view.
     An export shows the picture at the slider values that the server knows, so pass `on_slide` and draw
     from the values where sliders change it. `figure.frames` get a play button; nothing plays by itself.
-    `walk` leads through the stops that the figure has (`Drawn.walk`).
+    `leads_to`: the figure that a click changes, brought into view on a phone. `walk`: through its stops.
     """
     seq_key = f"{key}:slider-seq"
 

@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -324,3 +325,16 @@ def test_what_the_renderer_loads_is_on_this_machine() -> None:
 
     page = PageGenerator(mathjax=False).generate_index()
     assert not re.findall(r"https?://", page)
+
+
+def test_a_long_title_goes_on_in_another_line_and_the_picture_makes_room() -> None:
+    short = print_figure(figure_titled("short"), "caption")
+    long = print_figure(figure_titled("word <b>bold</b> " * 20), "caption")
+    lines = long["layout"]["title"]["text"].split("<br>")
+    assert len(lines) == 4  # 199 letters in three lines, then the caption
+    assert max(len(re.sub("<[^>]*>", "", line)) for line in lines) <= 74
+    assert long["layout"]["height"] > short["layout"]["height"]
+
+
+def figure_titled(title: str) -> dict[str, Any]:
+    return {"data": [], "layout": {"title": {"text": title}}}
