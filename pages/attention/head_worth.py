@@ -130,6 +130,7 @@ def _draw(side: Side, worth: HeadWorth | None, top: float, on_click: Callable[[C
         provenance=side.origin(token=_named(run)),
         clickable=side.clickable,
         on_click=on_click,
+        leads_to=side.key_figure("pattern"),
     )
     return record
 

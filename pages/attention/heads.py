@@ -83,22 +83,24 @@ def sink_of(side: Side) -> np.ndarray | None:
 
 def controls(side: Side) -> str:
     """The measure that colours the overview (returned), with what it answers, and the switch."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.segmented_control(
-            "Colour the heads by",
-            [*CHOICES],
-            format_func=lambda key: CHOICES[key].name,
-            required=True,
-            wrap=True,  # seven names do not fit into a line of a phone
-            **state.bound("measure"),
-        )
-        switch(side.layer, side.head)
-        if state.get("measure") == WORTH.key:
-            back_to_likeliest(side.run)
+    st.segmented_control(
+        "Colour the heads by",
+        [*CHOICES],
+        format_func=lambda key: CHOICES[key].name,
+        required=True,
+        wrap=True,  # seven names do not fit into a line of a phone
+        label_visibility="collapsed",
+        **state.bound("measure"),
+    )
     measure: str = state.get("measure")
-    st.caption(
+    words, turns = st.columns([3, 1], vertical_alignment="center")
+    words.caption(
         asks(side.run) if measure == WORTH.key else f"{CHOICES[measure].name}: {CHOICES[measure].asks}"
     )
+    with turns:
+        if measure == WORTH.key:
+            back_to_likeliest(side.run)
+        switch(side.layer, side.head)
     return measure
 
 
@@ -158,6 +160,7 @@ def overview(found: HeadPattern, measures: HeadMeasures, measure: str, top: floa
         provenance=side.origin(),
         clickable=side.clickable,
         on_click=choose_head,
+        leads_to=side.key_figure("pattern"),
     )
     if not side.clickable:
         return

@@ -178,8 +178,8 @@ def test_a_head_switched_off_tells_its_effect(serve: Serve, open_page: OpenPage)
     drawn(page, "pattern")
     page.get_by_text("Switch L16 H0 off").click()
     wait_for(page, edits="h16.0*0")
-    expect(page.get_by_text("Without L16 H0:")).to_be_visible(timeout=WAIT)
-    expect(page.get_by_text("head 0 of layer 16 off", exact=True)).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text("Without L16 H0,")).to_be_visible(timeout=WAIT)
+    expect(page.get_by_role("button", name="head 0 of layer 16 off ✕")).to_be_visible(timeout=WAIT)
 
 
 def test_the_grid_s_cursor_begins_at_the_chosen_head(serve: Serve, open_page: OpenPage) -> None:
