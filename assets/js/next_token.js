@@ -111,7 +111,7 @@ function wordsOf(rest, final) {
     `${share(rest.final_mass)} after the steps (${left} of them left).`
   if (final.n_kept === 1) return `Entropy 0 nats: nothing is left to chance. ${others}`
   return (
-    `Entropy ${threeDigits(final.entropy)} nats: as open as a fair choice among ` +
+    `Entropy ${threeDigits(final.entropy)} nats: as open as a fair choice among about ` +
     `${threeDigits(final.effective_choices)} tokens. ${others}`
   )
 }

@@ -71,8 +71,8 @@ def layer_types(n: int, d: int, kernel: int = 3, window: int = 128) -> tuple[Lay
     return (
         LayerType("self-attention", "n² d", n * n * d, "1", 1, "1", 1),
         LayerType("recurrent", "n d²", n * d * d, "n", n, "n", n),
-        LayerType("convolutional", "k n d²", kernel * n * d * d, "1", 1, "log_k n", reach),
-        LayerType("self-attention, window r", "r n d", r * n * d, "1", 1, "n / r", math.ceil(n / r)),
+        LayerType("convolutional", "k n d²", kernel * n * d * d, "1", 1, "⌈logₖ n⌉", reach),
+        LayerType("self-attention, window r", "r n d", r * n * d, "1", 1, "⌈n / r⌉", math.ceil(n / r)),
     )
 
 

@@ -94,7 +94,7 @@ def both(
             live_figure(
                 length_curves_figure(replace(record, low=low, high=high)),
                 key=side.key_figure(name),
-                provenance=side.run.origin("computed", window=state.get("span")),
+                provenance=side.run.origin("computed", as_it_is=True, window=state.get("span")),
             )
 
 
@@ -106,7 +106,7 @@ def work_words(side: Side, window: int) -> None:
         f"This prompt: n = {n:,}, so one head compares n(n+1)/2 = **{full:,}** pairs; with a window of "
         f"{window:,}, **{some:,}**. Twice the text: {attention_cost.score_counts(2 * n):,}. Linear attention "
         f"compares none: it keeps sums, which pays from {attention_formulas.linear_pays_from(d_head):,} "
-        f"tokens on (d_head {d_head})."
+        f"tokens on (a head has {d_head} numbers a token)."
     )
 
 
@@ -180,8 +180,9 @@ def layer_table(side: Side, window: int) -> None:
     cheaper = "fewer" if n < d else "more"
     st.caption(
         f"Computed for n = {counted(n, 'token')} and d = {d:,} numbers a token, convolution of width k = 3, "
-        f"window r = {min(window, n):,}; constant factors left out, as in the paper. A recurrent layer must "
-        f"take its {n:,} steps one after the other; attention takes one, and here needs {cheaper} operations."
+        f"window r = {min(window, n):,}; ⌈ ⌉ rounds up to whole steps; constant factors left out, as in the "
+        f"paper. A recurrent layer must take its {n:,} steps one after the other; attention takes one, "
+        f"and here needs {cheaper} operations."
     )
 
 

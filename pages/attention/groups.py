@@ -41,7 +41,7 @@ def figure_of_groups(side: Side) -> None:
     click = live_figure(
         key_groups_figure(record),
         key=side.key_figure("groups"),
-        provenance=side.origin("computed"),
+        provenance=side.origin("computed", as_it_is=True),
         clickable=side.clickable,
     )
     if click is not None and isinstance(click.customdata, int):
@@ -125,7 +125,7 @@ def figure_of_cache(side: Side, record: CacheSizes) -> None:
     live_figure(
         cache_sizes_figure(record),
         key=side.key_figure("cache"),
-        provenance=side.run.origin("computed"),
+        provenance=side.run.origin("computed", as_it_is=True),
     )
 
 
@@ -162,9 +162,9 @@ def sizes_table(sides: Sequence[Side]) -> None:
         )
     )
     st.caption(
-        "A head's value map takes a vector of d_model numbers to another. Written as one matrix it would "
-        "have d_model × d_model weights in every head; as two thin ones it has far fewer. GPT-3 from Brown "
-        "et al. 2020, biases left out."
+        "A head's value map takes a vector of the stream, of $d_\\mathrm{model}$ numbers, to another. "
+        "Written as one matrix it would have $d_\\mathrm{model} \\times d_\\mathrm{model}$ weights in every head; "
+        "as two thin ones it has far fewer. GPT-3 from Brown et al. 2020, biases left out."
     )
 
 

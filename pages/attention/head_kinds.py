@@ -54,6 +54,8 @@ def _kind(side: Side, measures: HeadMeasures, found: KindFound) -> None:
         count = "cannot be told" if not found.tells else "none here"
     else:
         count = f"{len(found.heads):,} of {counted(n_heads, 'head')}"
+        if len(found.heads) > MOST_NAMED:
+            count += f", the strongest {MOST_NAMED} named"
     run = f" · {side.name.lower()}" if side.name else ""
     st.markdown(f"**{kind.title}**{run} · {count}")
     st.caption(

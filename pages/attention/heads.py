@@ -197,7 +197,7 @@ def to_strongest(best: tuple[int, int], here: tuple[int, int]) -> None:
 def head_words(found: HeadPattern, measures: HeadMeasures, measure: str) -> None:
     """What kind of head this is on this prompt, and its value of the measure on screen."""
     layer, head = found.place
-    kinds = findings(measures, layer, head)
+    kinds = findings(measures, layer, head, off=found.pattern.off)
     for sentence in kinds.values():
         st.markdown(plain(sentence))
     if measure == WORTH.key:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from model_runtime import teaching
 from model_runtime.attention.sdpa_check import layer_checks
+from model_runtime.interventions import ScaleHead
 from model_runtime.records import HeadStages
 from pages.attention.cell import choose_cell, stages_of
 from pages.shared.escape import plain, quoted
@@ -115,6 +116,7 @@ def pattern_of(head: Head) -> AttentionPattern:
         head=side.head,
         selected=side.query,
         sink=stages.sink,
+        off=ScaleHead(side.layer, side.head) in side.run.interventions,
     )
 
 

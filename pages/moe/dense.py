@@ -14,6 +14,7 @@ from pages.shared.settings import url_state as state
 from viz.style import in_words
 
 BUNDLED_MOE = "mixtral-mini"
+DENSE_LOOK = "Without experts there is nothing to route. One click below brings a model that has them."
 
 
 def dense_state(spec: ModelSpec) -> None:
@@ -40,7 +41,7 @@ def dense_state(spec: ModelSpec) -> None:
             "mixture of experts in the list of models will do: Mixtral, OLMoE, Qwen MoE."
         )
     else:
-        st.caption("Your prompt stays as it is. To come back, choose another model in the sidebar.")
+        st.caption("Your prompt stays as it is. To come back, choose another model on top of the page.")
 
 
 def tell_of_dense_runs(sides: Sequence[Side]) -> None:

@@ -175,7 +175,7 @@ def _take_layer(click: Click) -> None:
 
 def _of_text(routed: Routed, found: DomainRouting) -> Provenance:
     """Measured on the held-out text, where neither the prompt nor the edits matter."""
-    return replace(routed.origin(text=text_words(found)), prompt=None, edits="")
+    return replace(routed.origin(text=text_words(found), as_it_is=True), prompt=None)
 
 
 def text_words(found: DomainRouting) -> str:

@@ -86,10 +86,10 @@ def figures(sides: Sequence[Side], rows: Sequence[SizeRow]) -> None:
 def _origin(sides: Sequence[Side]) -> Provenance:
     """Counted, not run; the prompt has no part in it."""
     other = sides[1].run if len(sides) > 1 else None
-    told = sides[0].run.origin("computed", compared_with=other)
+    told = sides[0].run.origin("computed", compared_with=other, as_it_is=True)
     if told.compared_with is not None:
-        told = replace(told, compared_with=replace(told.compared_with, prompt=None, edits=""))
-    return replace(told, prompt=None, edits="")
+        told = replace(told, compared_with=replace(told.compared_with, prompt=None))
+    return replace(told, prompt=None)
 
 
 def part_by_part(sizes: ExpertSizes, short: bool) -> None:
@@ -138,7 +138,7 @@ def calculator(side: Side, row: SizeRow) -> None:
             sliders=[
                 Slider("experts", "Experts", n_experts, stops=EXPERTS),
                 Slider("topk", "Experts a token", k, stops=TOP_K),
-                Slider("width", "Expert width", d_ff, stops=_widths(spec.d_mlp), help="d_ff"),
+                Slider("width", "Expert width", d_ff, stops=_widths(spec.d_mlp)),
             ],
             on_slide=_take,
             slide_on_release=True,
@@ -161,7 +161,7 @@ def calculator_words(spec: ModelSpec, base: Calculator) -> str:
     change = "experts and routers" if spec.n_experts else "the MLPs"
     return (
         f"{plain(spec.name)} keeps everything but {change}: {in_words(base.base)} parameters stay. Its "
-        f"{base.n_layers} layers get N experts of {base.matrices} matrices {base.d_model:,} × d_ff and a "
+        f"{base.n_layers} layers get N experts of {base.matrices} matrices {base.d_model:,} × width and a "
         f"router {base.d_model:,} × N. Move **Experts** and watch the work stand nearly still; move "
         f"**Experts a token** and watch memory stand still."
     )

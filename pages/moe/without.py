@@ -120,7 +120,7 @@ def keep_switch(routed: Routed, edit: Intervention) -> None:
         on_change=_turn,
         args=(_others(routed.side.run, edit), edit),
         help=f"The edit ({describe(edit)}) becomes part of this run and of the link, until you take it back "
-        "here or in the sidebar. Nobody else's runs are touched.",
+        "here or on top of the page. Nobody else's runs are touched.",
     )
 
 

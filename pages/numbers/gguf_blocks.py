@@ -158,6 +158,7 @@ def picture(mine: ChosenBlock, record: GgufBlock) -> None:
         key=side.key_figure("gguf-block"),
         provenance=side.run.origin(
             "computed" if mine.before else "measured",
+            as_it_is=True,
             layer=side.layer if inside else None,
             tensor=mine.name,
             row=mine.row,

@@ -98,6 +98,7 @@ class Quantized:
         return self.side.run.origin(
             "measured" if measured else "computed",
             layer=self.side.layer if layer else None,
+            as_it_is=not measured,
             weights=scheme_words(self.scheme),
             **rows,
         )

@@ -213,13 +213,31 @@ def losses(one: Amplified) -> None:
     figure(one, lost_counts_figure(record), "lost-values")
     cancelled = sum(int(table[:, CANCELLED].sum()) for table in counts.values())
     zeros = sum(int(table[:, ZERO].sum()) for table in counts.values())
-    those = f"; {cancelled:,} of these {zeros:,} zeros were not too small: rounded numbers cancelled."
+    those = f". {cancelled_words(cancelled, zeros)}"
     st.caption(
         absent_words(list(counts.values()))
         + "Counted in the stream, in what attention and the MLP add, and inside the MLP. Subnormal: not 0, "
         "but below the format's smallest normal number (2⁻¹⁴ in fp16, 2⁻¹²⁶ in bf16), so digits are lost. "
         "Zero: exactly 0 where fp32 has another number" + (those if zeros else ".")
     )
+
+
+def cancelled_words(cancelled: int, zeros: int) -> str:
+    """How many of the zeros are no loss of small numbers.
+
+    >>> cancelled_words(0, 3), cancelled_words(1, 1)
+    ('All 3 zeros were too small.', 'The one zero was not too small: rounded numbers cancelled.')
+    """
+    if zeros == 1:
+        return "The one zero was " + (
+            "not too small: rounded numbers cancelled." if cancelled else "too small."
+        )
+    if cancelled == 0:
+        return f"All {zeros:,} zeros were too small."
+    if cancelled == zeros:
+        return f"None of the {zeros:,} zeros was too small: rounded numbers cancelled."
+    verb = "was" if cancelled == 1 else "were"
+    return f"{cancelled:,} of the {zeros:,} zeros {verb} not too small: rounded numbers cancelled."
 
 
 def arithmetic(one: Amplified) -> None:

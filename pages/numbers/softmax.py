@@ -18,6 +18,7 @@ from pages.shared.figure.live_figure import live_figure
 from pages.shared.figure.provenance import Provenance
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column, places
+from viz.equations import worked
 from viz.numbers.scaling_order import gain_words
 from viz.numbers.softmax import (
     SoftmaxBreaks,
@@ -85,9 +86,10 @@ def breaks(side: Side, gain: float, number_format: str) -> None:
 def mathematics(report: RowReport) -> str:
     """Both forms with this row's largest score."""
     top = float(report.scores.max())
+    line = worked(math.exp(top) if top < 600 else math.inf, math.exp, top)
     return (
         r"$$\frac{e^{s_i}}{\sum_j e^{s_j}} = \frac{e^{s_i - m}}{\sum_j e^{s_j - m}}, \qquad m = \max_j s_j$$"
-        f"\n\nHere $m$ is {three_digits(top)}. Naively the largest term is $e^{{m}}$, "
+        f"\n\nHere $m$ is {line.operand(top)}. Naively the largest term is $e^{{m}}$, "
         f"{_exp_words(top)}; shifted it is $e^0 = 1$. "
         r"$\ln 65{,}504 = 11.09$ for fp16, $\ln (3.4 \times 10^{38}) = 88.7$ for fp32 and bf16."
     )

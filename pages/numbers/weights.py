@@ -44,7 +44,7 @@ def sizes(side: Side, ranges: WeightRanges, top: float) -> None:
     live_figure(
         weight_sizes_figure(record),
         key=side.key_figure("weight-sizes"),
-        provenance=side.run.origin(),
+        provenance=side.run.origin(as_it_is=True),
         clickable=side.clickable,
         on_click=chosen,
     )
@@ -63,7 +63,7 @@ def losses(side: Side, ranges: WeightRanges, all_ranges: Sequence[WeightRanges])
     live_figure(
         trip_errors_figure(trip_errors_record(ranges.names, *tables)),
         key=side.key_figure("round-trip"),
-        provenance=side.run.origin(),
+        provenance=side.run.origin(as_it_is=True),
     )
     gone = {FORMATS[key].title: int(ranges.trips[key].gone.sum()) for key in ROUND_TRIPS}
     words = ", ".join(f"{name} {counted(n, 'weight')}" for name, n in gone.items() if n)

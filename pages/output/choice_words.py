@@ -83,7 +83,7 @@ def _aligned(*lines: str) -> str:
 def facts(choice: Choice) -> str:
     """The candidate's numbers in a line. Markdown."""
     report, token = choice.report, choice.token
-    bytes_of = " ".join(f"{byte:02x}" for byte in token.bytes[:16]) + (" …" if len(token.bytes) > 16 else "")
+    bytes_of = " ".join(f"{byte:02X}" for byte in token.bytes[:16]) + (" …" if len(token.bytes) > 16 else "")
     parts = [
         f"number **{report.rank(token.id):,}** of {report.d_vocab:,} in the model",
         f"logit **{three_digits(float(report.base.scores[token.id]))}**",

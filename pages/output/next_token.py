@@ -31,8 +31,8 @@ from viz.style import share, shorten, visible
 
 COLUMNS = (
     "**left**: tokens that can still be drawn. **cut**: the probability that a step takes away. "
-    "**nats**: the uncertainty (entropy), 0 where one token is certain. **choices**: how many equally likely "
-    "tokens would be as uncertain."
+    "**nats**: the uncertainty (entropy), 0 where one token is certain. **≈ choices**: how many equally "
+    "likely tokens would be as uncertain."
 )
 
 

@@ -222,8 +222,8 @@ def words(changed: Changed, edit: Intervention) -> None:
             key="gf.twist.keep",
             on_click=state.set,
             kwargs={"edits": (changed.before if kept else changed.after).settings.edits},
-            help="Puts the edit into this run and into the link, until you take it back here or in the "
-            "sidebar.",
+            help="Puts the edit into this run and into the link, until you take it back here or on "
+            "top of the page.",
         )
 
 

@@ -223,7 +223,7 @@ def spiral(four: Schemes) -> None:
     live_figure(
         spiral_figure(spiral_record(name, pca.coordinates, pca.explained)),
         key=four.side.key_figure("spiral"),
-        provenance=replace(four.side.run.origin(), model=name, prompt=None, revision=None),
+        provenance=replace(four.side.run.origin(as_it_is=True), model=name, prompt=None, revision=None),
     )
     st.markdown(
         f"The whole table of {plain(name)}, {len(four.learned.table):,} positions: "

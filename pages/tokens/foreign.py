@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from model_runtime.errors import GlassformerError
+from model_runtime.finite import finite
 from model_runtime.records.distributions import log_softmax
 from model_runtime.tokens import foreign
 from model_runtime.tokens.encodings import TOKENIZERS, encoding_token, tokenize_with
@@ -68,6 +69,7 @@ def draw(sides: Sequence[Side]) -> Lesson:
             foreign.surprises_and_next,
             foreign.likeliest_next,
             foreign.refusal_of,
+            finite,
             log_softmax,
         ),
     )
@@ -159,6 +161,10 @@ def _lie(fed: Fed) -> str:
 def _surprise(fed: Fed, all_drawn: Sequence[Fed]) -> None:
     record = fed.surprises.on_axes_of([other.surprises for other in all_drawn])
     live_figure(surprises_figure(record), key=fed.side.key_figure("surprise"), provenance=_origin(fed))
+    st.caption(
+        "The first token of each reading has no bar: nothing stands before it, so it can be no surprise. "
+        "Read by the model without edits."
+    )
     if fed.reading.is_cut:
         st.caption(f"At most {fed.reading.n_max:,} tokens are read of each.")
 

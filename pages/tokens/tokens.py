@@ -38,7 +38,7 @@ def live_part() -> None:
         part = choose()
         text = draft.prompt if part.key in OF_THE_PROMPT else draft.text
         if part.key in NEEDS_TEXT and not text.strip():
-            missing("There is no text to cut.", "Type something above, or choose an example in the sidebar.")
+            missing("There is no text to cut.", "Type something above, or choose an example.")
         else:
             current, *pinned = sides()
             show(part, (replace(current, draft=text), *pinned))

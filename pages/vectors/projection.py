@@ -156,7 +156,7 @@ def _origin(one: Placed) -> Provenance:
     if used.method == "umap":
         extra |= {"neighbours": used.n_neighbors, "least distance": f"{used.min_dist:g}"}
     seed = used.seed if used.method in ("tsne", "umap") else None
-    origin = one.side.run.origin(seed=seed, **extra)
+    origin = one.side.run.origin(seed=seed, as_it_is=kind != "prompt", **extra)
     return origin if kind == "prompt" else replace(origin, prompt=None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ def controls(spec: ModelSpec) -> None:
             "Token, or its id",
             placeholder="the selected token",
             help="A text is cut by the model's tokenizer, as it stands, and its first token is looked up; a "
-            "whole number is a row of the table. Empty: the token selected in the sidebar.",
+            "whole number is a row of the table. Empty: the selected token.",
             width=260,
             **state.bound("row"),
         )
@@ -141,7 +142,7 @@ def strip(one: LookedUp, top: float) -> None:
     live_figure(
         row_strip_figure(row_strip_record(one.text, one.token_id, one.row.values, top)),
         key=one.side.key_figure("row"),
-        provenance=one.side.run.origin(row=one.token_id),
+        provenance=one.side.run.origin(as_it_is=True, row=one.token_id),
     )
     spec = one.side.spec
     st.markdown(
@@ -151,7 +152,10 @@ def strip(one: LookedUp, top: float) -> None:
     )
     scale = embedding_scale(one.side.model)
     if scale != 1:
-        st.markdown(f"{plain(spec.name)} multiplies what it looks up by {three_digits(scale)} (√d_model).")
+        by = three_digits(scale)
+        if math.isclose(scale, spec.d_model**0.5, rel_tol=1e-2):  # some models round it to bfloat16
+            by += f" (√{spec.d_model}, the root of their number)"
+        st.markdown(f"{plain(spec.name)} multiplies what it looks up by {by}.")
 
 
 def neighbours(one: LookedUp, ranked: Ranked, top: float) -> None:
@@ -167,7 +171,7 @@ def neighbours(one: LookedUp, ranked: Ranked, top: float) -> None:
     live_figure(
         ranked_tokens_figure(record, f"nearest-tokens-{ranked.by}"),
         key=one.side.key_figure(f"near-{ranked.by}"),
-        provenance=one.side.run.origin(row=one.token_id),
+        provenance=one.side.run.origin(as_it_is=True, row=one.token_id),
         clickable=one.side.clickable,
         on_click=go,
     )
@@ -196,7 +200,7 @@ def head_words(one: LookedUp, top: float) -> None:
     live_figure(
         row_strip_figure(row_strip_record(one.text, one.token_id, one.row.head, top, "head")),
         key=one.side.key_figure("head-row"),
-        provenance=one.side.run.origin(row=one.token_id),
+        provenance=one.side.run.origin(as_it_is=True, row=one.token_id),
     )
 
 

@@ -69,7 +69,7 @@ def matrix(side: Side) -> None:
     live_figure(
         word_similarity_figure(record),
         key=side.key_figure("similarity"),
-        provenance=side.run.origin(words="with a space" if space else "without a space"),
+        provenance=side.run.origin(as_it_is=True, words="with a space" if space else "without a space"),
     )
     cut = [one for one in found if len(one.tokens) > 1]
     single = len(found) - len(cut)
@@ -129,7 +129,7 @@ def analogy(side: Side) -> None:
             live_figure(
                 ranked_tokens_figure(record, which),
                 key=side.key_figure(which),
-                provenance=side.run.origin(sum=f"{a} - {b} + {c}"),
+                provenance=side.run.origin(as_it_is=True, sum=f"{a} - {b} + {c}"),
                 clickable=side.clickable,
                 on_click=look,
             )

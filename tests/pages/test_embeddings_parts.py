@@ -37,7 +37,7 @@ def test_any_token_has_its_row(tiny: str, model: str, row: str) -> None:
 def test_a_row_outside_the_table_is_said_and_shown_as_the_real_error(tiny: str, row: str) -> None:
     app = part(tiny, "table", row=row)
     assert not app.exception
-    assert "IndexError" in app.error[0].value.replace("\\", "")
+    assert "IndexError" in app.warning[0].value.replace("\\", "")
     assert not figures(app)
     app.text_input(key="gf.widget.row").set_value("3").run()
     assert [*figures(app)][:3] == TABLE
@@ -47,7 +47,7 @@ def test_a_row_outside_the_table_is_said_and_shown_as_the_real_error(tiny: str, 
 def test_a_row_beyond_64_bits_is_said_in_words(tiny: str, row: str) -> None:
     app = part(tiny, "table", row=row)
     assert not app.exception
-    assert "There is no row" in app.error[0].value
+    assert "There is no row" in app.warning[0].value
     assert not figures(app)
 
 
@@ -78,13 +78,13 @@ def test_any_words_draw(tiny: str, words: str, lead: str) -> None:
 def test_words_that_cannot_be_used_are_explained_and_the_sum_stays(tiny: str, words: str) -> None:
     app = part(tiny, "words", words=words)
     assert not app.exception
-    assert app.error
+    assert app.warning
     assert [*figures(app)] == WORDS[1:]
 
 
 def test_a_sum_that_is_none_is_explained(tiny: str) -> None:
     app = part(tiny, "words", sum="king and queen")
-    assert "a - b + c" in app.error[0].value.replace("\\", "")
+    assert "a - b + c" in app.warning[0].value.replace("\\", "")
     assert [*figures(app)] == WORDS[:1]
 
 

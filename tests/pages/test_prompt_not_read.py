@@ -85,7 +85,7 @@ def test_a_part_of_the_run_says_what_to_do_and_keeps_the_choice_of_parts(
     entry: contents.Entry, part: contents.Part, prompt: str
 ) -> None:
     app = opened(entry, part, prompt, "mixtral-mini")
-    told = app.error[0].value.replace("\\", "")
+    told = app.warning[0].value.replace("\\", "")
     if prompt == " ":
         assert told == "The prompt is blank.\n\nType a word, or choose one of the examples."
     else:
@@ -103,7 +103,7 @@ def test_from_a_part_that_needs_the_prompt_to_one_that_does_not_and_back() -> No
     words = next(part for part in entry.parts if part.key == "words")
     order = contents.entry_of("positions")
     app = opened(order, order.parts[0], " ", "mixtral-mini")
-    assert app.error
+    assert app.warning
     app.segmented_control(key="gf.widget.place").set_value("schemes").run()
     assert not app.error
     assert "schemes" in messages(app)
@@ -115,10 +115,10 @@ def test_from_a_part_that_needs_the_prompt_to_one_that_does_not_and_back() -> No
     assert not app.error
     assert "not read" in said(app)
     app.segmented_control(key="gf.widget.place").set_value("order").run()
-    assert app.error  # the last picture that worked, under the reason
+    assert app.warning  # the last picture that worked, under the reason
     assert messages(app)
     assert "hello·you" in " ".join(caption.value for caption in app.caption)
-    assert opened(entry, words, " ", "mixtral-mini", sum="no sum").error  # what is wrong besides is told
+    assert opened(entry, words, " ", "mixtral-mini", sum="no sum").warning  # what is wrong besides is told
 
 
 def test_what_stands_for_the_prompt_is_missing_quietly() -> None:

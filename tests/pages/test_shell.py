@@ -239,7 +239,7 @@ def test_a_picture_that_another_page_drew_is_not_promised_where_it_fails_too(vis
     app = visit(prompt="hello")
     app.session_state["gf.last_good"] = replace(app.session_state["gf.last_good"], prompt="boom")
     run_prompt(app, " ")
-    assert "blank" in app.error[0].value
+    assert "blank" in app.warning[0].value
     assert not any("Below is the last picture" in caption.value for caption in app.caption)
     assert app.button(key="gf.afresh")
 
@@ -344,7 +344,7 @@ def test_what_a_link_asks_for_and_does_not_get_is_named_once(
     app = visit(**{"prompt": "hello", "layer": "1", "head": "0", **link})
     assert [element.value for element in app.warning] == [words]
     app.number_input(key="gf.widget.head").set_value(1).run()
-    lasting = "edits" in link and "zzz" not in link["edits"]  # as long as the edit stands in the sidebar
+    lasting = "edits" in link and "zzz" not in link["edits"]  # as long as the edit stands
     assert bool(app.warning) is lasting
 
 
@@ -366,8 +366,9 @@ def test_a_prompt_over_the_limit_after_a_blank_one_gives_one_message(visit: Visi
     assert texts(app)[0] == "drawn: hello"
     assert query(app)["prompt"] == "hello"
     run_prompt(app, " ")
-    assert not app.warning
-    assert len(app.error) == 1
+    assert [box.value for box in app.warning] == [
+        "The prompt is blank\\.\n\nType a word\\, or choose one of the examples\\."
+    ]
 
 
 def test_bar_and_sidebar_count_as_people_do(visit: Visit) -> None:

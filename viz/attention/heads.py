@@ -252,14 +252,16 @@ def kinds_of(measures: HeadMeasures, layer: int, head: int) -> tuple[Kind, ...]:
     return tuple(kind for kind in KINDS if _clearness(kind, measures)[layer, head] >= 0)
 
 
-def findings(measures: HeadMeasures, layer: int, head: int) -> dict[str, str]:
+def findings(measures: HeadMeasures, layer: int, head: int, off: bool = False) -> dict[str, str]:
     """Measure -> a sentence with the name that fits the head: "On average this head pays 62.0 % to the
-    first token: an attention sink (Xiao et al. 2023)."
+    first token: an attention sink (Xiao et al. 2023)." One that is switched `off` would pay it.
     """
     found = {}
     for kind in kinds_of(measures, layer, head):
         value = MEASURES[kind.key].written(float(values_of(measures, kind.key)[layer, head]))
-        found[kind.key] = f"On average this head {kind.says.format(value)}: {kind.name} ({kind.source})."
+        verb, rest = kind.says.format(value).split(" ", 1)
+        does = f"would {verb.removesuffix('s')}" if off else verb
+        found[kind.key] = f"On average this head {does} {rest}: {kind.name} ({kind.source})."
     return found
 
 

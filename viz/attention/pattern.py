@@ -143,7 +143,8 @@ def title(record: AttentionPattern) -> str:
 
 
 def row_sentence(record: AttentionPattern) -> str:
-    """The selected row in plain text: the keys it reads most, the rest together, the sink's share."""
+    """The selected row in plain text: the keys it reads most, the rest together, the sink's share. A head
+    that is off would read so."""
     named = strongest_keys(record)
     parts = [f"{key_words(record, key)} {style.share(share)}" for key, share in named]
     others = len(record.row) - len(named)
@@ -152,12 +153,16 @@ def row_sentence(record: AttentionPattern) -> str:
         words = "one other token" if others == 1 else f"{others:,} other tokens together"
         parts.append(f"{words} {style.share(rest)}")
     if record.sink is not None:
-        parts.append(f"and pays {style.share(record.sink)} to the learned sink")
-    said = f"{style.quoted(record.tokens[record.selected])} reads {', '.join(parts)}."
+        pays = "would pay" if record.off else "pays"
+        parts.append(f"and {pays} {style.share(record.sink)} to the learned sink")
+    reads = "would read" if record.off else "reads"
+    said = f"{style.quoted(record.tokens[record.selected])} {reads} {', '.join(parts)}."
+    if record.off:
+        said += " The head is off: it adds nothing to the stream."
     if record.key is None or record.key in [key for key, _ in named]:
         return said
-    share = style.share(record.row[record.key])
-    return f"{said} The chosen key, {key_words(record, record.key)}, gets {share}."
+    gets, share = "would get" if record.off else "gets", style.share(record.row[record.key])
+    return f"{said} The chosen key, {key_words(record, record.key)}, {gets} {share}."
 
 
 def key_words(record: AttentionPattern, key: int) -> str:

@@ -107,8 +107,9 @@ def heads_sentence(record: BreakingGains) -> str:
             "(NaN) as they stand are left out."
         )
     if not any(record.broken_now):
-        return f"At gain {gain} none of the {n} heads is broken.{lost}"
-    return f"Broken at gain {gain}, of {n} heads: {', '.join(parts)}.{lost}"
+        whole = "the one head is not" if n == 1 else f"none of the {n:,} heads is"
+        return f"At gain {gain} {whole} broken.{lost}"
+    return f"Broken at gain {gain}, of {counted(n, 'head')}: {', '.join(parts)}.{lost}"
 
 
 def _figure(record: BreakingGains, look: Look) -> go.Figure:

@@ -153,7 +153,8 @@ def surprises_alt(record: Surprises) -> str:
     said = []
     for reading in (record.own, record.foreign):
         mean = "no value" if reading.mean is None else style.three_digits(reading.mean, "nats a token")
-        said.append(f"From {reading.name}, {counted(len(reading.pieces), 'token')}: {mean}.")
+        name = f"{reading.name[:1].upper()}{reading.name[1:]}"
+        said.append(f"{name}, {counted(len(reading.pieces), 'token')}: {mean}.")
     blind = style.three_digits(record.blind, "nats")
     return f"Surprise of the model, token by token. {' '.join(said)} A blind guess has {blind}."
 

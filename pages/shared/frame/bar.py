@@ -96,16 +96,23 @@ def _open_example(example: Example) -> None:
 
 def _tokens(run: PageRun) -> None:
     tokens, model = run.tokens, run.model
-    most = min(Limits.from_environment().max_prompt_tokens, model.spec.n_ctx)
+    if run.settings.prompt != url_state.get("prompt") or url_state.refused("prompt"):
+        st.caption("The last picture's tokens:", width="content")
     token_chips(tokens, url_state.selected_token(len(tokens)), pick_token, key="gf.chips")
-    st.caption(
-        counted(len(tokens), "token"), width="content", help=f"This model reads at most {most:,} here."
-    )
+    st.caption(counted(len(tokens), "token"), width="content", help=most_words(model.spec.n_ctx))
     loss = (
         "" if model.tokens.coverage.complete else loss_words(tokenize_with_model(model, run.settings.prompt))
     )
     if loss:
         st.caption(loss)
+
+
+def most_words(n_ctx: int) -> str:
+    """How many tokens are read of a prompt, and why no more."""
+    most = Limits.from_environment().max_prompt_tokens
+    if most >= n_ctx:
+        return f"At most {n_ctx:,}: the context of this model."
+    return f"At most {most:,}: this app reads no more of a prompt, though the model's context is {n_ctx:,}."
 
 
 def pick_token(position: int, n_tokens: int) -> None:

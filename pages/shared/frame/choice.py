@@ -10,8 +10,9 @@ from pages.shared.frame.examples import looks_at
 from pages.shared.settings import url_state as state
 
 
-def choose(label: str = "Part of this page") -> Part:
-    """The control that chooses a part of the page on screen, and the sentence that says what to look for."""
+def choose(label: str = "Part of this page", look: str = "") -> Part:
+    """The control that chooses a part of the page on screen, and the sentence that says what to look for:
+    `look` where that is not the part's own."""
     entry = contents.entry_of(state.page())
     by_key = {part.key: part for part in entry.parts}
     st.segmented_control(
@@ -24,7 +25,7 @@ def choose(label: str = "Part of this page") -> Part:
     )
     part = by_key[state.get(entry.setting)]
     with st.container(key="gf-look"):
-        st.markdown(lessons.on_one_line(lessons.sections(entry.url, part.key)["Look for"]))
+        st.markdown(look or lessons.on_one_line(lessons.sections(entry.url, part.key)["Look for"]))
         tell_example()
     return part
 

@@ -7,7 +7,7 @@ import re
 
 import streamlit as st
 
-from model_runtime.errors import GlassformerError
+from model_runtime.errors import GlassformerError, PromptError, SettingError
 from model_runtime.loading.catalogue import catalogue
 from pages.shared.escape import model_name, plain, quoted
 from pages.shared.run.runs import Run, values_of
@@ -15,6 +15,9 @@ from pages.shared.run.waiting import Stopped, go_on
 from pages.shared.settings import table as settings
 from pages.shared.settings import url_state
 
+# What only the operator can do, and where a reader of the code finds more: no help to a visitor.
+_FOR_OPERATORS = re.compile(r" ?Whoever runs the server.*", re.DOTALL)
+_FAMILIES = "a model of a family in the table of the README"
 _PYTHON_NAME = re.compile(r" \([A-Za-z.]*(?:Error|Exception|Timeout)\)")
 _LOG = logging.getLogger("glassformer")
 
@@ -25,18 +28,20 @@ def explain(error: GlassformerError, title: str = "This cannot be drawn") -> Non
         st.info(plain(error.what))
         st.button("Do it after all", key=f"gf.go_on.{hash(error.key)}", on_click=go_on, args=(error.key,))
         return
-    st.error(
-        "\n\n".join(plain(for_people(words)) for words in (error.what, error.remedy) if words), title=title
-    )
+    # What a visitor typed is nobody's fault: a quiet box. Red is for what the app could not do.
+    box = st.warning if isinstance(error, PromptError | SettingError) else st.error
+    told = map(for_people, (error.what, error.remedy))
+    box("\n\n".join(plain(words) for words in told if words), title=title)
 
 
 def for_people(words: str) -> str:
-    """An error's sentence with models called as in the list of models, and without Python's own names.
+    """An error's sentence with models called as in the list of models, without Python's own names and without
+    what only the operator of the server can do.
 
     >>> for_people("The model openai-community/gpt2 cannot be reached (ConnectError).")
     'The model GPT-2 cannot be reached.'
     """
-    words = _PYTHON_NAME.sub("", words)
+    words = _FOR_OPERATORS.sub("", _PYTHON_NAME.sub("", words)).replace(_FAMILIES, "another model")
     for row in catalogue():
         if row.source == "hub":
             words = re.sub(rf"(?<![\w/.-]){re.escape(row.location)}(?![\w/-])", row.name, words)

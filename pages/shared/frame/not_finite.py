@@ -32,6 +32,12 @@ def _where(found: Finiteness, run: PageRun, name: str) -> str:
     place = first.what if first.layer is None else f"{first.what} in layer {first.layer}"
     if first.what == "the logits":
         return f"In {name} {found.logits:,} of {found.d_vocab:,} logits are infinite or not a number (NaN)."
+    if first.too_large:
+        return (
+            f"In {name} numbers become so large that their squares have no place in float32, which ends at "
+            f"3.4 × 10³⁸. The first are in {place}, at token {first.position} "
+            f"{quoted(run.texts[first.position])}; {first.n_positions:,} of {n:,} tokens have them there."
+        )
     return (
         f"In {name} numbers become infinite (∞) or no number (NaN). The first are in {place}, at token "
         f"{first.position} {quoted(run.texts[first.position])}; {first.n_positions:,} of {n:,} tokens have "
@@ -40,6 +46,14 @@ def _where(found: Finiteness, run: PageRun, name: str) -> str:
 
 
 def _means(found: Finiteness) -> str:
+    assert found.first is not None
+    if found.first.too_large:
+        flat = "The logits of the next token are what is left then, and no finding. " if found.logits else ""
+        return (
+            "The norm behind them divides by the root of these squares: it gives zeros or no number (NaN), "
+            f"whatever came in. {flat}Parts that would compare such values are left out; what comes before "
+            "them is measured as ever."
+        )
     lost = f"{found.logits:,} of {found.d_vocab:,} logits of the next token are no numbers: it has no "
     return (
         "∞ lies beyond the largest number of the format; ∞ divided by ∞ is no number, and what is computed "
@@ -50,7 +64,9 @@ def _means(found: Finiteness) -> str:
 
 def _way_on(run: PageRun) -> str:
     if run.interventions:
-        return "Undo the edit that does it (✕ in the sidebar), or choose a wider number format under *More*."
+        return (
+            "Undo the edit that does it (✕ on top of the page), or choose a wider number format under *More*."
+        )
     if run.spec.dtype == "float16":
         return "Choose float32 or bfloat16 as the number format under *More*: they reach further."
     return (
@@ -65,9 +81,9 @@ def whole(found: Finiteness) -> None:
         NotFinite: it is not.
     """
     if found.first is not None:
+        are = "too large to be squared" if found.first.too_large else "infinite or not a number"
         raise NotFinite(
-            "This picture compares values that are infinite or not a number here: nothing true can be drawn "
-            "of them.",
+            f"This picture compares values that are {are} here: nothing true can be drawn of them.",
             "The box above says where they come from and what to do.",
         )
 

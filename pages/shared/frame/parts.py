@@ -47,7 +47,7 @@ def show(part: Part, sides: Sequence[Side]) -> None:
         not_finite.check(part, sides)
         lesson = draw(part, sides)
     except PointUnavailable as refusal:
-        missing(refusal.what, "Choose another model in the sidebar.")
+        missing(refusal.what, "Choose another model on top of the page.")
     else:
         end_part(lesson, part)
 

@@ -72,7 +72,7 @@ def _dialog() -> None:
     )
     spec = run.spec
     where = f"{plain(spec.name)}, {plain(spec.dtype)}, {plain(spec.device)}"
-    st.caption(f"On {where}, for the prompt in the sidebar.")
+    st.caption(f"On {where}, for the prompt on top.")
 
 
 def _error(check: ProofCheck) -> str:

@@ -73,8 +73,8 @@ class Side:
         return self.run.origin(kind, layer=self.layer, head=self.head if head else None, **extra)
 
     def text_origin(self, kind: Kind = "measured", **extra: Any) -> Provenance:
-        """Where a figure of the text on screen comes from."""
-        return replace(self.run.origin(kind, **extra), prompt=self.text)
+        """Where a figure of the text on screen comes from; no edit of the model changes its tokens."""
+        return replace(self.run.origin(kind, as_it_is=True, **extra), prompt=self.text)
 
     def key_figure(self, name: str) -> str:
         """The key of a live figure."""

@@ -86,9 +86,15 @@ class PageRun(OpenRun):
         """Logits of the next token, float32 [d_vocab], all finite.
 
         Raises:
-            NotFinite: one is not; there is no distribution then.
+            NotFinite: one is not, or the last norm overflowed: there is no distribution then.
         """
-        return finite(self.trace.next_token_logits(), "the next token's logits")
+        logits = finite(self.trace.next_token_logits(), "the next token's logits")
+        if self.finiteness.logits:
+            raise NotFinite(
+                "The stream is too large for the last norm, which squares it: the logits say nothing.",
+                "Undo the edit that makes it so, or choose another copy of the model.",
+            )
+        return logits
 
     @once
     def finiteness(self) -> Finiteness:
@@ -140,9 +146,12 @@ class PageRun(OpenRun):
         head: int | None = None,
         seed: int | None = None,
         compared_with: PageRun | None = None,
+        as_it_is: bool = False,
         **extra: object,
     ) -> Provenance:
         """Where a picture of this run comes from, with its edits; `extra` is what else made it.
+
+        `as_it_is`: of the weights, the tokenizer or the sizes, or run without edits: none shows in it.
 
         Where `extra` holds the run's sampling settings (`runs.sampling_words`), those of the run compared
         with are told too; all else in `extra` holds for both.
@@ -151,7 +160,7 @@ class PageRun(OpenRun):
         if compared_with is not None:
             mine, theirs = (sampling_words(run.settings.sampling) for run in (self, compared_with))
             sampled = bool(mine) and mine.items() <= extra.items()
-            other = compared_with.origin(kind, layer=layer, head=head, seed=seed)
+            other = compared_with.origin(kind, layer=layer, head=head, seed=seed, as_it_is=as_it_is)
             other = replace(other, extra=theirs) if sampled else other
         spec = self.spec
         return Provenance(
@@ -166,7 +175,7 @@ class PageRun(OpenRun):
             seed=seed,
             extra=extra,
             compared_with=other,
-            edits="; ".join(map(describe, self.interventions)),
+            edits="" if as_it_is else "; ".join(map(describe, self.interventions)),
         )
 
     def measure(

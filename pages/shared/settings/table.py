@@ -103,7 +103,8 @@ def _part_rows() -> tuple[Setting, ...]:
             entry.parts[0].key,
             tuple(part.key for part in entry.parts),
             page=entry.url,
-            name="part of the page",
+            name="part of this page",
+            shown=one_of({part.key: f"“{part.title}”" for part in entry.parts}),
         )
         for entry in PAGES
         if entry.parts
@@ -332,10 +333,18 @@ def defaults() -> dict[str, Any]:
     return {key: row.default for key, row in SETTINGS.items()}
 
 
-def read_link(link: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+def of_page(key: str, page: str) -> bool:
+    """Whether a page has a setting. Of a link's others nothing is said, as of unknown keys."""
+    return SETTINGS[key].page in (None, page)
+
+
+def read_link(link: Mapping[str, str], page: str | None = None) -> tuple[dict[str, Any], list[str]]:
     """The values in a link's parameters, each allowed, and a sentence for each that was thrown away.
 
     Unknown keys are ignored, missing keys are missing from the answer. Never raises.
+
+    Args:
+        page: only its settings are spoken of; None: all.
     """
     values: dict[str, Any] = {}
     notices: list[str] = []
@@ -345,7 +354,8 @@ def read_link(link: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         try:
             values[key] = row.fit(row.parse(link[key]))
         except Refused as refused:
-            notices.append(str(refused))
+            if page is None or of_page(key, page):
+                notices.append(str(refused))
     return values, notices
 
 

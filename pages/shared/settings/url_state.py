@@ -134,7 +134,7 @@ def read(page: str) -> None:
     link = st.query_params.to_dict()
     if not link or touched or _is_ours(link):
         return
-    found, notices = settings.read_link(link)
+    found, notices = settings.read_link(link, page)
     values().update(found)
     _choose(*found)
     twice = [key for key in found if len(st.query_params.get_all(key)) > 1]
@@ -216,7 +216,9 @@ def notices() -> list[str]:
     To be asked after `fit_to`: what was taken instead depends on the model and the prompt.
     """
     told = st.session_state.get(_NOTICES, [])
-    said = st.session_state.get(_LINK, {})
+    said = {
+        key: text for key, text in st.session_state.get(_LINK, {}).items() if settings.of_page(key, page())
+    }
     return [*told, *settings.replaced(said, values(), st.session_state.get(_TWICE, ()))]
 
 

@@ -110,8 +110,9 @@ def scale_words(terms: ScoreTerms, q_handed_over_scaled: bool) -> str:
 def _by(terms: ScoreTerms) -> str:
     d_head = len(terms.q)
     if math.isclose(terms.scaling, d_head**-0.5, rel_tol=1e-6):
-        return f"divided by √d_head = √{d_head} = {style.three_digits(d_head**0.5)}".replace(
-            "d_head", r"d\_head"
+        line = worked(d_head**0.5, math.sqrt, d_head)
+        return (
+            f"divided by √{d_head} {line.sign} {style.three_digits(d_head**0.5)}, the root of a head's width"
         )
     return f"multiplied by this model's own scale, {style.three_digits(terms.scaling)}"
 

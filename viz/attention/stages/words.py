@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from viz import style
 from viz.attention.stages.record import HeadStagesRecord
+from viz.equations import worked
 
 
 def title(record: HeadStagesRecord, line_break: str = " ") -> str:
@@ -17,9 +18,12 @@ def title(record: HeadStagesRecord, line_break: str = " ") -> str:
 
 def _way(record: HeadStagesRecord) -> str:
     path = record.path
-    steps = [style.three_digits(path.dot)]
+    steps = []
     if record.scaling != 1:
-        steps.append(style.three_digits(path.scaled))
+        line = worked(path.scaled, lambda dot: dot * record.scaling, path.dot)
+        steps += [line.operand(path.dot), f"{'' if line.exact else '≈ '}{style.three_digits(path.scaled)}"]
+    else:
+        steps.append(style.three_digits(path.dot))
     if path.capped is not None:
         steps.append(style.three_digits(path.capped))
     if not path.visible:
@@ -79,7 +83,7 @@ def length_sentence(record: HeadStagesRecord, added: float, stream: float) -> st
         return f"Here the head adds nothing to the stream, whose length is {style.three_digits(stream)}."
     share = f" ({style.share(added / stream)} of it)" if stream > 0 else ""
     return (
-        f"Times W_O that becomes {record.w_o_shape[1]:,} numbers: a vector of length "
+        f"Times this head's output matrix that becomes {record.w_o_shape[1]:,} numbers: a vector of length "
         f"{style.three_digits(added)}, added to a stream of length {style.three_digits(stream)}{share}."
     )
 

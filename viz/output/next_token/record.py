@@ -317,7 +317,7 @@ def _words(rest: Rest, final: StepRow) -> str:
         return f"Entropy 0 nats: nothing is left to chance. {rest_words(rest)}"
     return (
         f"Entropy {three_digits(final.entropy)} nats: as open as a fair choice among "
-        f"{three_digits(final.effective_choices)} tokens. {rest_words(rest)}"
+        f"about {three_digits(final.effective_choices)} tokens. {rest_words(rest)}"
     )
 
 

@@ -35,7 +35,7 @@ PAIRED_TRACES = (
 STRIP_END = 0.45  # where the pipeline's bars end and its numbers begin
 LEGEND_PLACES = (0.0, 0.42, 0.84, 1.2)  # on the pipeline's axis; room for 11 px letters on a phone
 THIN, THICK = 0.22, 0.84  # height of a pipeline bar, in rows: the step is off, the step works
-COLUMNS = ("left", "cut", "nats", "choices")
+COLUMNS = ("left", "cut", "nats", "≈ choices")
 # Relative; the third is wide enough that its words, cut off on a phone, do not reach back into sight.
 COLUMN_WIDTHS = (1.5, 1.6, 1.7, 1.1)
 _LEAST = 0.001

@@ -194,7 +194,7 @@ def test_heads_that_are_no_numbers_as_they_stand_are_not_said_to_be_whole() -> N
     assert (record.n_heads, record.n_lost, record.shares[0]) == (1, 2, (0.0, 0.0, 1.0))
     assert breaking_title(record).startswith("The first head leaves fp16 at gain 25.6;")
     said = heads_sentence(record)
-    assert said.startswith("At gain 1 none of the 1 heads is broken. 2 heads of layers with values")
+    assert said.startswith("At gain 1 the one head is not broken. 2 heads of layers with values")
     assert "(NaN)" in said
     assert breaking_gains_figure(record).figure.data[1].x == (record.first[0][0], None, None)
 
