@@ -15,7 +15,7 @@ from model_runtime.interventions import ScaleHead
 from model_runtime.records.distributions import softmax
 from pages.attention.head_kinds import example_of
 from pages.shared.escape import plain, token_text
-from pages.shared.frame import opening
+from pages.shared.frame import contents, opening
 from pages.shared.frame.opening import measures_for
 from pages.shared.run.opened import opened
 from pages.shared.run.runs import run_of
@@ -262,3 +262,24 @@ def test_no_prompt_text_becomes_markup(tiny: str, file: str | None) -> None:
         assert "\\u003cimg" not in message["figure"]
     for element in app.markdown:
         assert "<img" not in element.value.replace("\\<img", "")
+
+
+# What is drawn of tokens, weights and sizes: no edit of a run shows in it.
+AS_IT_IS = (
+    *(("tokens", part) for part in ("compare", "levels", "built", "train", "fed")),
+    *(("embeddings", part) for part in ("table", "words", "map")),
+    *(("number-formats", part) for part in ("weights", "blocks")),
+    ("moe", "sizes"),
+)
+
+
+@pytest.mark.parametrize(("page", "part"), [*AS_IT_IS, ("attention", "heads")])
+def test_only_what_an_edit_changes_is_called_edited(tiny: str, page: str, part: str) -> None:
+    entry = contents.entry_of(page)
+    app = open_page(tiny, entry.file, edits="m0*2", **{entry.setting: part})
+    captions = [message["caption"] for message in figures(app).values()]
+    assert captions
+    for caption in captions:
+        assert ("Edited: MLP of layer 0 times 2" in caption) is (page == "attention"), caption
+    if part == "fed":
+        assert any("first token of each reading has no bar" in one.value for one in app.caption)

@@ -48,6 +48,7 @@ CASES = {
     "overflow": ("sparse", {"dtype": "float16", "edits": "m0*1e6_m1*1e6"}),
     "head": ("head", {}),
     "last layer": ("last", {}),
+    "squares": ("large", {}),
 }
 LARGEST = torch.finfo(torch.float32).max
 LOST = (ScaleMLP(0, 1e30),) * 2  # beyond float32: all after layer 0 is no number
@@ -59,6 +60,10 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("not-finite")
     build_model("mixtral").save_pretrained(folder / "sparse")
     tiny_tokenizer().save_pretrained(folder / "sparse")
+    large = tiny_llama()
+    with torch.no_grad():
+        large.model.embed_tokens.weight.mul_(1e25)  # finite, but no square of it is
+    save(folder / "large", large)
     for name in ("head", "last", "weight"):
         model = tiny_llama()
         weight = model.lm_head.weight if name == "head" else model.model.layers[-1].mlp.down_proj.weight
@@ -232,3 +237,41 @@ def test_a_prompt_without_numbers_is_no_row_of_the_domains(
     words = shown(app)
     assert "This prompt is left out: scores of its routers" in words
     assert "This prompt is routed most like" not in words
+
+
+def test_a_stream_whose_squares_are_infinite_is_found(broken: Path) -> None:
+    """RMSNorm gives zeros then, as torch's own does, and the flat distribution is no finding."""
+    model = load_model(str(broken / "large"))
+    run = open_run(model, "the fox")
+    stream = torch.from_numpy(run.trace.get("resid_post", run.spec.n_layers - 1))
+    assert stream.isfinite().all()
+    assert (torch.nn.functional.rms_norm(stream, stream.shape[-1:]) == 0).all()
+    assert (run.trace.next_token_logits() == 0).all()
+    found = finiteness(run)
+    assert found.first is not None
+    assert (found.first.layer, found.first.what, found.first.too_large) == (None, "the embedding", True)
+    assert (found.first.position, found.first.n_positions) == (0, len(run.ids))
+    assert found.logits == found.d_vocab
+    assert found.spoils(0)
+
+
+@pytest.mark.parametrize(("gain", "lost"), [(1e15, False), (1e25, True)])
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_what_the_mlp_adds_may_be_too_large_and_finite(family: str, gain: float, lost: bool) -> None:
+    model = Model(*tiny_model(family), model_id="tiny", name="Tiny", revision="local")
+    first = finiteness(open_run(model, "the fox", (ScaleMLP(0, gain),))).first
+    assert (first is not None) is lost
+    if first is not None:
+        assert (first.layer, first.what, first.too_large) == (0, "what the MLP adds", True)
+    infinite = finiteness(open_run(model, "the fox", LOST)).first
+    assert infinite is not None
+    assert not infinite.too_large
+
+
+def test_no_distribution_is_made_of_a_norm_that_overflowed(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLASSFORMER_ALLOW", str(broken))
+    run = opened(run_of({**settings.defaults(), "model": str(broken / "large"), "prompt": "the fox"}))
+    with pytest.raises(NotFinite, match="too large for the last norm"):
+        _ = run.logits

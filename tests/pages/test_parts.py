@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from model_runtime.errors import ModelNotFound, ModelTooLarge
+from model_runtime.loading.permitted import resolve_for_app
 from model_runtime.records import Token
 from pages.shared.escape import plain, quoted
 from pages.shared.frame import contents
@@ -233,3 +234,11 @@ def test_errors_name_models_as_the_list_does() -> None:
         "The model openai-community/gpt2 cannot be reached (ConnectError). See openai-community/gpt2-xl."
     )
     assert said == "The model GPT-2 cannot be reached. See GPT-2 XL."
+
+
+def test_visitors_are_told_what_visitors_can_do() -> None:
+    with pytest.raises(ModelNotFound) as refusal:
+        resolve_for_app("nosuch")
+    assert "README" in refusal.value.remedy
+    assert for_people(refusal.value.remedy) == "Choose one from the list, for example SmolLM2-135M-Instruct."
+    assert for_people("Choose a model of a family in the table of the README.") == "Choose another model."

@@ -139,3 +139,22 @@ def test_numbers_are_in_one_notation(page: str, part: str) -> None:
                 if re.search(r"%\{[xyz]:", trace.get("texttemplate") or ""):
                     wrong.append(f"{message['key']}: plotly writes its numbers, {trace['texttemplate']}")
     assert not wrong
+
+
+_PSEUDO_TEX = re.compile(r"√?\bd_[a-z]+|\bW_[A-Za-z]|\blog_|\b[a-zA-Z]_[a-zA-Z0-9]\b")
+_NO_PROSE = re.compile(r"\$\$.+?\$\$|\$[^$]+\$|`[^`]+`", re.DOTALL)
+
+
+@PARTS
+def test_mathematics_is_set_as_such(page: str, part: str) -> None:
+    """No W_O, d_head or log_k in prose, labels or titles: TeX between dollars, sub in figures, or words."""
+    shown = seen(page, part)
+    prose = [_NO_PROSE.sub("", text) for text in shown.texts if not text.startswith("{")]
+    for message in shown.figures:
+        prose += [message["alt"], *(bare(text) for figure in figures_of(message) for text in large(figure))]
+    wrong = [
+        text[max(0, found.start() - 40) : found.end() + 20]
+        for text in prose
+        for found in _PSEUDO_TEX.finditer(text.replace("\\_", "_"))
+    ]
+    assert not wrong

@@ -24,6 +24,7 @@ from pages.shared.settings.table import (
     Limits,
     defaults,
     fit_to,
+    of_page,
     read_link,
     read_pin,
     replaced,
@@ -303,3 +304,26 @@ def test_the_longest_prompts_fit_into_a_request_line_twice(letter: str) -> None:
     pinned = read_pin(found["pin"])
     assert pinned is not None
     assert pinned["prompt"] == prompt[::-1]
+
+
+PART = "Part of this page `xyz` cannot be used; “All heads” is shown."
+
+
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        ("home", ["Layer `999` does not exist here; `29` is shown."]),
+        ("attention", ["Layer `999` does not exist here; `29` is shown.", PART]),
+        ("tokens", ["Layer `999` does not exist here; `29` is shown."]),
+    ],
+)
+def test_only_the_settings_of_the_page_on_screen_are_spoken_of(page: str, told: list[str]) -> None:
+    link = {"T": "abc", "layer": "999", "part": "xyz"}
+    found, notices = read_link(link, page)
+    assert not notices
+    values = {**defaults(), **found}
+    mine = {key: said for key, said in link.items() if key in found and of_page(key, page)}
+    assert replaced(mine, {**values, **fit_to(values, Limits(30, 9, 9, 49_152))}) == told
+    long = {"words": "x" * 5_000}
+    assert bool(read_link(long, page)[1]) is (SETTINGS["words"].page == page)
+    assert read_link(long)[1]

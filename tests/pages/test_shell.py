@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from model_runtime.loading.permitted import offered
 from pages.shared.frame import contents, opening
+from pages.shared.frame.bar import most_words
 from pages.shared.frame.examples import EXAMPLES
 from pages.shared.settings.table import DEFAULT_MODEL, MOST_PROMPT_CHARACTERS, SETTINGS
 from tests.pages.conftest import Visit, in_the_prompt_box, run_prompt, texts
@@ -395,3 +396,24 @@ def test_a_model_called_by_another_of_its_names_stands_in_the_list_once(visit: V
     assert box.value == "mixtral-mini"
     assert len(box.options) == len({*box.options}) == len(offered())
     assert app.query_params["model"] in ("mixtral-mini", ["mixtral-mini"])
+
+
+@pytest.mark.parametrize(("prompt", "words"), [(" ", "blank"), ("x" * 65, "65 tokens")])
+def test_what_was_typed_is_told_quietly_and_the_tokens_are_called_the_last_pictures(
+    visit: Visit, prompt: str, words: str
+) -> None:
+    app = visit(prompt="hello", layer="0", head="0")
+    last = "The last picture's tokens:"
+    assert last not in [one.value for one in app.caption]
+    run_prompt(app, prompt)
+    assert not app.error
+    assert words in app.warning[0].value
+    assert last in [one.value for one in app.caption]
+
+
+def test_the_smaller_limit_is_named_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLASSFORMER_MAX_PROMPT_TOKENS", "1024")
+    assert most_words(8192) == (
+        "At most 1,024: this app reads no more of a prompt, though the model's context is 8,192."
+    )
+    assert most_words(512) == "At most 512: the context of this model."

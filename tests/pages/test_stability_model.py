@@ -20,6 +20,7 @@ from model_runtime.records import Token
 from model_runtime.sampling.settings import SamplingSettings
 from pages.numbers import precisions
 from pages.numbers.precision_words import absent_words, broken_words, parting_words, text_table
+from pages.numbers.precisions import cancelled_words
 from pages.shared.figure.live_figure import Click
 from pages.shared.run import runtime
 from pages.shared.run.opened import opened
@@ -270,3 +271,18 @@ def test_texts_that_part_say_where_and_hide_nothing() -> None:
     tie = FormatText("bf16", bf16.tokens, "", Parting(1, tokens[1], tokens[2], (0.5, 0.4), (0.4, 0.4)))
     assert "a tie" in parting_words(tie, fp32)
     assert parting_words(fp32, fp32) == "**fp32**: no difference in 2 tokens."
+
+
+@pytest.mark.parametrize(
+    ("cancelled", "zeros", "words"),
+    [
+        (0, 3, "All 3 zeros were too small."),
+        (17, 17, "None of the 17 zeros was too small: rounded numbers cancelled."),
+        (1, 1, "The one zero was not too small: rounded numbers cancelled."),
+        (0, 1, "The one zero was too small."),
+        (1, 17, "1 of the 17 zeros was not too small: rounded numbers cancelled."),
+        (2, 1700, "2 of the 1,700 zeros were not too small: rounded numbers cancelled."),
+    ],
+)
+def test_zeros_are_counted_as_people_count(cancelled: int, zeros: int, words: str) -> None:
+    assert cancelled_words(cancelled, zeros) == words

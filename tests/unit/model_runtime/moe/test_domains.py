@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from model_runtime.errors import PointUnavailable
+from model_runtime.errors import NotFinite, PointUnavailable
 from model_runtime.model import Model
 from model_runtime.moe.domains import (
     DOMAINS,
@@ -111,3 +112,11 @@ def test_short_text_gives_what_it_has() -> None:
     found = domain_routing(wrapped("mixtral"), {"a": "the dog\n", "b": "the cat sat on the mat\n" * 50}, 2)
     assert 0 < found.n_tokens[0] < 20
     assert found.n_tokens[1] == 256
+
+
+def test_a_model_whose_numbers_end_has_no_domains() -> None:
+    model = wrapped("mixtral")
+    with torch.no_grad():
+        model.hf_model.lm_head.weight[3, 0] = float("nan")
+    with pytest.raises(NotFinite, match=r"the logits after an excerpt of b"):
+        domain_routing(model, {"b": "the cat sat on the mat\n" * 50}, 1)

@@ -76,6 +76,11 @@ def test_names_need_their_share() -> None:
     assert said["first"] == (
         "On average this head pays 50.0\xa0% to the first token: an attention sink (Xiao et al. 2023)."
     )
+    off = findings(one, 1, 2, off=True)
+    assert off["first"].startswith(
+        "On average this head would pay 50.0\xa0% to the first token: an attention"
+    )
+    assert off["duplicate"].startswith("On average this head would give 31.0\xa0% to earlier copies")
     assert findings(measures(), 0, 0) == {}
 
 

@@ -54,6 +54,10 @@ def test_the_row_ends_at_the_query() -> None:
 
 def test_the_row_in_words() -> None:
     assert row_sentence(record_of()) == "“·c” reads “a” (0) 50.0\xa0%, itself 37.5\xa0%, “·b” (1) 12.5\xa0%."
+    assert row_sentence(record_of(off=True, key=0)) == (
+        "“·c” would read “a” (0) 50.0\xa0%, itself 37.5\xa0%, “·b” (1) 12.5\xa0%. The head is off: it adds "
+        "nothing to the stream."
+    )
     assert title(record_of(selected=0)) == "L3 H1: <b>“a”</b> reads <b>itself</b> most, 100\xa0%"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -250,3 +251,20 @@ def test_a_model_that_does_not_divide_is_shown_divided() -> None:
     assert handed is not None
     assert handed.steps[0].divisor == 2.0  # q came divided: taken off again, then divided as the model did
     assert handed.steps[0].probabilities == pytest.approx((1 / 6, 1 / 6, 4 / 6))
+
+
+@pytest.mark.parametrize(
+    ("dot", "way"), [(15.9613, "15.96 → 2.00"), (15.92, "15.9 → 1.99"), (-16.04, "−16.04")]
+)
+def test_the_way_in_the_title_comes_out_on_a_calculator(dot: float, way: str) -> None:
+    """Divided by the root of 64, as the figure says below the title."""
+    made = replace(record(), scaling=1 / 8, path=Path(dot, dot / 8, None, True, 0.496))
+    said = words.title(made).split(":")[1].split("→")
+    printed, scaled = (float(part.strip().replace("−", "-")) for part in said[:2])
+    assert float(f"{printed / 8:.3g}") == scaled
+    assert way in words.title(made)
+
+
+def test_where_no_digits_come_out_the_way_says_so() -> None:
+    made = replace(record(), scaling=1 / 8, path=Path(16.0, 1.5, None, True, 0.5))
+    assert "16 → ≈ 1.50 →" in words.title(made)
