@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from model_runtime.errors import PromptError
+from model_runtime.finite import finite
 from model_runtime.model import Model
 from model_runtime.records import Token
 
@@ -150,8 +151,13 @@ def one_hot_difference(model: Model, token_id: int) -> float:
 
 
 def table_norms(model: Model) -> np.ndarray:
-    """Length of every row of the input embedding, float32 [d_vocab]."""
-    return np.array(embedding_table(model).float().norm(dim=1).cpu().numpy())
+    """Length of every row of the input embedding, float32 [d_vocab].
+
+    Raises:
+        NotFinite: a row is too large to be squared, or holds what is no number.
+    """
+    lengths = embedding_table(model).float().norm(dim=1).cpu().numpy()
+    return finite(np.array(lengths), "the lengths of the table's rows")
 
 
 def nearest(

@@ -163,8 +163,8 @@ def sizes_table(sides: Sequence[Side]) -> None:
     )
     st.caption(
         "A head's value map takes a vector of the stream, of $d_\\mathrm{model}$ numbers, to another. "
-        "Written as one matrix it would have $d_\\mathrm{model} \\times d_\\mathrm{model}$ weights in every head; "
-        "as two thin ones it has far fewer. GPT-3 from Brown et al. 2020, biases left out."
+        "Written as one matrix it would have $d_\\mathrm{model} \\times d_\\mathrm{model}$ weights in every "
+        "head; as two thin ones it has far fewer. GPT-3 from Brown et al. 2020, biases left out."
     )
 
 

@@ -36,6 +36,7 @@ from pages.numbers.precision_words import (
 )
 from pages.shared.escape import plain
 from pages.shared.figure.live_figure import Click, live_figure
+from pages.shared.frame import not_finite
 from pages.shared.frame.parts import Lesson
 from pages.shared.frame.sides import Side, column, places
 from pages.shared.run.opened import PageRun
@@ -91,6 +92,18 @@ def texts_of(run: PageRun) -> PrecisionTexts:
 def exact(run: PageRun) -> PageRun:
     """The run in fp32: what compares formats is kept under it, whichever of them the run itself has."""
     return run.in_dtype("float32")
+
+
+def comparable(run: PageRun) -> None:
+    """Let pass a run that is something to compare with in fp32, be it infinite.
+
+    Raises:
+        NotFinite: norms make zeros of its streams in every format, so that all agree about nothing.
+    """
+    if run.finiteness.first is not None:
+        found = exact(run).finiteness
+        if found.first is not None and found.first.too_large:
+            not_finite.whole(found)
 
 
 def controls(side: Side) -> None:
@@ -276,6 +289,8 @@ def halves(side: Side) -> Sequence[DeltaGenerator]:
 
 def draw(sides: Sequence[Side]) -> Lesson:
     """Draw the part."""
+    for side in sides:
+        comparable(side.run)
     controls(sides[0])
     every = [amplified(side) for side in sides]
     records = [distribution_of(one) for one in every]

@@ -10,6 +10,7 @@ from functools import partial
 
 import streamlit as st
 
+from model_runtime.finite import finite
 from model_runtime.records import ModelSpec
 from model_runtime.vectors.embeddings import (
     Ranked,
@@ -70,7 +71,7 @@ def draw(sides: Sequence[Side]) -> Lesson:
             head_words(one, cells)
     return Lesson(
         mathematics=partial(mathematics, rows[0][1]) if rows else "",
-        code=(nearest, Ranked, table_norms, embedding_table),
+        code=(nearest, Ranked, table_norms, finite, embedding_table),
     )
 
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import streamlit as st
 
+from model_runtime.finite import finite
 from model_runtime.vectors import embeddings
 from model_runtime.vectors.embeddings import Analogy, WordVector
 from pages.shared.escape import counted, quoted, token_text
@@ -40,6 +41,7 @@ def draw(sides: Sequence[Side]) -> Lesson:
             embeddings.nearest,
             embeddings.Ranked,
             embeddings.table_norms,
+            finite,
             embeddings.embedding_rows,
             embeddings.embedding_table,
             embeddings.cosine,

@@ -23,7 +23,7 @@ def told(app: AppTest) -> str:
 
 
 def wrong(app: AppTest) -> str:
-    return "\n".join(element.value for element in app.error).replace("\\", "")
+    return "\n".join(element.value for element in app.warning).replace("\\", "")
 
 
 @pytest.mark.parametrize("prompt", ["hello hello", HOSTILE, "a" * 64, "ab"])

@@ -306,19 +306,20 @@ def test_the_longest_prompts_fit_into_a_request_line_twice(letter: str) -> None:
     assert pinned["prompt"] == prompt[::-1]
 
 
+LAYER = "Layer `999` does not exist here; `29` is shown."
 PART = "Part of this page `xyz` cannot be used; “All heads” is shown."
 
 
 @pytest.mark.parametrize(
     ("page", "told"),
     [
-        ("home", ["Layer `999` does not exist here; `29` is shown."]),
-        ("attention", ["Layer `999` does not exist here; `29` is shown.", PART]),
-        ("tokens", ["Layer `999` does not exist here; `29` is shown."]),
+        ("home", [LAYER]),
+        ("attention", [LAYER, PART]),
+        ("next-token", ["Temperature `inf` cannot be used; `100` is shown.", LAYER]),
     ],
 )
 def test_only_the_settings_of_the_page_on_screen_are_spoken_of(page: str, told: list[str]) -> None:
-    link = {"T": "abc", "layer": "999", "part": "xyz"}
+    link = {"T": "abc", "temperature": "inf", "layer": "999", "part": "xyz"}
     found, notices = read_link(link, page)
     assert not notices
     values = {**defaults(), **found}

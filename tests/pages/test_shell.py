@@ -332,7 +332,6 @@ def test_the_self_proof_shows_every_check_with_its_outcome(visit: Visit) -> None
         ({"layer": "nan"}, "Layer `nan` cannot be used; `1` is shown."),
         ({"token": "abc"}, "Token `abc` cannot be used; the last one is shown."),
         ({"token": "400"}, "Token `400` does not exist here; `4` is shown."),
-        ({"temperature": "inf"}, "Temperature `inf` cannot be used; `100` is shown."),
         ({"dtype": "float8"}, "Number format `float8` cannot be used; `auto` is shown."),
         ({"layer": ["0", "1"]}, "Layer stands in this link more than once; the last one is used."),
         ({"edits": "zzz;h99.0*0"}, "1 edit in this link is not made: `zzz;h99.0*0` cannot be read."),
@@ -377,7 +376,7 @@ def test_bar_and_sidebar_count_as_people_do(visit: Visit) -> None:
     captions = [caption.value for caption in shown]
     assert "1 token" in captions
     # This model's context; the app's own limit is longer.
-    assert any("at most 64" in caption.help for caption in shown if caption.help)
+    assert any("At most 64" in caption.help for caption in shown if caption.help)
     assert any("2 heads share 1 key/value head " in words for words in captions)
 
 
