@@ -55,12 +55,23 @@ class Model:
         default_points: what `trace` keeps if not told otherwise.
     """
 
-    def __init__(self, hf_model: Any, tokenizer: Any, *, model_id: str, name: str, revision: str) -> None:
+    def __init__(
+        self,
+        hf_model: Any,
+        tokenizer: Any,
+        *,
+        model_id: str,
+        name: str,
+        revision: str,
+        stored_bits: int = 0,
+    ) -> None:
         self.adapter = Adapter(hf_model)
         self.hf_model = hf_model.eval()
         self.tokenizer = tokenizer
         self.family = self.adapter.family
-        self.spec = model_spec(self.adapter, model_id=model_id, name=name, revision=revision)
+        self.spec = model_spec(
+            self.adapter, model_id=model_id, name=name, revision=revision, stored_bits=stored_bits
+        )
         rows = int(hf_model.get_input_embeddings().weight.shape[0])
         self.tokens = Tokens(tokenizer, min(rows, self.spec.d_vocab))
         self.reasons = reasons_of(self.adapter)

@@ -245,7 +245,9 @@ def _first(config: Any, *names: str) -> Any:
     return next((value for name in names if (value := getattr(config, name, None)) is not None), None)
 
 
-def model_spec(adapter: Adapter, *, model_id: str, name: str, revision: str) -> ModelSpec:
+def model_spec(
+    adapter: Adapter, *, model_id: str, name: str, revision: str, stored_bits: int = 0
+) -> ModelSpec:
     """Read the shape of a model from its config and its weights."""
     config, family = adapter.config, adapter.family
     head = adapter.model_roles["head"]
@@ -286,4 +288,5 @@ def model_spec(adapter: Adapter, *, model_id: str, name: str, revision: str) -> 
         n_params=sum(parameter.numel() for parameter in adapter.hf_model.parameters()),
         dtype=str(weight.dtype).removeprefix("torch."),
         device=str(weight.device),
+        stored_bits=stored_bits,
     )

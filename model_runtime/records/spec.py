@@ -45,3 +45,4 @@ class ModelSpec:
     n_params: int
     dtype: str  # "float32"
     device: str  # "cpu", "cuda:0"
+    stored_bits: int = 0  # of most weights in the quantized file they were read from; 0: not quantized

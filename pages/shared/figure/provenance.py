@@ -51,6 +51,7 @@ class Provenance:
     extra: Mapping[str, object] = field(default_factory=dict)
     compared_with: Provenance | None = None
     edits: str = ""
+    stored_bits: int = 0  # of the quantized weights that were read as `dtype`; 0: they were not quantized
 
     @property
     def meaning(self) -> str:
@@ -73,7 +74,7 @@ def badge_text(provenance: Provenance) -> str:
         provenance.kind,
         "edited" if provenance.edits else "",
         prose(provenance.model) if provenance.model else "",
-        _SHORT_DTYPES.get(provenance.dtype or "", provenance.dtype or ""),
+        _weights(provenance, _SHORT_DTYPES.get(provenance.dtype or "", provenance.dtype or "")),
         place,
         f"seed {provenance.seed}" if provenance.seed is not None else "",
     ]
@@ -130,8 +131,14 @@ def _origin(provenance: Provenance) -> str:
         return "Computed." if provenance.kind == "computed" else provenance.meaning
     model = prose(provenance.model)
     revision = f" (revision {_short_revision(provenance.revision)})" if provenance.revision else ""
-    where = " on ".join(part for part in (provenance.dtype, provenance.device) if part)
+    dtype = _weights(provenance, provenance.dtype or "")
+    where = " on ".join(part for part in (dtype, provenance.device) if part)
     return f"{_OPENINGS[provenance.kind]} {model}{revision}{', ' + where if where else ''}."
+
+
+def _weights(provenance: Provenance, dtype: str) -> str:
+    """The dtype, and what the weights were before: float32 adds nothing to the file they came from."""
+    return f"{dtype} from {provenance.stored_bits}-bit weights" if dtype and provenance.stored_bits else dtype
 
 
 def _short_revision(revision: str) -> str:

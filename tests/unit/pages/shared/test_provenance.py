@@ -26,6 +26,19 @@ def test_everything_that_would_let_a_reader_repeat_it() -> None:
     )
 
 
+def test_a_dtype_that_holds_quantized_weights_says_so_but_not_in_the_file_s_name() -> None:
+    packed = replace(FULL, stored_bits=4)
+    assert (
+        badge_text(packed) == "measured · SmolLM2-135M-Instruct · fp32 from 4-bit weights · L14 H3 · seed 7"
+    )
+    assert ", float32 from 4-bit weights on cpu. Prompt" in caption(packed)
+    assert file_name("pattern", packed, "svg") == file_name("pattern", FULL, "svg")
+    assert "4-bit" in caption(replace(FULL, compared_with=packed))
+    assert (
+        badge_text(Provenance("computed", model="m", stored_bits=4)) == "computed · m"
+    )  # no dtype, no weights
+
+
 def test_layer_and_head_zero_are_said() -> None:
     first = Provenance("measured", model="m", layer=0, head=0, seed=0)
     assert badge_text(first) == "measured · m · L0 H0 · seed 0"
