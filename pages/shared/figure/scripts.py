@@ -15,6 +15,7 @@ import streamlit as st
 from streamlit.components.v2.types import ComponentRenderer
 
 from model_runtime.sampling.settings import DEFAULT_ORDER, FIELD_AND_OFF
+from pages.shared.figure import glossary
 from viz import palette
 from viz.attention import bertviz_files
 from viz.output.sampling_words import LABELS
@@ -81,6 +82,7 @@ def tables() -> str:
         "CATEGORIES": palette.CATEGORIES,
         "PATTERNS": palette.PATTERNS,
         "CUT": CUT,
+        "GLOSSARY": [asdict(word) for word in glossary.words()],
         "STEPS": {
             name: {"label": LABELS[name], "field": FIELD_AND_OFF[name][0], "off": FIELD_AND_OFF[name][1]}
             for name in DEFAULT_ORDER

@@ -27,6 +27,7 @@ from pages.shared.frame import (
     prompt_box,
     proof,
     sidebar,
+    words,
 )
 from pages.shared.frame.choice import choose
 from pages.shared.frame.contents import Needs
@@ -61,6 +62,7 @@ def start_page() -> tuple[Side, ...]:
         st.title(entry.title, anchor=False)
         if not entry.parts:  # a part has a sentence of its own
             st.markdown(entry.claim)
+        words.draw()
         history.one_entry_a_change()
     needs = contents.part_on_screen(entry, url_state.values()).needs
     run = _open(needs)
