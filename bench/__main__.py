@@ -13,7 +13,10 @@ from pathlib import Path
 
 from bench.measure import Row
 
-PARTS = ("runtime", "memory", "export", "browser", "attention", "moe", "vectors", "gain", "stability")
+PARTS = (
+    *("runtime", "memory", "ageing", "export", "browser"),
+    *("attention", "moe", "vectors", "gain", "stability"),
+)
 HERE = Path(__file__).parent
 RAW = HERE / "results.json"
 TABLE = HERE / "RESULTS.md"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,14 +9,9 @@ from typing import Any
 
 from model_runtime.errors import ModelTooLarge
 from model_runtime.model import Model
+from pages.shared.server import collector
 
 Key = tuple[str, str]  # name, dtype
-
-
-def release(model: object) -> None:
-    """Called when a model leaves the cache. Visitors who still draw with it keep it alive until they end."""
-    del model
-    gc.collect()
 
 
 class ModelShelf:
@@ -74,17 +68,22 @@ class ModelShelf:
                 too_many.append(dropped)
                 others -= size
             self._used[key] = known if known is not None else _model_bytes(model)
-        for dropped in too_many:
-            self._drop(*dropped)
+        self._let_go(too_many)
 
     def _drop_all(self) -> bool:
         """Drop every model; whether there was one."""
         with self._lock:
             keys = list(self._used)
             self._used.clear()
+        self._let_go(keys)
+        return bool(keys)
+
+    def _let_go(self, keys: list[Key]) -> None:
+        """Drop them and free them now. Visitors who still draw with one keep it alive until they end."""
         for key in keys:
             self._drop(*key)
-        return bool(keys)
+        if keys:
+            collector.sweep()  # a model has cycles and may have been set apart
 
 
 def _model_bytes(model: Model) -> int:

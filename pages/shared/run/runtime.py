@@ -23,7 +23,7 @@ from model_runtime.loading.permitted import resolve_for_app
 from model_runtime.model import Model
 from model_runtime.records import ModelSpec, Token
 from model_runtime.trace import Trace
-from pages.shared.run.model_shelf import ModelShelf, release
+from pages.shared.run.model_shelf import ModelShelf
 from pages.shared.run.runs import Run
 from pages.shared.run.waiting import Stopped, Turns, attended, is_stopped, rest, working
 from pages.shared.settings.edit_codes import fitting
@@ -41,7 +41,7 @@ def _whole_number(variable: str, default: int) -> int:
     return max(1, int(words)) if words.strip().isdecimal() else default
 
 
-@st.cache_resource(max_entries=8, on_release=release, show_spinner=False)
+@st.cache_resource(max_entries=8, show_spinner=False)
 def _model(name: str, dtype: str) -> Model:
     """A loaded model. Callers of the same model wait for one load and get the same object."""
     from model_runtime import load_model
