@@ -10,7 +10,7 @@ import { Sliders } from "./figure_sliders.js"
 import { merged, narrowed, readTheme, themed } from "./figure_theme.js"
 import { withFittingTitle } from "./figure_title.js"
 import { Walk } from "./figure_walk.js"
-import { inHouse } from "./numbers.js"
+import { speakHouse } from "./hover_numbers.js"
 import { mounted, ROUTES, SCRIPTS } from "./mount.js"
 import { presentedScale } from "./present.js"
 import { LIGHT } from "./tables.js"
@@ -27,20 +27,6 @@ function plotly() {
     document.head.append(script)
   })
   return plotlyLoading
-}
-
-// Plotly formats the numbers of a hover itself, with "-" for minus and "%" without a space, and has no setting
-// for either: `percent` and `minus` of d3's locale are not handed through. So its formatter is wrapped, once a
-// drawing. (Ticks and texts are written in Python.)
-function speakHouse(plot) {
-  const locale = plot._fullLayout?._d3locale
-  const { numberFormat } = locale ?? {}
-  if (!numberFormat || locale.inHouse) return
-  locale.inHouse = true
-  locale.numberFormat = format => {
-    const write = numberFormat(format)
-    return value => inHouse(String(write(value)))
-  }
 }
 
 class Frame {

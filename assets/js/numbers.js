@@ -45,9 +45,6 @@ export function share(probability) {
 /** A round share for a tick: no digits but those that it has. */
 export const inPercent = share_ => `${minus(thousands(Number((100 * share_).toPrecision(6))))}${SPACE}%`
 
-/** What plotly's own formats write, in our notation: a minus sign for its hyphen, a space before its %. */
-export const inHouse = text => text.replace(/-(?=[\d.])/g, "−").replace(/(?<=\d)%/g, `${SPACE}%`)
-
 function scientific(value, digits = 3) {
   const [mantissa, exponent] = value.toExponential(digits - 1).split("e")
   return minus(`${mantissa} × 10${String(Number(exponent)).replace(/./g, sign => SUPERSCRIPTS[sign])}`)

@@ -183,15 +183,12 @@ def test_a_hovered_point_rings_its_kin_in_the_other_figure(page: Page) -> None:
     expect(frame(page, "cells").locator(".gf-ring-linked")).to_have_count(12)
 
 
+WRITTEN = """plot => [['.1%', -0.123], ['.4f', -1.5], ['.2e', 1e-7]]
+    .map(([format, value]) => plot._fullLayout._d3locale.numberFormat(format)(value))"""
+
+
 def test_plotly_writes_the_numbers_of_a_hover_as_the_house_does(page: Page) -> None:
-    written = (
-        frame(page, "cells")
-        .locator(".js-plotly-plot")
-        .evaluate(
-            "plot => [['.1%', -0.123], ['.4f', -1.5], ['.2e', 1e-7]]"
-            ".map(([format, value]) => plot._fullLayout._d3locale.numberFormat(format)(value))"
-        )
-    )
+    written = frame(page, "cells").locator(".js-plotly-plot").evaluate(WRITTEN)
     assert written[:2] == ["−12.3\u00a0%", "−1.5000"]
 
 
@@ -322,6 +319,9 @@ def test_the_saved_page_works_offline(page: Page, open_page, tmp_path: Path) -> 
     expect(saved.locator(".main-svg").first).to_be_visible()
     assert saved.locator(".hoverlayer").count() >= 1
     assert saved.evaluate("() => window.hacked") is None
+    assert saved.locator(".js-plotly-plot").evaluate(WRITTEN)[:2] == ["−12.3\u00a0%", "−1.5000"]
+    saved.locator(".js-plotly-plot").evaluate("plot => Plotly.relayout(plot, {width: 500}).then(() => 0)")
+    assert saved.locator(".js-plotly-plot").evaluate(WRITTEN)[:2] == ["−12.3\u00a0%", "−1.5000"]
     expect(saved.locator("figcaption")).to_contain_text("</script><img src=x onerror")
 
 

@@ -25,6 +25,7 @@ import plotly.io as pio
 
 from pages.shared.figure.provenance import Provenance, badge_text, caption, file_name
 from pages.shared.figure.renderer import INSTALL_HELP, NoRenderer, find_browser, render
+from pages.shared.figure.scripts import asset
 from viz.style import LIGHT, PRINT_TEMPLATE, PRINT_WIDTH, TEMPLATE
 from viz.text import inert, prose
 
@@ -197,6 +198,7 @@ def to_html(figure: str, alt: str, words: str, badge: str) -> bytes:
         include_plotlyjs=True,
         full_html=False,
         config={"displaylogo": False, "responsive": True, "typesetMath": False},
+        post_script=_hover_numbers(),
     )
     page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -210,6 +212,15 @@ p,figcaption{{color:{LIGHT.muted}}}</style></head>
 <figcaption>{html.escape(words)}</figcaption></figure></body></html>
 """
     return page.encode("utf-8", errors="replace")
+
+
+def _hover_numbers() -> str:
+    """A script that has plotly write the numbers of a hover as the app does, after every drawing."""
+    speaks = asset("hover_numbers.js").replace("export ", "")
+    return f"""{speaks}
+const plot = document.getElementById("{{plot_id}}")
+speakHouse(plot)
+plot.on("plotly_afterplot", () => speakHouse(plot))"""
 
 
 def _without_tags(text: str) -> str:
