@@ -35,6 +35,9 @@ from viz.panels import (
 
 FUNCTION = "expert_sizes.js#update"
 BYTES = 2  # a parameter in bfloat16
+_NAMES_LEFT = 0.5  # decades from the least work of a published model to their names
+_LONGEST = 20  # letters of a published model's name
+_LETTER = 6.2  # pixels of a letter of 11, on average
 _MULTIPLIED = ("total", "active", "multiplications")
 
 
@@ -144,7 +147,7 @@ def _memory(record: SizesRecord, look: Look) -> go.Figure:
         ],
         xaxis={
             "title": {"text": "multiplications for a token"},
-            **log_axis(ends[0], ends[1], style.in_words),
+            **log_axis(ends[0], ends[1], style.in_words, below=_room_of_names(record, ends, look)),
         },
         yaxis={
             "title": {"text": "memory in bfloat16"},
@@ -179,15 +182,31 @@ def _memory_names(record: SizesRecord, ends: list[float], look: Look) -> list[Js
     published = [row for row in record.rows if not row.own]
     if not published:
         return notes
-    column = math.log10(min(row.work for row in published)) - 0.5
+    column = _column(published)
     span = math.log10(record.rows[-1].total) - math.log10(min(row.active for row in record.rows)) + 0.8
     marks = [math.log10(BYTES * row.total) for row in published]
     heights = _apart(marks, span * look.pick(0.055, 0.06))
     joined = {"axref": "x", "ayref": "y", "showarrow": True, "arrowhead": 0, "arrowwidth": 0.8, "standoff": 6}
     for row, height in zip(published, heights, strict=True):
         more = {"xanchor": "right", "xshift": None, "ax": column, "ay": height, **joined}
-        notes.append(_beside(row, _name(row, look.pick(26, 14)), arrowcolor=style.LIGHT.line, **more))
+        notes.append(_beside(row, _name(row, _LONGEST), arrowcolor=style.LIGHT.line, **more))
     return notes
+
+
+def _column(published: list[SizeRow]) -> float:
+    """Where the names of the published models end, on the logarithmic axis."""
+    return math.log10(min(row.work for row in published)) - _NAMES_LEFT
+
+
+def _room_of_names(record: SizesRecord, ends: list[float], look: Look) -> float:
+    """Decades to the left of the axis' least end, so that the longest name in the column has its pixels."""
+    published = [row for row in record.rows if not row.own]
+    if not published:
+        return 0
+    letters = max(min(len(row.name), _LONGEST) for row in published)
+    part = min(_LETTER * letters / look.pick(300, 260), 0.5)  # of the axis, where the figure is narrowest
+    column, last = _column(published), math.log10(ends[1])
+    return max(0.0, math.log10(ends[0]) - column + part / (1 - part) * (last - column))
 
 
 def _beside(row: SizeRow, words: str, **more: Any) -> Json:

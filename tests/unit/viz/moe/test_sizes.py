@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from viz.moe.sizes import (
@@ -55,6 +57,18 @@ def test_memory_against_work_has_the_dense_line() -> None:
     heights = [note.ay for note in names]
     assert len(names) == 2
     assert heights[1] - heights[0] > 0.3  # 0.07 decades apart, and moved so that both can be read
+
+
+@pytest.mark.parametrize("least", [900_000, 12_000_000_000])
+def test_published_names_have_room_at_the_left_of_the_narrowest_figure(least: int) -> None:
+    own = replace(MIXTRAL, name="Mine", own=True, work=least)
+    named = replace(OTHER, name="Qwen1.5-MoE-A2.7B")  # seventeen letters, of 11 pixels
+    figure = memory_figure(sizes_record([own, named])).narrow_figure
+    assert figure is not None
+    name = next(note for note in figure.layout.annotations if note.showarrow)
+    start, end = figure.layout.xaxis.range
+    assert name.text == "Qwen1.5-MoE-A2.7B"
+    assert (name.ax - start) / (end - start) * 260 >= 17 * 6
 
 
 def calculator(**changes: int) -> CalculatorRecord:
