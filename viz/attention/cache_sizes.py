@@ -10,7 +10,20 @@ import plotly.graph_objects as go
 from viz import style
 from viz.attention.groups import Scheme, schemes_of
 from viz.drawn import Drawn
-from viz.panels import QUIET, SILENT, Json, Look, drawn, figure, heading, ink, on, panels, scatter
+from viz.panels import (
+    PHONE,
+    QUIET,
+    SILENT,
+    Json,
+    Look,
+    drawn,
+    figure,
+    heading,
+    ink,
+    on,
+    panels,
+    scatter,
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,7 @@ def cache_sizes_figure(record: CacheSizes) -> Drawn:
                 for i, (words, _) in enumerate(record.lengths)
             },
         },
+        tablet=PHONE,
     )
 
 

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from model_runtime.records import HeadOverlap
 from viz import style
+from viz.attention.head_grid import bar_ticks
 from viz.drawn import Drawn
 from viz.panels import (
     QUIET,
@@ -244,7 +245,7 @@ def group_overlap_figure(record: GroupOverlap) -> Drawn:
     names = [f"<b>H{head}</b>" if head == record.head else f"H{head}" for head in shown]
     ticks = {"tickvals": shown, "ticktext": names, "constrain": "domain"}
     groups = [(kv * size - 0.5, kv * size + size - 0.5) for kv in range(record.scheme.n_kv_heads)]
-    bar = {"tickvals": [0, 0.5, 1], "ticktext": ["0", "50\xa0%", "100\xa0%"], "len": 0.8}
+    bar = {"len": 0.8, **bar_ticks(1.0, "share")}
     overlaps = heat(
         "overlap",
         record.overlap,
@@ -273,7 +274,7 @@ def group_overlap_figure(record: GroupOverlap) -> Drawn:
             "other head": [other for _ in range(n) for other in range(n)],
             "overlap": [value for line in record.overlap for value in line],
         },
-        narrow_layout={"height": 380, "title": {"font": {"size": 13}}},
+        narrow_layout={"height": 380, "title": {"font": {"size": 13}}, "margin.r": 24},
     )
 
 

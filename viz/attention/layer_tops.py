@@ -73,6 +73,7 @@ def layer_tops_figure(record: LayerTops) -> Drawn:
             "range": [0, 1.02],
             "tickvals": [0, 0.5, 1],
             "ticktext": ["0", "50\xa0%", "100\xa0%"],
+            "ticklabeloverflow": "allow",  # else plotly drops the last name
             "title": {"text": "largest probability"},
         },
         yaxis={

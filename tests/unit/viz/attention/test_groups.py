@@ -56,6 +56,8 @@ def test_the_figure_frames_groups_and_marks_the_head() -> None:
     figure = group_overlap_figure(overlap(OVERLAP, 2)).figure
     assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(-0.5, 1.5), (1.5, 3.5)]
     assert figure.layout.xaxis.ticktext[1] == "<b>H1</b>"
+    bar = figure.data[0].colorbar
+    assert (bar.ticktext[-1], bar.ticklabeloverflow) == ("100\xa0%", "allow")  # plotly would drop it
     assert not group_overlap_figure(overlap(OVERLAP, 4)).figure.layout.shapes
 
 
