@@ -28,6 +28,7 @@ from viz.palette import (
 )
 from viz.text import (
     as_printed,
+    column,
     in_bytes,
     in_percent,
     in_words,
@@ -66,6 +67,7 @@ __all__ = [
     "Scale",
     "as_printed",
     "category",
+    "column",
     "contrast",
     "faded",
     "in_bytes",

@@ -154,6 +154,20 @@ def significant(value: float, digits: int, unit: str = "") -> str:
     return _with_unit(_number(value, digits), unit)
 
 
+def column(*values: float) -> tuple[str, ...]:
+    """Numbers that stand below one another, in one notation: a whole one among decimals has three digits too,
+    and where one below 1 needs a power of ten, all have one.
+
+    >>> column(1.85, 2, 13.4), column(1, 2), column(0.0000977, 0, 0.00781)
+    (('1.85', '2.00', '13.4'), ('1', '2'), ('9.77 × 10⁻⁵', '0', '7.81 × 10⁻³'))
+    """
+    told = [abs(value) for value in values if value and math.isfinite(value)]
+    if all(float(value).is_integer() for value in told):
+        return tuple(map(three_digits, values))
+    write = _scientific if min(told) < 1e-3 and max(told) < 1 else _three
+    return tuple(write(value) if value and math.isfinite(value) else _number(value) for value in values)
+
+
 def as_printed(value: float, digits: int) -> float:
     """What a reader types off the screen: the value rounded to `digits` significant digits, halves up.
 

@@ -41,12 +41,12 @@ def stored_words(stored: Stored) -> str:
     return text.replace("-", "−")
 
 
-def error_words(stored: Stored) -> str:
-    """How far off what is stored is; "0" where it is exact, "" where there is no distance."""
+def error_words(stored: Stored, error: str) -> str:
+    """How far off what is stored is, by `error`; "0" where it is exact, "" where there is no distance."""
     if not stored.error:
         return "" if stored.error is None else "0"
     percent = "" if stored.relative is None else f" ({style.three_digits(100 * stored.relative)}\u00a0%)"
-    return f"{style.three_digits(float(stored.error))}{percent}"
+    return f"{error}{percent}"
 
 
 def title_of(record: NumberBits) -> str:
@@ -101,6 +101,7 @@ def _figure(record: NumberBits, look: Look) -> go.Figure:
     for row in record.rows:
         tops.append(height + look.pick(0, 1))
         height = tops[-1] - (-len(row.pattern) // per_line) + look.pick(0.45, 0.35)
+    errors = style.column(*(float(row.error or 0) for row in record.rows))
     side = look.pick((84, 260), (4, 4))
     title = style.inert(title_of(record))
     return figure(
@@ -113,7 +114,9 @@ def _figure(record: NumberBits, look: Look) -> go.Figure:
         showlegend=True,
         legend={"itemclick": False, "itemdoubleclick": False},
         annotations=[
-            words for row, top in zip(record.rows, tops, strict=True) for words in _notes(row, top, look)
+            words
+            for row, off, top in zip(record.rows, errors, tops, strict=True)
+            for words in _notes(row, error_words(row, off), top, look)
         ],
         margin={"l": side[0], "r": side[1], "t": look.pick(68, 84)},
         uniformtext={"minsize": 9, "mode": "show"},
@@ -153,9 +156,8 @@ def _worth(row: Stored, bit: int) -> str:
     )
 
 
-def _notes(row: Stored, top: float, look: Look) -> list[Json]:
+def _notes(row: Stored, error: str, top: float, look: Look) -> list[Json]:
     """The name of a format, and what it stores."""
-    error = error_words(row)
     off = "exact" if error == "0" else f"off by {error}" if error else ""
     name, value = f"<b>{style.inert(_name(row))}</b>", f"<b>{style.inert(stored_words(row))}</b>"
     short = off.partition(" (")[0]  # a phone has no room for the percentage

@@ -341,10 +341,13 @@ def _next_tokens(made: tuple[Sequence[NextTokens], float], look: Look) -> go.Fig
     ]
     before = [p for record in records for p in record.before]
     after = [p for record in records for p in record.after]
+    words = style.shares(*before, *after)
+    first, second = words[: len(before)], words[len(before) :]
+    blue: Json = {"color": style.LIGHT.accent}
     return figure(
         [
-            _pair_bars("as written", before, [at - 0.2 for at in places], style.CUT),
-            _pair_bars("shuffled", after, [at + 0.2 for at in places], {"color": style.LIGHT.accent}),
+            _pair_bars("as written", before, first, [at - 0.2 for at in places], style.CUT),
+            _pair_bars("shuffled", after, second, [at + 0.2 for at in places], blue),
         ],
         xaxis={"range": [0, 1.18 * reach], **share_ticks(0, 1.18 * reach), "title": {"text": "probability"}},
         yaxis={
@@ -364,7 +367,8 @@ def _next_tokens(made: tuple[Sequence[NextTokens], float], look: Look) -> go.Fig
     )
 
 
-def _pair_bars(name: str, values: Sequence[float], places: Sequence[float], marker: Json) -> Json:
+def _pair_bars(
+    name: str, values: Sequence[float], words: Sequence[str], places: Sequence[float], marker: Json
+) -> Json:
     more: Json = {"width": 0.38, "marker": marker, "hovertemplate": "%{text}<extra>" + name + "</extra>"}
-    words = [style.share(value) for value in values]
     return bars(name, values, words, y=list(places), constraintext="none", **more)

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from viz.drawn import Drawn
 from viz.panels import Json, Look, bars, drawn, figure, heading, hover, ink, on, panels, rows, spread
-from viz.style import LIGHT, PROBABILITY_SCALE, inert, shorten, three_digits
+from viz.style import LIGHT, PROBABILITY_SCALE, column, inert, shorten, three_digits
 
 ROW, TOP, BELOW, LEFT, HEADING = 24, 86, 16, 82, 40  # pixels
 LONGEST_NAME = 15  # characters of a line over a panel
@@ -61,7 +61,7 @@ def _title(sentences: Mapping[str, str], panels: Sequence[LanguagePanel]) -> str
         (times, name) for panel in panels for times, name in zip(panel.times, names, strict=True)
     )
     least = min(panel.times[names.index(name)] for panel in panels)
-    between = three_digits(times) if len(panels) == 1 else f"{three_digits(least)} to {three_digits(times)}"
+    between = three_digits(times) if len(panels) == 1 else " to ".join(column(least, times))
     return f"{name} costs {between} times the tokens of {names[0]}"
 
 
@@ -104,7 +104,7 @@ def _bars(record: Languages, panel: LanguagePanel, at: int) -> Json:
         f"{record.names[0]}"
         for name, n, times in numbers
     ]
-    words = [f" {n}  <b>{three_digits(times)}×</b>" for _, n, times in numbers]
+    words = [f" {n}  <b>{times}×</b>" for n, times in zip(panel.counts, column(*panel.times), strict=True)]
     words[0] = f" {panel.counts[0]}"
     colors = [LIGHT.accent, *[PROBABILITY_SCALE[2][1]] * (len(numbers) - 1)]
     more: Json = {"width": 0.68, "marker": {"color": colors}, "constraintext": "none"}

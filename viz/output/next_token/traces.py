@@ -37,7 +37,7 @@ LEGEND_PLACES = (0.0, 0.42, 0.84, 1.2)  # on the pipeline's axis; room for 11 px
 THIN, THICK = 0.22, 0.84  # height of a pipeline bar, in rows: the step is off, the step works
 COLUMNS = ("left", "cut", "nats", "≈ choices")
 # Relative; the third is wide enough that its words, cut off on a phone, do not reach back into sight.
-COLUMN_WIDTHS = (1.5, 1.6, 1.7, 1.1)
+COLUMN_WIDTHS = (1.4, 1.5, 1.7, 1.4)
 _LEAST = 0.001
 LABEL_ROOM = (0.03, 0.05)  # a segment carries its label where it is this wide, and this much a character
 

@@ -78,6 +78,15 @@ def test_a_phone_s_line_has_the_error_without_its_percentage() -> None:
     assert "%" not in narrow
 
 
+def test_errors_below_one_another_are_in_one_notation() -> None:
+    # 0.1 is 1.6 / 16: e5m2 has 1.5 / 16 = 0.09375, 0.00625 too little.
+    bits = [encode(parse_number("0.1"), FORMATS[name]) for name in ("fp16", "e5m2")]
+    drawn = number_bits_figure(NumberBits("0.1", tuple(bits)))
+    words = " ".join(note.text for note in drawn.figure.layout.annotations)
+    assert "off by −2.44 × 10⁻⁵" in words
+    assert "off by −6.25 × 10⁻³" in words
+
+
 def test_a_typed_number_cannot_be_markup() -> None:
     drawn = number_bits_figure(NumberBits("<b>1", (FP16,)))
     assert "<b>1" not in drawn.figure.layout.title.text

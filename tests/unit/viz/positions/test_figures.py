@@ -15,6 +15,7 @@ from model_runtime.positions.schemes import (
 from viz.positions.length import curve_sentence, length_figure, length_record
 from viz.positions.length import title as length_title
 from viz.positions.order import (
+    NextTokens,
     next_tokens_figure,
     next_tokens_record,
     nothing_moves,
@@ -104,6 +105,13 @@ def test_next_tokens_are_those_likely_in_either_order() -> None:
     drawn = next_tokens_figure([record, record], reach=p)
     assert drawn.figure.data[0].x[0] == pytest.approx(p)
     assert len(drawn.table["rule"]) == 2 * len(record.texts)
+
+
+def test_shares_in_one_column_are_all_in_percent() -> None:
+    rare = NextTokens("off", ("a", "b"), before=(0.0584, 0.000144), after=(0.000144, 0.0584), moved=0.058)
+    bars = next_tokens_figure([rare], reach=0.0584).figure.data
+    written = [text.replace("\u00a0", " ") for trace in bars for text in trace.text]
+    assert written == ["5.84 %", "0.0144 %", "0.0144 %", "5.84 %"]
 
 
 def test_a_scheme_holds_its_diagonals_and_says_what_decides() -> None:

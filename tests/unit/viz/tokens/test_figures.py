@@ -57,10 +57,13 @@ def test_one_tokenizer_is_just_told(pieces: tuple[str, ...], title: str) -> None
 def test_languages_are_compared_with_the_first() -> None:
     record = languages_record({"English": "one", "Hindi": "एक"}, {"A": (2, 6), "B": (2, 3)})
     assert record.panels == (LanguagePanel("A", (2, 6), (1.0, 3.0)), LanguagePanel("B", (2, 3), (1.0, 1.5)))
-    assert record.title == "Hindi costs 1.50 to 3 times the tokens of English"
+    assert record.title == "Hindi costs 1.50 to 3.00 times the tokens of English"
     drawn = languages_figure(record)
     assert [list(trace.x) for trace in drawn.figure.data] == [[2, 6], [2, 3]]
     assert drawn.figure.layout.xaxis.range == drawn.figure.layout.xaxis2.range
+    three = languages_record({"A": "a", "B": "b", "C": "c"}, {"x": (20, 37, 40)})  # 1.85 and 2 times as many
+    bars = languages_figure(three).figure.data[0]
+    assert list(bars.text) == [" 20", " 37  <b>1.85×</b>", " 40  <b>2.00×</b>"]
     assert drawn.table["bytes"] == [3, 6]
     assert drawn.table["tokens, B"] == [2, 3]
 
