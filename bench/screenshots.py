@@ -3,16 +3,18 @@
     python -m bench.screenshots [folder]
 
 Each is `<page>-<light|dark>-<width>.png`, in `docs/pictures` unless another folder is named; a part of a
-page is `<page>-<part>-<light|dark>-<width>.png`.
+page is `<page>-<part>-<light|dark>-<width>.png`. `walk.webp` moves.
 """
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
+from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from bench.browser import DRAWN, FLAGS, ROOT, server
@@ -39,6 +41,7 @@ PARTS = {
 }
 # Settings of a page's pictures beside the prompt.
 SETTINGS = {"moe": {"model": "mixtral-mini"}, "stability": {"gain": "45.25"}}
+STEPS, WALK_FRAMES = 6, 4  # of the walk; pictures of each step's motion
 SETTLE_MS = 1500  # the longest animation, fonts and theme colours included
 
 
@@ -59,6 +62,28 @@ def take(browser: Browser, address: str, file: Path, *, width: int, theme: str) 
     context.close()
 
 
+def walk(browser: Browser, address: str, file: Path) -> None:
+    """The walk on Start as a picture that moves: the whole, then each step, with the line that is drawn."""
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto(address)
+    page.wait_for_function(DRAWN % 1, timeout=120_000)
+    page.wait_for_selector(RESTING, timeout=120_000)
+    page.wait_for_timeout(SETTLE_MS)
+    frames, lasting = [page.screenshot()], [2000]
+    for _ in range(STEPS):
+        page.locator(".gf-walk-next").click()
+        for _ in range(WALK_FRAMES):
+            frames.append(page.screenshot())
+            lasting.append(60)
+        page.wait_for_timeout(SETTLE_MS)
+        page.wait_for_selector(RESTING, timeout=120_000)
+        frames.append(page.screenshot())
+        lasting.append(2600)
+    page.close()
+    first, *rest = [Image.open(io.BytesIO(frame)).convert("RGB").resize((960, 540)) for frame in frames]
+    first.save(file, save_all=True, append_images=rest, duration=lasting, loop=0, quality=70, method=4)
+
+
 def views() -> Iterator[tuple[str, str, dict[str, str]]]:
     """Name of the picture, path and settings of everything that is taken."""
     for entry in PAGES:
@@ -75,6 +100,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with server("app.py") as port, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+        walk(browser, f"http://127.0.0.1:{port}/", folder / "walk.webp")
         for name, path, settings in views():
             address = f"http://127.0.0.1:{port}/{path}?{urlencode(settings)}"
             for width in SIZES:
