@@ -38,7 +38,7 @@ def page(tiny: str) -> Page:
 
 def said(app: AppTest) -> str:
     """All running text of the page."""
-    return "\n".join([element.value for element in (*app.markdown, *app.caption, *app.error)])
+    return "\n".join([element.value for element in (*app.markdown, *app.caption, *app.error, *app.warning)])
 
 
 def button(app: AppTest, label: str) -> Any:

@@ -107,8 +107,8 @@ def test_without_memory_the_rest_is_drawn_and_the_reason_said(
     monkeypatch.setattr(quantization_effects, "free_memory", lambda device: enough)
     app = part(tiny, prompt="never asked before", scope="model")
     assert [*figures(app)] == ["quant-schemes", "quant-grid"]
-    assert "Packing this needs" in app.error[0].value
-    assert "of memory is free" in app.error[0].value
+    assert "Packing this needs" in app.warning[0].value
+    assert "of memory is free" in app.warning[0].value
 
 
 def test_where_nothing_can_be_measured_a_pinned_run_is_drawn_all_the_same(
@@ -119,8 +119,8 @@ def test_where_nothing_can_be_measured_a_pinned_run_is_drawn_all_the_same(
     part(other, prompt="hello hello")
     monkeypatch.setattr(quantization_effects, "free_memory", lambda device: 10)
     app = part(tiny, pin=pinned(other))
-    assert "Measuring this needs" in app.error[0].value
-    assert len(app.error) == 1
+    assert "Measuring this needs" in app.warning[0].value
+    assert len(app.warning) == 1
     assert [*figures(app)] == [f"{key}-pinned" for key in FIGURES["quant"]]
     app = part(tiny)
     assert not figures(app)
