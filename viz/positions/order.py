@@ -341,8 +341,8 @@ def _next_tokens(made: tuple[Sequence[NextTokens], float], look: Look) -> go.Fig
     ]
     before = [p for record in records for p in record.before]
     after = [p for record in records for p in record.after]
-    words = style.shares(*before, *after)
-    first, second = words[: len(before)], words[len(before) :]
+    shares = style.shares(*before, *after)
+    first, second = shares[: len(before)], shares[len(before) :]
     blue: Json = {"color": style.LIGHT.accent}
     return figure(
         [
