@@ -59,8 +59,13 @@ def test_an_expert_is_switched_off_and_the_text_changes(
     texts = page.locator(".gf-rows .gf-written")
     expect(texts).to_have_count(2, timeout=WAIT)
     assert texts.nth(0).inner_text() != texts.nth(1).inner_text()
+    at_rest(
+        page
+    )  # both texts are written in turn: a switch that is drawn anew under the pointer takes no click
     page.get_by_text("Keep this edit on every page").click()
-    page.wait_for_function("() => new URLSearchParams(location.search).get('edits').startsWith('f1.')")
+    page.wait_for_function(
+        "() => new URLSearchParams(location.search).get('edits').startsWith('f1.')", timeout=WAIT
+    )
     expect(page.get_by_text("edited", exact=False).first).to_be_visible(timeout=WAIT)
 
 
