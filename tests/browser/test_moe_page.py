@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.test_home_and_attention import click, drawn, wait_for
+from tests.browser.test_shell import at_rest
 from tests.tiny_models import build_model, tiny_tokenizer
 
 pytestmark = pytest.mark.browser
