@@ -202,11 +202,13 @@ def test_what_is_typed_waits_for_its_run_and_is_not_lost(serve: Serve, open_page
     expect(box(page)).to_have_value("one two")
     expect(not_run).to_be_visible()
     assert parameter(page, "prompt") == "one"
+    at_rest(page)
     box(page).press("End")
     box(page).press("Shift+Enter")
     box(page).press("Enter")
     wait_for_parameter(page, "prompt", "one two\n")
     expect(not_run).to_be_hidden(timeout=WAIT)
+    at_rest(page)
     box(page).fill("x" * 4_100)
     box(page).press("Enter")
     expect(
