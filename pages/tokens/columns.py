@@ -106,11 +106,11 @@ def choose(report: Any, n_tokens: int) -> None:
 
 
 def changed() -> None:
-    """To be called by a callback inside the live part of the page that changed what the sidebar shows."""
+    """To be called by a callback inside the live part of the page that changed what bar and sidebar show."""
     st.session_state[_CHANGED] = True
 
 
 def rerun_if_changed() -> None:
-    """Run the whole page again where a callback asked for it: else the sidebar would stay as it was."""
+    """Run the whole page again where a callback asked for it: else bar and sidebar would stay as they were."""
     if st.session_state.pop(_CHANGED, False):
         st.rerun()

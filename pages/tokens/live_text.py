@@ -2,7 +2,7 @@
 
 What is being typed is a draft of this visitor's session. While it differs from the prompt only this page's
 tokenizers see it; no model runs. When typing rests it becomes the prompt, if the model can take it; else it
-stays where it is, still cut, and a sentence says why. A prompt changed elsewhere (sidebar, example, Back)
+stays where it is, still cut, and a sentence says why. A prompt changed elsewhere (an example, Back)
 shows up in the box.
 """
 

@@ -1,1 +1,1 @@
-"""What stands around every page: title, parts, sidebar, errors, examples, proof."""
+"""What stands around every page: bar, title, parts, sidebar, errors, examples, proof."""

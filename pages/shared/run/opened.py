@@ -45,7 +45,7 @@ class NotRead(PromptError):
 class PageRun(OpenRun):
     """A run as a page holds it, for one script run: never in session state."""
 
-    settings: Run = field(kw_only=True)  # the same run as a record: what sidebar and controls describe
+    settings: Run = field(kw_only=True)  # the same run as a record: what bar and controls describe
 
     @once
     def tokens(self) -> tuple[Token, ...]:

@@ -64,7 +64,7 @@ def values_of(run: Run) -> dict[str, Any]:
 
 
 def current_run() -> Run:
-    """The run that the sidebar and the controls describe."""
+    """The run that the bar and the controls describe."""
     return run_of({key: url_state.get(key) for key in RUN_KEYS})
 
 

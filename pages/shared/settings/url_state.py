@@ -29,7 +29,7 @@ _NOTICES = "gf.notices"
 _REFUSED = "gf.refused."  # + key: text that was too long and still stands in its box
 _WIDGET = "gf.widget."  # + key: what the widget of a setting holds
 _PAGE = "gf.page"
-_APART = "gf.apart"  # settings in which the pinned run differs, as the sidebar last said
+_APART = "gf.apart"  # settings in which the pinned run differs, as the bar last said
 _LINK = "gf.link"  # key: text that the last link gave for a setting, for `notices`
 _TWICE = "gf.twice"
 # A click may set out from the browser before our last URL has reached it. Its older URL is no Back.
@@ -181,11 +181,11 @@ def write() -> None:
         written.append((time.monotonic(), link))
         del written[:-_REMEMBERED]
     if _in_fragment() and _APART in st.session_state and st.session_state[_APART] != _apart():
-        st.rerun()  # the sidebar, which a fragment does not draw, says otherwise
+        st.rerun()  # the bar, which a fragment does not draw, says otherwise
 
 
 def say_apart() -> None:
-    """To be called where the sidebar says in what the pinned run differs; see `write`."""
+    """To be called where the bar says in what the pinned run differs; see `write`."""
     st.session_state[_APART] = _apart()
 
 
