@@ -111,6 +111,6 @@ def changed() -> None:
 
 
 def rerun_if_changed() -> None:
-    """Run the whole page again where a callback asked for it: else bar and sidebar would stay as they were."""
+    """Run the whole page again where a callback asked for it: else bar and sidebar stay as they were."""
     if st.session_state.pop(_CHANGED, False):
         st.rerun()
