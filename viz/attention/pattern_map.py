@@ -221,9 +221,9 @@ def _name(record: AttentionPattern, cell: int) -> str:
 
 
 def _head_room(record: AttentionPattern, ticks: Json) -> float:
-    """Pixels above the map: a line of title, then the longest name as it leans."""
+    """Pixels above the map: a line of title, then the longest name as it leans, whole in print too."""
     longest = max(len(_name(record, cell)) for cell in ticks["tickvals"])
-    return 44 + longest * _LETTER * math.sin(math.radians(-_SLOPE))
+    return 50 + longest * _LETTER * math.sin(math.radians(-_SLOPE))
 
 
 def _narrow(record: AttentionPattern) -> Json:
